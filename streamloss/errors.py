@@ -1,0 +1,110 @@
+"""What can go wrong, as one tree; ``exit_code`` is what the command line returns.
+
+::
+
+    StreamlossError
+    ├── UsageError (ValueError)               2   an argument, a parameter or a setting
+    │   ├── UnknownNameError                      a name nobody knows, with the nearest known one
+    │   ├── ConfigError                           a TOML file that does not fit the schema
+    │   ├── OutputExistsError                     NONE's target exists and overwriting was not asked for
+    │   └── MemoryBudgetError                     no plan fits the memory allowed
+    ├── DataError (ValueError)                3   the data
+    │   ├── SourceError                           an array that cannot be found, opened or interpreted
+    │   ├── ShapeError                            arrays that do not align
+    │   ├── ValueRangeError                       a label, prediction or weight that has no loss
+    │   ├── MissingChunkError                     a chunk that was never written
+    │   ├── CorruptChunkError                     a chunk that cannot be decoded
+    │   └── StateError                            saved states that cannot be read or merged
+    └── EnvironmentProblem (RuntimeError)     5   the machine
+        ├── MissingExtraError (ImportError)       an optional package; the message names the pip install
+        └── UnwritableOutputError                 NONE's target cannot be written
+
+and :class:`StreamlossWarning` (UserWarning), for values that need a word.
+
+Messages say what was wrong, what was expected, what was received, where, and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class StreamlossError(Exception):
+    """Base of everything streamloss raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(StreamlossError, ValueError):
+    exit_code = 2
+
+
+class UnknownNameError(UsageError):
+    """``UnknownNameError("loss", "hubber", known=[...])`` suggests the nearest known name."""
+
+    def __init__(self, what: str, name: object, known: Iterable[str], advice: str = "") -> None:
+        known = sorted(str(k) for k in known)
+        near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+        guess = f" Did you mean {near[0]!r}?" if near else ""
+        tail = f" {advice}" if advice else ""
+        super().__init__(f"unknown {what} {name!r}.{guess} Known: {', '.join(known)}.{tail}")
+
+
+class ConfigError(UsageError):
+    pass
+
+
+class OutputExistsError(UsageError):
+    pass
+
+
+class MemoryBudgetError(UsageError):
+    pass
+
+
+class DataError(StreamlossError, ValueError):
+    exit_code = 3
+
+
+class SourceError(DataError):
+    pass
+
+
+class ShapeError(DataError):
+    pass
+
+
+class ValueRangeError(DataError):
+    pass
+
+
+class MissingChunkError(DataError):
+    pass
+
+
+class CorruptChunkError(DataError):
+    pass
+
+
+class StateError(DataError):
+    pass
+
+
+class EnvironmentProblem(StreamlossError, RuntimeError):
+    exit_code = 5
+
+
+class MissingExtraError(EnvironmentProblem, ImportError):
+    """``MissingExtraError("reading s3://", "s3")``"""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs an optional package. Install it: pip install 'streamloss[{extra}]'")
+
+
+class UnwritableOutputError(EnvironmentProblem):
+    pass
+
+
+class StreamlossWarning(UserWarning):
+    """A value came out that a person should know something about."""

@@ -1,0 +1,113 @@
+"""Frozen records that cross floors, free of any heavy import."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .errors import UnknownNameError
+
+
+class Reduction(StrEnum):
+    """How the losses ``v``, weighted by ``w``, become the value: Keras' names, and one of TensorFlow 1.
+
+    ``N`` is the number of losses (``ignore_class`` and omitted rows apart), an exact integer. Where a divisor
+    is 0 the value is 0.0, as in Keras.
+    """
+
+    NONE = "none"
+    """Each ``v * w``, in the losses' shape."""
+    SUM = "sum"
+    """``Σ v w``"""
+    SUM_OVER_BATCH_SIZE = "sum_over_batch_size"
+    """``Σ v w / N``: never divided by the weights."""
+    MEAN = "mean"
+    """Keras 3's other name of SUM_OVER_BATCH_SIZE."""
+    AUTO = "auto"
+    """Keras 2's other name of SUM_OVER_BATCH_SIZE."""
+    MEAN_WITH_SAMPLE_WEIGHT = "mean_with_sample_weight"
+    """``Σ v w / Σ w``, with w broadcast to the losses."""
+    SUM_BY_NONZERO_WEIGHTS = "sum_by_nonzero_weights"
+    """``Σ v w / #{w ≠ 0}``: the default of ``tf.compat.v1.losses``."""
+
+    @classmethod
+    def parse(cls, value: str | None) -> Reduction:
+        """From a member, Keras' string in any case, or None (= NONE)."""
+        if value is None:
+            return cls.NONE
+        try:
+            return cls(str(value).lower())
+        except ValueError:
+            raise UnknownNameError("reduction", value, list(cls)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Where values are allowed, ends included unless said."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    low_open: bool = False
+    high_open: bool = False
+
+    @property
+    def smallest(self) -> float:
+        """The least float64 inside."""
+        return math.nextafter(self.low, math.inf) if self.low_open else self.low
+
+    @property
+    def largest(self) -> float:
+        return math.nextafter(self.high, -math.inf) if self.high_open else self.high
+
+    @property
+    def bounded(self) -> bool:
+        return (self.smallest, self.largest) != (-math.inf, math.inf)
+
+    def __contains__(self, value: float) -> bool:
+        return self.smallest <= value <= self.largest
+
+    def __str__(self) -> str:
+        left = "(" if self.low_open or math.isinf(self.low) else "["
+        right = ")" if self.high_open or math.isinf(self.high) else "]"
+        return f"{left}{self.low:g}, {self.high:g}{right}"
+
+
+REAL = Interval()
+UNIT = Interval(0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One piece of the rows: a rectangle of the losses' shape, evaluated in one go."""
+
+    index: int
+    """Position in the plan's row-major order of blocks."""
+    start: tuple[int, ...]
+    """First row of the rectangle, for each axis of the losses."""
+    stop: tuple[int, ...]
+    """One past its last row, for each axis."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(b - a for a, b in zip(self.start, self.stop, strict=True))
+
+    @property
+    def rows(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        return tuple(slice(a, b) for a, b in zip(self.start, self.stop, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Sent to the ``progress`` callback after each block."""
+
+    rows: int
+    """Rows evaluated so far."""
+    total: int
+    """Rows of the whole job."""
+    seconds: float
+    """Since the job began."""
