@@ -1,0 +1,33 @@
+"""The losses, named and shaped as in Keras: ``streamloss.losses.MeanSquaredError()``, ``mean_squared_error``, ``get``.
+
+The files of this package hold the formulas by family; a new file is a new family with nothing to register.
+Names are resolved on first use, because formulas load Numba.
+"""
+
+from typing import Any
+
+from ..types import Reduction
+
+_FUNCTIONS = ("Loss", "deserialize", "get", "serialize")
+
+__all__ = ["Loss", "Reduction", "deserialize", "get", "serialize"]
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("_"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .. import loss
+
+    if name in _FUNCTIONS:
+        return getattr(loss, name)
+    if name in loss.class_names():
+        return loss.loss_class(name)
+    if name in loss.function_names():
+        return loss.loss_function(name)
+    raise AttributeError(f"module {__name__!r} has no loss {name!r}; get({name!r}) suggests the nearest one")
+
+
+def __dir__() -> list[str]:
+    from .. import loss
+
+    return [*__all__, *loss.class_names(), *loss.function_names()]

@@ -1,0 +1,120 @@
+"""Scalar mathematics that formulas share: elementary functions good to about one unit in the last place.
+
+Each is a branch-free sequence of IEEE operations (comparisons select, they do not jump), so that LLVM can run it on
+several rows or classes at once and every processor gives the same bits. NaN passes through all of them; a
+comparison with NaN is false, hence the order in which :func:`at_least` and its kin are written.
+"""
+
+import numpy as np
+
+from .._jit import scalar
+from .._primitives import bits_of, float_of, fma
+
+_ROUND = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer, which the low bits then hold
+_ROUND_BITS = np.int64(0x4338000000000000)  # its bits
+_EXPONENT = np.int64(52)  # where a float64's exponent begins
+_SQRT_HALF_BITS = np.int64(0x3FE6A09E667F3BCD)  # bits of sqrt(1/2): mantissas are taken in [sqrt(1/2), sqrt(2))
+_LOG2E = 1.4426950408889634
+_LN2_HI = 0.693147180369123816490  # the first 33 bits of ln 2: its product with an exponent is exact
+_LN2_LO = 1.90821492927058770002e-10  # the rest
+
+
+@scalar
+def at_least(x: float, low: float) -> float:
+    """``max(x, low)``; NaN stays NaN."""
+    return low if x < low else x
+
+
+@scalar
+def at_most(x: float, high: float) -> float:
+    """``min(x, high)``; NaN stays NaN."""
+    return high if x > high else x
+
+
+@scalar
+def difference(a: float, b: float) -> tuple[float, float]:
+    """``a - b`` as a float64 and what its rounding lost (Knuth's TwoSum); the loss is 0 at infinities."""
+    d = a - b
+    t = d - a
+    lost = (a - (d - t)) - (b + t)
+    return d, (lost if abs(lost) <= abs(d) else 0.0)
+
+
+@scalar
+def exp(x: float, lost: float = 0.0) -> float:
+    """``exp(x + lost)`` with ``|lost|`` at most half a unit in the last place of x; within 1 ulp.
+
+    x = k ln 2 + r with |r| <= ln(2)/2, then the Taylor series of degree 13 (remainder below 2**-57) and a
+    scaling by 2**k in two halves, so that results may be subnormal.
+    """
+    x = at_most(at_least(x, -746.0), 710.0)  # beyond: 0 and inf
+    z = fma(x, _LOG2E, _ROUND)
+    k = z - _ROUND
+    r = fma(k, -_LN2_LO, fma(k, -_LN2_HI, x) + lost)
+    p = fma(r, 1.0 / 6227020800.0, 1.0 / 479001600.0)
+    p = fma(p, r, 1.0 / 39916800.0)
+    p = fma(p, r, 1.0 / 3628800.0)
+    p = fma(p, r, 1.0 / 362880.0)
+    p = fma(p, r, 1.0 / 40320.0)
+    p = fma(p, r, 1.0 / 5040.0)
+    p = fma(p, r, 1.0 / 720.0)
+    p = fma(p, r, 1.0 / 120.0)
+    p = fma(p, r, 1.0 / 24.0)
+    p = fma(p, r, 1.0 / 6.0)
+    p = fma(p, r, 0.5)
+    p = 1.0 + fma(p, r * r, r)
+    n = bits_of(z) - _ROUND_BITS
+    half = n >> np.int64(1)
+    one = np.int64(1023)
+    return p * float_of((half + one) << _EXPONENT) * float_of((n - half + one) << _EXPONENT)
+
+
+@scalar
+def _log_of_parts(k: float, f: float, c: float) -> float:
+    """``k ln 2 + log(1 + f) + c`` for 1 + f in [sqrt(1/2), sqrt(2)) and a tiny c.
+
+    log(1 + f) = f - f**2/2 + s (f**2/2 + R(s)), s = f/(2 + f), with the polynomial R of fdlibm's e_log.c
+    (Sun Microsystems 1993), whose error is below 2**-58.45.
+    """
+    s = f / (2.0 + f)
+    z = s * s
+    r = fma(z, 1.479819860511658591e-01, 1.531383769920937332e-01)
+    r = fma(r, z, 1.818357216161805012e-01)
+    r = fma(r, z, 2.222219843214978396e-01)
+    r = fma(r, z, 2.857142874366239149e-01)
+    r = fma(r, z, 3.999999999940941908e-01)
+    r = fma(r, z, 6.666666666666735130e-01)
+    r = r * z
+    square = 0.5 * f * f
+    return k * _LN2_HI - ((square - (s * (square + r) + (k * _LN2_LO + c))) - f)
+
+
+@scalar
+def log(x: float) -> float:
+    """Natural logarithm within 1 ulp; ``log(0) = -inf``, NaN below 0."""
+    tiny = x < 2.2250738585072014e-308
+    u = x * 18014398509481984.0 if tiny else x  # 2**54 makes subnormals normal
+    b = bits_of(u)
+    n = (b - _SQRT_HALF_BITS) >> _EXPONENT
+    m = float_of(b - (n << _EXPONENT))
+    k = (float_of(n + _ROUND_BITS) - _ROUND) - (54.0 if tiny else 0.0)
+    y = _log_of_parts(k, m - 1.0, 0.0)
+    y = x if x == np.inf else y
+    y = -np.inf if x == 0.0 else y
+    return y if x >= 0.0 else np.nan
+
+
+@scalar
+def log1p(x: float) -> float:
+    """``log(1 + x)`` within 1 ulp, also for tiny x; ``log1p(-1) = -inf``, NaN below -1."""
+    u = 1.0 + x
+    b = bits_of(u)
+    n = (b - _SQRT_HALF_BITS) >> _EXPONENT
+    m = float_of(b - (n << _EXPONENT))
+    k = float_of(n + _ROUND_BITS) - _ROUND
+    lost = (1.0 - (u - x)) if x > 1.0 else (x - (u - 1.0))
+    direct = n == 0  # 1 + x stays in [sqrt(1/2), sqrt(2)): x itself enters, undamaged by the addition
+    y = _log_of_parts(k, x if direct else m - 1.0, 0.0 if direct else lost / u)
+    y = x if x == np.inf else y
+    y = -np.inf if x == -1.0 else y
+    return y if x >= -1.0 else np.nan
