@@ -1,0 +1,47 @@
+"""From the dtypes people store to the few that kernels are compiled for, exactly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+NOT_A_LABEL = np.int64(np.iinfo(np.int64).min)
+"""Stands for a label that is no integer of 64 bits; kernels refuse it as out of range."""
+
+
+def result_dtype(y_pred: np.dtype[Any], asked: str | None) -> np.dtype[Any]:
+    """float64 where `y_pred` is, or where it was asked for; else float32."""
+    if asked is not None:
+        return np.dtype(np.float64 if asked == "float64" else np.float32)
+    return np.dtype(np.float64 if y_pred == np.float64 else np.float32)
+
+
+def floating_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """float32 or float64, whichever holds every value of `dtype` (int64 and uint64: up to 2**53)."""
+    if dtype.name == "bfloat16" or np.can_cast(dtype, np.float32):
+        return np.dtype(np.float32)
+    return np.dtype(np.float64)
+
+
+def floating(data: Array) -> Array:
+    """Values as contiguous native float32 or float64; the array itself where it is that already."""
+    return np.ascontiguousarray(data, floating_dtype(data.dtype))
+
+
+def weights(data: Array) -> Array:
+    """Weights as contiguous float64."""
+    return np.ascontiguousarray(data, np.float64)
+
+
+def labels(data: Array) -> Array:
+    """Labels as contiguous int64; fractions, NaN and integers beyond int64 become NOT_A_LABEL."""
+    if data.dtype.kind in "bi" or (data.dtype.kind == "u" and data.dtype.itemsize < 8):
+        return np.ascontiguousarray(data, np.int64)
+    if data.dtype.kind == "u":
+        return np.where(data > np.uint64(np.iinfo(np.int64).max), NOT_A_LABEL, data.astype(np.int64))
+    values = data.astype(np.float64)
+    whole = (np.floor(values) == values) & (np.abs(values) < 2.0**63)
+    return np.where(whole, np.where(whole, values, 0.0).astype(np.int64), NOT_A_LABEL)

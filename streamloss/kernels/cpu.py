@@ -1,0 +1,74 @@
+"""The CPU's two loops over a block: on the calling thread without the GIL, and on all cores at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from .. import _jit
+from ..losses._registry import Formula
+from .rows import TILE, WORK, build
+from .tile import reduce_tile
+
+PIECES = 64  # pieces of the parallel loop: enough to balance the cores, few enough that their states are small
+
+Loop = Callable[..., Any]
+
+
+@cache
+def serial(formula: Formula) -> Loop:
+    """``loop(y_true, y_pred, weight, ignore, arguments, nan_policy, out, limbs, counts) -> first bad row or -1``
+
+    ``y_pred`` is C-contiguous (rows, classes), float32 or float64; ``y_true`` the same for element-wise
+    losses and int64 (rows,) for sparse ones; ``weight`` float64 (rows,) or None; ``ignore`` (1, label) or (0, 0); ``out`` float32 or float64
+    (rows,); ``limbs`` int64 (2, SIZE) and ``counts`` int64, both added to.
+    """
+    rows = build(formula)
+
+    @_jit.serial
+    def loop_serial(
+        y_true: Any, y_pred: Any, weight: Any, ignore: tuple[int, int], arguments: Any, nan_policy: int, out: Any, limbs: Any, counts: Any
+    ) -> int:
+        n = out.shape[0]
+        values = np.empty(TILE)
+        status = np.empty(TILE, np.int8)
+        work = np.empty(WORK)
+        for a in range(0, n, TILE):
+            b = min(a + TILE, n)
+            rows(y_true[a:b], y_pred[a:b], ignore, arguments, values, status, work)
+            tile_weight = None if weight is None else weight[a:b]
+            bad = reduce_tile(values[: b - a], status, tile_weight, nan_policy, out[a:b], limbs, counts)
+            if bad >= 0:
+                return a + bad
+        return -1
+
+    return loop_serial
+
+
+@cache
+def parallel(formula: Formula) -> Loop:
+    """The same over all cores, with ``limbs`` (PIECES, 2, SIZE) and ``counts`` (PIECES, n): one for each
+    piece of rows, to be added up by the caller. Returns the first bad row of each piece, or -1."""
+    serial_loop = serial(formula)
+
+    @_jit.parallel
+    def loop_parallel(
+        y_true: Any, y_pred: Any, weight: Any, ignore: tuple[int, int], arguments: Any, nan_policy: int, out: Any, limbs: Any, counts: Any
+    ) -> Any:
+        n = out.shape[0]
+        size = -(-n // PIECES)
+        first_bad = np.full(PIECES, -1)
+        for piece in prange(PIECES):
+            a, b = min(piece * size, n), min((piece + 1) * size, n)
+            piece_weight = None if weight is None else weight[a:b]
+            bad = serial_loop(
+                y_true[a:b], y_pred[a:b], piece_weight, ignore, arguments, nan_policy, out[a:b], limbs[piece], counts[piece]
+            )
+            first_bad[piece] = a + bad if bad >= 0 else -1
+        return first_bad
+
+    return loop_parallel

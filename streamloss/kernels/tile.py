@@ -1,0 +1,85 @@
+"""What happens to a tile of losses, whatever the formula: weight, round, check, store, add up exactly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._jit import serial
+from ..exact.accumulator import add
+from .rows import BAD, KEPT
+
+RAISE, OMIT, PROPAGATE = 0, 1, 2  # nan_policy
+VALUES, WEIGHTS = 0, 1  # rows of `limbs`
+COUNT, NONZERO, OMITTED, IGNORED_ROWS = 0, 1, 2, 3  # entries of `counts`
+NUM_COUNTS = 4
+
+
+@serial
+def _all_plain(values: Any, status: Any, weight: Any) -> bool:
+    """Whether every row is kept, with a loss that is a number and a proper weight."""
+    odd = 0
+    for r in range(values.size):
+        odd += 1 if (status[r] != KEPT) | (values[r] != values[r]) else 0
+    if weight is not None:
+        for r in range(values.size):
+            odd += 0 if (weight[r] >= 0.0) & (weight[r] < np.inf) else 1
+            odd += 1 if values[r] * weight[r] != values[r] * weight[r] else 0  # 0 * inf
+    return odd == 0
+
+
+@serial
+def reduce_tile(
+    values: Any, status: Any, weight: Any, nan_policy: int, out: Any, limbs: Any, counts: Any
+) -> int:
+    """Write ``values * weight`` to `out`, rounded once to its dtype, and add them, exactly, to the state.
+
+    `values` and `status` are as a formula's loop left them; `weight` is float64 or None; `limbs` and `counts`
+    are the state's. Returns the first row that must be refused, or -1. Overwrites `values`.
+    """
+    n = values.size
+    if _all_plain(values, status, weight):
+        counts[COUNT] += n
+        if weight is None:
+            for r in range(n):
+                out[r] = values[r]
+        else:
+            nonzero = 0
+            for r in range(n):
+                out[r] = values[r] * weight[r]
+                nonzero += 1 if weight[r] != 0.0 else 0
+            counts[NONZERO] += nonzero
+            add(limbs[WEIGHTS], weight)
+        add(limbs[VALUES], out)
+        return -1
+
+    kept = np.empty(n, out.dtype)
+    kept_weight = np.empty(n)
+    m = 0
+    for r in range(n):
+        w = 1.0 if weight is None else weight[r]
+        if status[r] == BAD or not (w >= 0.0 and w < np.inf):
+            return r
+        if status[r] != KEPT:
+            out[r] = 0.0
+            counts[IGNORED_ROWS] += 1
+            continue
+        v = values[r] * w
+        out[r] = v
+        if v != v:
+            if nan_policy == RAISE:
+                return r
+            if nan_policy == OMIT:
+                counts[OMITTED] += 1
+                continue
+        kept[m] = out[r]
+        kept_weight[m] = w
+        m += 1
+        counts[COUNT] += 1
+        if weight is not None and w != 0.0:
+            counts[NONZERO] += 1
+    add(limbs[VALUES], kept[:m])
+    if weight is not None:
+        add(limbs[WEIGHTS], kept_weight[:m])
+    return -1
