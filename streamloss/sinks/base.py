@@ -1,0 +1,31 @@
+"""What the rest of the house knows of a target for the losses of rows."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..types import Block
+
+
+class Sink(Protocol):
+    """Takes each block of losses once, from any thread, in any order."""
+
+    where: str
+    """For a person: a URI, or "in memory"."""
+
+    def write(self, block: Block, losses: np.ndarray[Any, Any]) -> None:
+        """Store the losses of a block, shaped like the block. Blocks do not overlap."""
+
+
+class ArraySink:
+    """An array in memory."""
+
+    where = "in memory"
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.array = np.empty(shape, dtype)
+
+    def write(self, block: Block, losses: np.ndarray[Any, Any]) -> None:
+        self.array[block.slices] = losses

@@ -1,0 +1,45 @@
+"""What the rest of the house knows of an array, wherever it is kept."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+Selection = tuple[slice, ...]
+"""One slice with start and stop for each axis."""
+
+
+class Source(Protocol):
+    """An N-dimensional array that is read piece by piece."""
+
+    role: str
+    """What it is to the evaluation: "y_true", "y_pred" or "sample_weight"; errors name it."""
+    where: str
+    """Where it is kept, for a person: a URI, or "in memory"."""
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    grain: tuple[int, ...]
+    """The piece that is decoded as a whole: its chunk or shard shape, or 1s where any piece is as good."""
+    in_memory: bool
+    """Whether reading is free."""
+
+    def read(self, selection: Selection) -> np.ndarray[Any, Any]:
+        """The selected rectangle, in the array's dtype. Not to be written to: it may be a view.
+
+        Raises MissingChunkError or CorruptChunkError.
+        """
+
+    def read_bytes(self, selection_shape: tuple[int, ...]) -> int:
+        """An upper bound of the memory that reading a rectangle of this shape takes, the result included."""
+
+    def locate(self, index: tuple[int, ...]) -> str:
+        """Where an element is kept, for an error message: " (chunk c/3/0)", or nothing."""
+
+
+def nbytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    return int(np.prod(shape, dtype=object)) * dtype.itemsize
+
+
+def selection_shape(selection: Selection) -> tuple[int, ...]:
+    return tuple(s.stop - s.start for s in selection)

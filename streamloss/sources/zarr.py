@@ -1,0 +1,215 @@
+"""Zarr arrays, format 2 and 3, sharded or not, in any store.
+
+Zarr reads a chunk that is not there as the fill value, silently, so the store is watched while it is read.
+Inside a shard the same holds for inner chunks, which the shard's index tells: zarr fetches the index anyway.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import itertools
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.abc.store import RangeByteRequest, SuffixByteRequest
+from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
+from zarr.storage import StorePath, WrapperStore
+
+from ..errors import CorruptChunkError, DataError, MissingChunkError, SourceError
+from ..uris import split_store
+from .base import Selection, nbytes
+
+_METADATA = {"zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"}
+_ABSENT = np.uint64(2**64 - 1)  # the offset of an inner chunk that is not in its shard
+_CONCURRENT = 10  # chunks that zarr decodes at a time for one read ("async.concurrency")
+
+
+class _WatchedStore(WrapperStore[Any]):
+    """Passes reads on and remembers which keys, and which inner chunks of shards, were not there."""
+
+    def __init__(self, store: Any) -> None:
+        super().__init__(store)
+        self.missing: set[str] = set()
+        self.missing_inner: dict[str, np.ndarray[Any, Any]] = {}
+        """For each shard with gaps, a flat mask of the inner chunks that are absent."""
+        self.index_bytes = 0
+        self.index_first = False
+        self.inner_chunks = 0
+
+    def _with_store(self, store: Any) -> _WatchedStore:
+        twin = copy.copy(self)  # zarr reopens stores read-only through this; what was seen stays shared
+        twin._store = store
+        return twin
+
+    async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
+        buffer = await self._store.get(key, prototype, byte_range)
+        if key.rpartition("/")[2] in _METADATA:
+            return buffer
+        if buffer is None:
+            self.missing.add(key)
+        elif self.inner_chunks and (byte_range is None or byte_range in self._index_ranges()):
+            self._note_index(key, buffer.to_bytes() if byte_range else buffer.as_numpy_array().tobytes())
+        return buffer
+
+    def _index_ranges(self) -> tuple[Any, ...]:
+        if self.index_first:
+            return (RangeByteRequest(0, self.index_bytes),)
+        return (SuffixByteRequest(self.index_bytes),)
+
+    def _note_index(self, key: str, fetched: bytes) -> None:
+        raw = fetched[: self.index_bytes] if self.index_first else fetched[-self.index_bytes :]
+        if len(raw) == self.index_bytes:  # a truncated shard fails in its codec
+            offsets = np.frombuffer(raw, "<u8", count=2 * self.inner_chunks)[::2]
+            self.missing_inner[key] = offsets == _ABSENT
+
+
+class ZarrSource:
+    """A ``zarr.Array``."""
+
+    in_memory = False
+
+    def __init__(self, array: zarr.Array[Any], role: str, missing_chunks: str, where: str | None = None) -> None:
+        if not isinstance(array, zarr.Array):
+            raise SourceError(
+                f"{role}: expected a zarr.Array; received a {type(array).__name__}"
+                + (f" with the arrays {', '.join(sorted(array.array_keys()))}." if isinstance(array, zarr.Group) else ".")
+            )
+        if array.dtype.kind not in "biuf":
+            raise SourceError(f"{role}: expected numbers; {array.store_path} has dtype {array.dtype}.")
+        self.role = role
+        self.where = where or str(array.store_path)
+        self._policy = missing_chunks
+        self.filled = 0
+        """Chunks that were absent and read as the fill value, under another policy than "error"."""
+        self._refuse_packed(array)
+        self._store = _WatchedStore(array.store)
+        self._watch_shards(array)
+        self._array = zarr.open_array(StorePath(self._store, array.path), mode="r", zarr_format=array.metadata.zarr_format)
+        self.shape = self._array.shape
+        self.dtype = self._array.dtype
+        self.grain = self._array.shards or self._array.chunks
+
+    def _refuse_packed(self, array: zarr.Array[Any]) -> None:
+        """Packed numbers (CF conventions) would be read as their raw codes."""
+        attributes = array.attrs.asdict()
+        packed = {k: v for k, v in attributes.items() if k in ("scale_factor", "add_offset")}
+        if packed or ("_FillValue" in attributes and array.dtype.kind != "f"):
+            raise SourceError(
+                f"{self.role}: {self.where} has the attributes {packed or {'_FillValue': attributes['_FillValue']}}, "
+                "which change what its numbers mean. Store the unpacked values (xarray: decode and write as floats)."
+            )
+
+    def _watch_shards(self, array: zarr.Array[Any]) -> None:
+        if array.shards is None or self._policy == "fill":
+            return
+        codec = next(c for c in array.metadata.codecs if isinstance(c, ShardingCodec))  # type: ignore[union-attr]
+        kinds = [type(c) for c in codec.index_codecs]
+        if kinds not in ([BytesCodec], [BytesCodec, Crc32cCodec]):
+            raise SourceError(
+                f"{self.role}: the shard index of {self.where} is encoded by {kinds}, so missing chunks cannot be "
+                "told; expected bytes and crc32c. Pass missing_chunks='fill' to read it unchecked."
+            )
+        self._store.inner_chunks = math.prod(s // c for s, c in zip(array.shards, array.chunks, strict=True))
+        self._store.index_bytes = 16 * self._store.inner_chunks + 4 * (len(kinds) - 1)
+        self._store.index_first = codec.index_location.value == "start"
+
+    def read(self, selection: Selection) -> np.ndarray[Any, Any]:
+        try:
+            data = self._array[selection]
+        except DataError:
+            raise
+        except Exception as error:  # each codec has its own exceptions
+            raise self._corrupt(selection, error) from error
+        if self._policy != "fill" and (self._store.missing or self._store.missing_inner):
+            self._check_missing(selection)
+        return np.asarray(data)
+
+    def _check_missing(self, selection: Selection) -> None:
+        for coordinates in _touched(selection, self._array.chunks):
+            key = self._missing_key(coordinates)
+            if key is None:
+                continue
+            if self._policy == "error":
+                raise MissingChunkError(
+                    f"{self.role}: chunk {key} of {self.where} does not exist; Zarr would read its elements as the fill "
+                    f"value {self._array.fill_value}. Write the chunk, or pass missing_chunks='warn' or 'fill' if the "
+                    "fill value is meant."
+                )
+            self.filled += 1
+
+    def _missing_key(self, coordinates: tuple[int, ...]) -> str | None:
+        """The key of the chunk if it is absent, else None."""
+        shards = self._array.shards
+        per_shard = [s // c for s, c in zip(shards, self._array.chunks, strict=True)] if shards else [1] * len(coordinates)
+        outer = tuple(i // n for i, n in zip(coordinates, per_shard, strict=True))
+        key = self._key(outer)
+        if key in self._store.missing:
+            return key
+        if shards and key in self._store.missing_inner:
+            inner = tuple(i % n for i, n in zip(coordinates, per_shard, strict=True))
+            if self._store.missing_inner[key][np.ravel_multi_index(inner, per_shard)]:
+                return f"{key} (inner chunk {inner})"
+        return None
+
+    def _key(self, coordinates: tuple[int, ...]) -> str:
+        path = self._array.path
+        key: str = self._array.metadata.encode_chunk_key(coordinates)
+        return f"{path}/{key}" if path else key
+
+    def _corrupt(self, selection: Selection, error: Exception) -> CorruptChunkError:
+        """Name the first chunk of the selection that cannot be read by itself."""
+        for coordinates in _touched(selection, self.grain):
+            box = zip(coordinates, self.grain, self.shape, strict=True)
+            try:
+                self._array[tuple(slice(i * c, min((i + 1) * c, n)) for i, c, n in box)]
+            except Exception as single:
+                return CorruptChunkError(
+                    f"{self.role}: chunk {self._key(coordinates)} of {self.where} cannot be decoded: "
+                    f"{type(single).__name__}: {single}. Write it again."
+                )
+        return CorruptChunkError(f"{self.role}: cannot read {self.where}: {type(error).__name__}: {error}")
+
+    def read_bytes(self, selection_shape: tuple[int, ...]) -> int:
+        touched = math.prod(min(-(-s // c) + 1, -(-n // c)) for s, c, n in zip(selection_shape, self.grain, self.shape, strict=True))
+        encoded_and_decoded = 2 * min(touched, _CONCURRENT) * nbytes(self.grain, self.dtype)
+        return nbytes(selection_shape, self.dtype) + encoded_and_decoded
+
+    def locate(self, index: tuple[int, ...]) -> str:
+        return f" (chunk {self._key(tuple(i // c for i, c in zip(index, self.grain, strict=True)))})"
+
+
+def _touched(selection: Selection, grain: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Coordinates of the chunks that a selection touches."""
+    return itertools.product(*(range(s.start // c, -(-s.stop // c)) for s, c in zip(selection, grain, strict=True)))
+
+
+def open_path(path: Path, role: str) -> zarr.Array[Any]:
+    """The Zarr array at a local path."""
+    store, inner = split_store(path)
+    if not store.exists():
+        raise SourceError(f"{role}: there is no {str(store)!r}.")
+    try:
+        found = zarr.open(store, path=inner, mode="r")
+    except (FileNotFoundError, KeyError, ValueError) as error:
+        raise SourceError(f"{role}: {str(path)!r} is not a Zarr array: {_nearby(store, inner) or error}") from error
+    if isinstance(found, zarr.Group):
+        arrays = ", ".join(sorted(found.array_keys())) or "none"
+        raise SourceError(f"{role}: {str(path)!r} is a Zarr group; name one of its arrays: {arrays}.")
+    return found
+
+
+def _nearby(store: Path, inner: str) -> str:
+    """A hint which arrays there are, nearest name first."""
+    try:
+        group = zarr.open_group(store, mode="r")
+        names = sorted(name for name, member in group.members(max_depth=None) if isinstance(member, zarr.Array))
+    except Exception:  # only a hint
+        return ""
+    near = difflib.get_close_matches(inner, names, n=1)
+    guess = f" Did you mean {near[0]!r}?" if near else ""
+    return f"the store has no array {inner!r}.{guess} Arrays: {', '.join(names[:20])}."
