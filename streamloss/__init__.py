@@ -1,0 +1,49 @@
+"""Losses of predictions too large for memory: exact, fast, in bounded memory.
+
+>>> import numpy as np
+>>> import streamloss as sl
+>>> loss = sl.losses.SparseCategoricalCrossentropy()
+>>> loss(np.array([0, 1]), np.array([[0.9, 0.1], [0.2, 0.8]])).round(6)
+np.float64(0.164252)
+
+For arrays on disk, see :func:`evaluate`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from . import errors as errors
+    from . import losses as losses
+    from .evaluation import evaluate as evaluate
+    from .evaluation import plan as plan
+    from .exact.state import State as State
+    from .planning import Plan as Plan
+    from .result import Result as Result
+    from .types import Reduction as Reduction
+
+__all__ = ["Plan", "Reduction", "Result", "State", "errors", "evaluate", "losses", "plan"]
+
+# Loaded on first use: NumPy, Numba and Zarr take a second to import, which a command's --help need not wait for.
+_WHERE = {
+    "Plan": "planning",
+    "Reduction": "types",
+    "Result": "result",
+    "State": "exact.state",
+    "evaluate": "evaluation",
+    "plan": "evaluation",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("errors", "losses"):
+        return import_module(f".{name}", __name__)
+    if name in _WHERE:
+        return getattr(import_module(f".{_WHERE[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

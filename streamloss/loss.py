@@ -1,0 +1,220 @@
+"""The Keras-shaped losses: a class for each declaration, called on arrays; and finding them by name or config."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, ClassVar
+
+
+from .errors import UnknownNameError, UsageError
+from .losses._registry import Declaration, LossSpec, Parameter, declarations, find
+from .types import Reduction
+
+DTYPES = ("float32", "float64", "float16", "bfloat16")
+
+
+class Loss:
+    """A loss with its parameters and reduction; the base of every class in ``streamloss.losses``."""
+
+    _declaration: ClassVar[Declaration]
+
+    def __init__(
+        self, *, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: str | None = None, **parameters: Any
+    ) -> None:
+        self.spec = LossSpec.of(self._declaration.name, parameters)
+        self.reduction = Reduction.parse(reduction)
+        self.name = name or self._declaration.name
+        if dtype is not None and str(dtype) not in DTYPES:
+            raise UnknownNameError("dtype", dtype, DTYPES)
+        self.dtype = None if dtype is None else str(dtype)
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """The reduced loss as a float64 scalar or, for the reduction NONE, the array of losses of rows.
+
+        Parameters
+        ----------
+        y_true : array_like
+            Labels, of the shape the class describes: integers, booleans or floats.
+        y_pred : array_like
+            Predictions: any real dtype; float64 makes losses float64, anything else float32.
+        sample_weight : array_like or float, optional
+            At least 0: a scalar, the losses' shape, or their rank with 1s.
+
+        Raises
+        ------
+        ShapeError
+            Where the arrays do not align.
+        ValueRangeError
+            For a label, prediction or weight that has no loss; the message names it.
+        """
+        from .evaluation import call
+
+        return call(self, y_true, y_pred, sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras' configuration of this loss: ``deserialize`` and ``from_config`` take it."""
+        return {"name": self.name, "reduction": str(self.reduction), "dtype": self.dtype, **self.spec.parameters}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Loss:
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        changed = {
+            name: value
+            for name, value in self.spec.parameters.items()
+            if value != self._declaration.parameters[name].default
+        }
+        if self.reduction is not Reduction.SUM_OVER_BATCH_SIZE:
+            changed["reduction"] = str(self.reduction)
+        if self.dtype is not None:
+            changed["dtype"] = self.dtype
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in changed.items())})"
+
+
+@cache
+def loss_class(name: str) -> type[Loss]:
+    """The class of a loss, by any of its names."""
+    declaration = find(name)
+    if name != declaration.name:
+        return loss_class(declaration.name)
+    common = {"reduction": "sum_over_batch_size", "name": declaration.name, "dtype": None}
+    namespace = {
+        "__doc__": f"{declaration.doc}\n\n{_describe(declaration.parameters)}",
+        "__module__": "streamloss.losses",
+        "__signature__": _signature({k: p.default for k, p in declaration.parameters.items()} | common),
+        "_declaration": declaration,
+        "__init__": _positional_init(declaration),
+    }
+    return type(declaration.class_name, (Loss,), namespace)
+
+
+def _positional_init(declaration: Declaration) -> Callable[..., None]:
+    """Keras' constructors take their parameters by position too."""
+    names = [*declaration.parameters, "reduction", "name", "dtype"]
+
+    def __init__(self: Loss, *args: Any, **kwargs: Any) -> None:
+        if len(args) > len(names):
+            raise UsageError(f"{declaration.class_name} takes {len(names)} arguments; received {len(args)}.")
+        by_position = dict(zip(names, args, strict=False))
+        if twice := by_position.keys() & kwargs.keys():
+            raise UsageError(f"{declaration.class_name} received {', '.join(sorted(twice))} twice.")
+        Loss.__init__(self, **by_position, **kwargs)
+
+    return __init__
+
+
+@cache
+def loss_function(name: str) -> Callable[..., Any]:
+    """Keras' function form: the losses of rows, unreduced."""
+    declaration = find(name)
+    names = list(declaration.parameters)
+
+    def function(y_true: Any, y_pred: Any, *args: Any, **parameters: Any) -> Any:
+        if len(args) > len(names):
+            raise UsageError(f"{declaration.name} takes {2 + len(names)} arguments; received {2 + len(args)}.")
+        parameters |= dict(zip(names, args, strict=False))
+        return loss_class(declaration.name)(reduction="none", **parameters)(y_true, y_pred)
+
+    function.__name__ = function.__qualname__ = declaration.name
+    function.__module__ = "streamloss.losses"
+    function.__doc__ = f"The losses of rows, unreduced; see :class:`{declaration.class_name}`.\n\n{declaration.doc}"
+    data = {"y_true": inspect.Parameter.empty, "y_pred": inspect.Parameter.empty}
+    signature = _signature(data | {k: p.default for k, p in declaration.parameters.items()})
+    function.__signature__ = signature  # type: ignore[attr-defined]
+    return function
+
+
+def get(identifier: Any) -> Any:
+    """A loss from its name, its config, or itself.
+
+    ``get("mse")`` is a function, as in Keras; ``get("MeanSquaredError")`` an instance with defaults;
+    ``get({"class_name": ..., "config": {...}})`` an instance; None and callables come back as they are.
+
+    Raises UnknownNameError with the nearest known name.
+
+    >>> import streamloss as sl
+    >>> sl.losses.get({"class_name": "BinaryCrossentropy", "config": {"from_logits": True}})
+    BinaryCrossentropy(from_logits=True)
+    """
+    if identifier is None or (callable(identifier) and not isinstance(identifier, str)):
+        return identifier
+    if isinstance(identifier, str):
+        declaration = find(identifier)
+        return loss_class(declaration.name)() if identifier == declaration.class_name else loss_function(declaration.name)
+    if isinstance(identifier, Mapping):
+        return deserialize(identifier)
+    raise UsageError(f"expected a loss, its name or its config; received {identifier!r}.")
+
+
+def serialize(loss: Any) -> Any:
+    """A config that ``deserialize`` turns into the loss again: a dict for an instance, a name for a function."""
+    if isinstance(loss, Loss):
+        return {"module": "streamloss.losses", "class_name": type(loss).__name__, "config": loss.get_config(), "registered_name": None}
+    name = getattr(loss, "__name__", None)
+    if name is None:
+        raise UsageError(f"expected a loss; received {loss!r}.")
+    return find(name).name
+
+
+def deserialize(config: Any) -> Any:
+    """The inverse of :func:`serialize`; also takes Keras' configs."""
+    if isinstance(config, str):
+        return get(config)
+    if not isinstance(config, Mapping) or "class_name" not in config:
+        raise UsageError(f"expected {{'class_name': ..., 'config': {{...}}}}; received {config!r}.")
+    return loss_class(config["class_name"]).from_config(_plain_config(config.get("config", {})))
+
+
+def _plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Keras writes dtypes as policies."""
+    plain = dict(config)
+    dtype = plain.get("dtype")
+    if isinstance(dtype, Mapping):
+        plain["dtype"] = dtype.get("config", {}).get("name")
+    return plain
+
+
+def as_loss(identifier: Any) -> Loss:
+    """What ``evaluate`` takes for a loss, as an instance."""
+    if isinstance(identifier, str):
+        return loss_class(find(identifier).name)()
+    if isinstance(identifier, type) and issubclass(identifier, Loss):
+        return identifier()
+    found = get(identifier)
+    if isinstance(found, Loss):
+        return found
+    name = getattr(found, "__name__", None)
+    if callable(found) and getattr(found, "__module__", None) == "streamloss.losses" and name:
+        return loss_class(name)()
+    raise UsageError(f"expected a loss, its name or its config; received {identifier!r}.")
+
+
+def class_names() -> list[str]:
+    return [d.class_name for d in declarations()]
+
+
+def function_names() -> list[str]:
+    return [d.name for d in declarations()]
+
+
+def _describe(parameters: Mapping[str, Parameter]) -> str:
+    lines = ["Parameters", "----------"]
+    for name, parameter in parameters.items():
+        where = f", in {parameter.interval}" if parameter.interval else ""
+        lines.append(f"{name} : default {parameter.default!r}{where}\n    {parameter.doc[0].upper()}{parameter.doc[1:]}.")
+    lines += [
+        "reduction : default 'sum_over_batch_size'\n    A name of `Reduction`, in any case; None: no reduction.",
+        "name : str\n    Names the loss in results.",
+        "dtype : default None\n    'float64' makes the losses of rows float64 whatever the predictions' dtype.",
+    ]
+    return "\n".join(lines)
+
+
+def _signature(defaults: Mapping[str, Any]) -> inspect.Signature:
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return inspect.Signature([inspect.Parameter(name, kind, default=default) for name, default in defaults.items()])
+
+

@@ -1,0 +1,165 @@
+"""What an evaluation found: values under each reduction, all derived from the exact states."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from .exact.state import State
+from .types import Reduction
+
+SCHEMA = "streamloss.result/1"
+
+
+def reduce_state(state: State, reduction: Reduction) -> float:
+    """The value of a state under a reduction other than NONE: the exact sum divided by the exact divisor, rounded once."""
+    total = state.sum("loss")
+    match reduction:
+        case Reduction.SUM:
+            return total.rounded()
+        case Reduction.SUM_OVER_BATCH_SIZE | Reduction.MEAN | Reduction.AUTO:
+            return total.over(Fraction(state.count("count")))
+        case Reduction.MEAN_WITH_SAMPLE_WEIGHT:
+            return total.over(state.sum("weight").exactly())
+        case Reduction.SUM_BY_NONZERO_WEIGHTS:
+            return total.over(Fraction(state.count("nonzero_weights")))
+    raise ValueError(f"{reduction} is not one number")
+
+
+@dataclass(frozen=True, slots=True)
+class LossResult:
+    """One loss of an evaluation. Sums and means are float64, correctly rounded; counts are exact."""
+
+    name: str
+    config: Mapping[str, Any]
+    """The loss and its parameters, as ``losses.deserialize`` takes them."""
+    dtype: str
+    """Of the losses of rows."""
+    reduction: Reduction
+    state: State
+    out: str | None = None
+    """Where the losses of rows were written."""
+
+    @property
+    def value(self) -> float | str | None:
+        """Under the reduction asked for; for NONE, where the losses were written."""
+        return self.out if self.reduction is Reduction.NONE else reduce_state(self.state, self.reduction)
+
+    @property
+    def sum(self) -> float:
+        """SUM: ``Σ v w``."""
+        return reduce_state(self.state, Reduction.SUM)
+
+    @property
+    def mean(self) -> float:
+        """SUM_OVER_BATCH_SIZE: ``Σ v w / count``."""
+        return reduce_state(self.state, Reduction.SUM_OVER_BATCH_SIZE)
+
+    @property
+    def weighted_mean(self) -> float:
+        """MEAN_WITH_SAMPLE_WEIGHT: ``Σ v w / Σ w``."""
+        return reduce_state(self.state, Reduction.MEAN_WITH_SAMPLE_WEIGHT)
+
+    @property
+    def count(self) -> int:
+        """Losses added up: rows but the ignored and the omitted ones."""
+        return self.state.count("count")
+
+    @property
+    def weight_sum(self) -> float:
+        """``Σ w``, with w broadcast to the losses; without weights, the count."""
+        return self.state.sum("weight").rounded()
+
+    @property
+    def ignored(self) -> int:
+        """Rows labelled ``ignore_class``."""
+        return self.state.count("ignored")
+
+    @property
+    def omitted(self) -> int:
+        """Rows left out because their loss was NaN, under ``nan_policy="omit"``."""
+        return self.state.count("omitted")
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **self.config,
+            "dtype": self.dtype,
+            "reduction": str(self.reduction),
+            "value": self.value,
+            "sum": self.sum,
+            "mean": self.mean,
+            "weighted_mean": self.weighted_mean,
+            "count": self.count,
+            "weight_sum": self.weight_sum,
+            "ignored": self.ignored,
+            "omitted": self.omitted,
+            "out": self.out,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Result(Mapping[str, LossResult]):
+    """The losses of an evaluation by name, and what the run took."""
+
+    losses: Mapping[str, LossResult]
+    rows: int
+    seconds: float
+    """Wall time of the evaluation, compilation included."""
+    bytes_read: int
+    """Of the arrays as they are in memory, decoded."""
+    peak_memory: int
+    """The process' peak resident memory so far, in bytes; 0 where the system does not say."""
+    executor: str
+    workers: int
+    plan: Mapping[str, Any]
+    warnings: tuple[str, ...] = ()
+
+    def __getitem__(self, name: str) -> LossResult:
+        return self.losses[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.losses)
+
+    def __len__(self) -> int:
+        return len(self.losses)
+
+    @property
+    def rows_per_second(self) -> float:
+        return self.rows / self.seconds if self.seconds else math.inf
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; ``schema`` changes when a reader would have to."""
+        from . import __version__
+
+        return {
+            "schema": SCHEMA,
+            "streamloss": __version__,
+            "losses": {name: loss.to_dict() for name, loss in self.losses.items()},
+            "rows": self.rows,
+            "seconds": round(self.seconds, 6),
+            "rows_per_second": round(self.rows_per_second, 1),
+            "bytes_read": self.bytes_read,
+            "peak_memory_bytes": self.peak_memory,
+            "executor": self.executor,
+            "workers": self.workers,
+            "plan": dict(self.plan),
+            "warnings": list(self.warnings),
+        }
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """Valid JSON: what is no finite number is written as the string "NaN", "Infinity" or "-Infinity"."""
+        return json.dumps(_finite(self.to_dict()), indent=indent, allow_nan=False)
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, float) and not math.isfinite(content):
+        return "NaN" if math.isnan(content) else "Infinity" if content > 0 else "-Infinity"
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return content
