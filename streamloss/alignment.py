@@ -32,10 +32,12 @@ class View:
     """For each axis: the axis of the losses it follows, or CLASS, ONE or SPREAD."""
 
     def select(self, block: Block, start: int) -> tuple[slice, ...]:
-        """The rectangle under a block, in the array's own indices; `start` is the array's row where the losses begin."""
+        """The rectangle under a block, in the array's own indices; `start` is its row where the losses begin."""
         offset = {0: start}
         return tuple(
-            slice(block.start[axis] + offset.get(axis, 0), block.stop[axis] + offset.get(axis, 0)) if axis >= 0 else slice(0, size)
+            slice(block.start[axis] + offset.get(axis, 0), block.stop[axis] + offset.get(axis, 0))
+            if axis >= 0
+            else slice(0, size)
             for axis, size in zip(self.axes, self.shape, strict=True)
         )
 
@@ -135,7 +137,9 @@ def _view(shape: Shape, axes: list[int]) -> View:
 
 def _axis(spec: LossSpec, axis: int, rank: int) -> int:
     if not -rank <= axis < rank:
-        raise ShapeError(f"{spec.name}: axis={axis} is out of bounds for y_pred of rank {rank}; expected {-rank} to {rank - 1}.")
+        raise ShapeError(
+            f"{spec.name}: axis={axis} is out of bounds for y_pred of rank {rank}; expected {-rank} to {rank - 1}."
+        )
     return axis % rank
 
 

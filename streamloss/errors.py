@@ -15,7 +15,7 @@
     │   ├── MissingChunkError                     a chunk that was never written
     │   ├── CorruptChunkError                     a chunk that cannot be decoded
     │   └── StateError                            saved states that cannot be read or merged
-    └── EnvironmentProblem (RuntimeError)     5   the machine
+    └── MachineError (RuntimeError)           5   the machine
         ├── MissingExtraError (ImportError)       an optional package; the message names the pip install
         └── UnwritableOutputError                 NONE's target cannot be written
 
@@ -91,18 +91,18 @@ class StateError(DataError):
     pass
 
 
-class EnvironmentProblem(StreamlossError, RuntimeError):
+class MachineError(StreamlossError, RuntimeError):
     exit_code = 5
 
 
-class MissingExtraError(EnvironmentProblem, ImportError):
+class MissingExtraError(MachineError, ImportError):
     """``MissingExtraError("reading s3://", "s3")``"""
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs an optional package. Install it: pip install 'streamloss[{extra}]'")
 
 
-class UnwritableOutputError(EnvironmentProblem):
+class UnwritableOutputError(MachineError):
     pass
 
 

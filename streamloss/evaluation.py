@@ -26,7 +26,18 @@ from .types import Block, Progress, Reduction
 from .uris import same_place
 
 DEFAULT_MEMORY = "1GiB"
-_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+_UNITS = {
+    "": 1,
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+    "tib": 2**40,
+}
 
 
 def evaluate(
@@ -81,7 +92,7 @@ def evaluate(
 
     Raises
     ------
-    UsageError, DataError, EnvironmentProblem
+    UsageError, DataError, MachineError
         See :mod:`streamloss.errors`; what was written to `out` before is valid.
 
     Examples
@@ -91,6 +102,7 @@ def evaluate(
     >>> result = sl.evaluate(["mse", "bce"], np.array([0, 1]), np.array([0.25, 0.5]))
     >>> result["mean_squared_error"].mean, result["binary_crossentropy"].count
     (0.15625, 2)
+
     """
     begin = time.perf_counter()
     named = _named(losses)
@@ -239,7 +251,9 @@ def _targets(out: str | Mapping[str, str] | None, named: Iterable[str]) -> dict[
     return {name: f"{str(out).rstrip('/')}/{name}" for name in names}
 
 
-def _open_sinks(the_plan: Plan, named: Mapping[str, Loss], targets: Mapping[str, str], overwrite: bool) -> dict[str, Sink]:
+def _open_sinks(
+    the_plan: Plan, named: Mapping[str, Loss], targets: Mapping[str, str], overwrite: bool
+) -> dict[str, Sink]:
     if not targets:
         return {}
     from .sinks.zarr import ZarrSink

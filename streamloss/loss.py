@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, ClassVar
 
-
 from .errors import UnknownNameError, UsageError
 from .losses._registry import Declaration, LossSpec, Parameter, declarations, find
 from .types import Reduction
@@ -21,7 +20,12 @@ class Loss:
     _declaration: ClassVar[Declaration]
 
     def __init__(
-        self, *, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: str | None = None, **parameters: Any
+        self,
+        *,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: str | None = None,
+        **parameters: Any,
     ) -> None:
         self.spec = LossSpec.of(self._declaration.name, parameters)
         self.reduction = Reduction.parse(reduction)
@@ -48,6 +52,7 @@ class Loss:
             Where the arrays do not align.
         ValueRangeError
             For a label, prediction or weight that has no loss; the message names it.
+
         """
         from .evaluation import call
 
@@ -95,7 +100,7 @@ def _positional_init(declaration: Declaration) -> Callable[..., None]:
     """Keras' constructors take their parameters by position too."""
     names = [*declaration.parameters, "reduction", "name", "dtype"]
 
-    def __init__(self: Loss, *args: Any, **kwargs: Any) -> None:
+    def init(self: Loss, *args: Any, **kwargs: Any) -> None:
         if len(args) > len(names):
             raise UsageError(f"{declaration.class_name} takes {len(names)} arguments; received {len(args)}.")
         by_position = dict(zip(names, args, strict=False))
@@ -103,7 +108,7 @@ def _positional_init(declaration: Declaration) -> Callable[..., None]:
             raise UsageError(f"{declaration.class_name} received {', '.join(sorted(twice))} twice.")
         Loss.__init__(self, **by_position, **kwargs)
 
-    return __init__
+    return init
 
 
 @cache
@@ -143,7 +148,9 @@ def get(identifier: Any) -> Any:
         return identifier
     if isinstance(identifier, str):
         declaration = find(identifier)
-        return loss_class(declaration.name)() if identifier == declaration.class_name else loss_function(declaration.name)
+        return (
+            loss_class(declaration.name)() if identifier == declaration.class_name else loss_function(declaration.name)
+        )
     if isinstance(identifier, Mapping):
         return deserialize(identifier)
     raise UsageError(f"expected a loss, its name or its config; received {identifier!r}.")
@@ -152,7 +159,12 @@ def get(identifier: Any) -> Any:
 def serialize(loss: Any) -> Any:
     """A config that ``deserialize`` turns into the loss again: a dict for an instance, a name for a function."""
     if isinstance(loss, Loss):
-        return {"module": "streamloss.losses", "class_name": type(loss).__name__, "config": loss.get_config(), "registered_name": None}
+        return {
+            "module": "streamloss.losses",
+            "class_name": type(loss).__name__,
+            "config": loss.get_config(),
+            "registered_name": None,
+        }
     name = getattr(loss, "__name__", None)
     if name is None:
         raise UsageError(f"expected a loss; received {loss!r}.")
@@ -204,7 +216,9 @@ def _describe(parameters: Mapping[str, Parameter]) -> str:
     lines = ["Parameters", "----------"]
     for name, parameter in parameters.items():
         where = f", in {parameter.interval}" if parameter.interval else ""
-        lines.append(f"{name} : default {parameter.default!r}{where}\n    {parameter.doc[0].upper()}{parameter.doc[1:]}.")
+        lines.append(
+            f"{name} : default {parameter.default!r}{where}\n    {parameter.doc[0].upper()}{parameter.doc[1:]}."
+        )
     lines += [
         "reduction : default 'sum_over_batch_size'\n    A name of `Reduction`, in any case; None: no reduction.",
         "name : str\n    Names the loss in results.",
@@ -216,5 +230,3 @@ def _describe(parameters: Mapping[str, Parameter]) -> str:
 def _signature(defaults: Mapping[str, Any]) -> inspect.Signature:
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     return inspect.Signature([inspect.Parameter(name, kind, default=default) for name, default in defaults.items()])
-
-

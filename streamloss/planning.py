@@ -1,4 +1,4 @@
-"""What will be read, in which pieces, by how many workers and in how much memory: decided, and refused, before the first byte."""
+"""What will be read, in which pieces, by how many workers, in how much memory: decided, or refused, before it is read."""
 
 from __future__ import annotations
 
@@ -101,7 +101,8 @@ class Plan:
         return {
             "losses": {job.name: {"loss": job.spec.name, "dtype": str(job.dtype)} for job in self.jobs},
             "arrays": {
-                s.role: {"where": s.where, "shape": s.shape, "dtype": str(s.dtype), "chunks": s.grain} for s in self.sources
+                s.role: {"where": s.where, "shape": s.shape, "dtype": str(s.dtype), "chunks": s.grain}
+                for s in self.sources
             },
             "shape": self.shape,
             "rows": self.rows,
@@ -118,9 +119,11 @@ class Plan:
     def __str__(self) -> str:
         lines = [
             f"losses    {', '.join(f'{job.name} ({job.dtype})' for job in self.jobs)}",
-            *(f"{s.role:<9} {s.where}: {s.shape} {s.dtype}, read in pieces of {s.grain}" for s in self.sources),
-            f"rows      {self.rows:,} of shape {self.shape}"
-            + (f", from row {self.start:,}" if self.start else ""),
+            *(
+                f"{s.role.removeprefix('sample_'):<9} {s.where}: {s.shape} {s.dtype}, read in pieces of {s.grain}"
+                for s in self.sources
+            ),
+            f"rows      {self.rows:,} of shape {self.shape}" + (f", from row {self.start:,}" if self.start else ""),
             f"blocks    {self.num_blocks:,} of {self.block_shape}, {self.workers} at a time",
             f"memory    {_mib(self.projected_bytes)} at most: {_mib(self.baseline_bytes)} held now, "
             f"{_mib(COMPILER)} for the compiler, {self.workers} x {_mib(self.block_bytes)} for blocks",
@@ -168,17 +171,18 @@ def make_plan(
     grain = _grain(arrays, shape, y_pred)
     share = (memory_bytes - COMPILER) // wanted
     block_shape = _block_shape(shape, grain, y_pred, jobs[0].layout.y_pred, share, block_bytes, wanted)
+    block_shape = _on_all_grains(arrays, shape, block_shape, share, block_bytes)
     used, notes = wanted, []
     while used > 1 and COMPILER + used * block_bytes(block_shape) > memory_bytes:
         used -= 1
     if used < wanted:
         notes.append(f"{used} of {wanted} workers: more would not fit the memory allowed")
     if COMPILER + block_bytes(block_shape) > memory_bytes:
+        pieces = {s.role: f"{s.role} has pieces of {s.grain} ({_mib(nbytes(s.grain, s.dtype))})" for s, _ in arrays}
         raise MemoryBudgetError(
-            f"the smallest block, {block_shape} of {shape} rows, needs {_mib(block_bytes(block_shape))} and the compiler "
-            f"{_mib(COMPILER)}, but memory allows {_mib(memory_bytes)}. Allow more memory, or store smaller chunks: "
-            + "; ".join(f"{s.role} has pieces of {s.grain} ({_mib(nbytes(s.grain, s.dtype))})" for s in {a[0].role: a[0] for a in arrays}.values())
-            + "."
+            f"the smallest block, {block_shape} of {shape} rows, needs {_mib(block_bytes(block_shape))} and the "
+            f"compiler {_mib(COMPILER)}, but memory leaves {_mib(memory_bytes)} beyond the {_mib(resident_bytes())} that the "
+            f"process holds. Allow more memory, or store smaller chunks: {'; '.join(pieces.values())}."
         )
     notes += _chunk_notes(arrays, block_shape)
     return Plan(
@@ -273,6 +277,23 @@ def _block_shape(
     return tuple(block)
 
 
+def _on_all_grains(
+    arrays: Sequence[tuple[Source, View]], shape: Shape, block: Shape, share: int, block_bytes: Any
+) -> Shape:
+    """The block, cut or doubled at most so that it ends where all arrays' chunks end: each is decoded once."""
+    common = [1] * len(shape)
+    for source, view in arrays:
+        for chunk, axis in zip(source.grain, view.axes, strict=True):
+            if axis >= 0:
+                common[axis] = math.lcm(common[axis], chunk)
+    aligned = tuple(
+        size if size == n or c > 2 * size else max(1, size // c) * c
+        for size, n, c in zip(block, shape, common, strict=True)
+    )
+    aligned = tuple(min(size, n) for size, n in zip(aligned, shape, strict=True))
+    return aligned if block_bytes(aligned) <= max(share, block_bytes(block)) else block
+
+
 def _chunk_notes(arrays: Sequence[tuple[Source, View]], block_shape: Shape) -> list[str]:
     """What costs time and could be stored otherwise, said once."""
     notes = {}
@@ -280,7 +301,7 @@ def _chunk_notes(arrays: Sequence[tuple[Source, View]], block_shape: Shape) -> l
         for size, chunk, axis in zip(source.shape, source.grain, view.axes, strict=True):
             if axis == -1 and 1 < chunk < size:
                 notes[source.role] = (
-                    f"{source.role} is chunked along its classes ({chunk} of {size}): whole rows are assembled in memory"
+                    f"{source.role} is chunked along its classes ({chunk} of {size}): rows are assembled in memory"
                 )
             elif axis >= 0 and chunk > block_shape[axis]:
                 notes[source.role] = (

@@ -16,7 +16,7 @@ SCHEMA = "streamloss.result/1"
 
 
 def reduce_state(state: State, reduction: Reduction) -> float:
-    """The value of a state under a reduction other than NONE: the exact sum divided by the exact divisor, rounded once."""
+    """The value under a reduction other than NONE: the exact sum over the exact divisor, rounded once."""
     total = state.sum("loss")
     match reduction:
         case Reduction.SUM:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from .._jit import scalar, serial
-from .._primitives import bits_of, float_of
+from .._primitives import bits_of
 
 LIMBS = 67  # 2**-1074 ... 2**1024 are 2098 bits, 66 limbs; the last takes carries
 NAN, POSITIVE_INFINITY, NEGATIVE_INFINITY = LIMBS, LIMBS + 1, LIMBS + 2  # counters behind the limbs
@@ -61,7 +61,8 @@ def _add_any(limbs: Any, value: float) -> None:
 @scalar
 def _split(value: float) -> tuple[int, int, int]:
     """The units of 2**-18, 2**-50 and 2**-82 that a value inside the window consists of, each with the bits
-    of its constant still on top (the caller subtracts them once for many values)."""
+    of its constant still on top (the caller subtracts them once for many values).
+    """
     high = value + _HIGH
     rest = value - (high - _HIGH)
     middle = rest + _MIDDLE

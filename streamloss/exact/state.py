@@ -105,8 +105,8 @@ class State:
         zero = ExactSum()
         return State(
             self.of,
-            {k: self.sum(k) + other.sums.get(k, zero) for k in self.sums | other.sums},
-            {k: self.count(k) + other.counts.get(k, 0) for k in self.counts | other.counts},
+            {k: self.sum(k) + other.sums.get(k, zero) for k in {**self.sums, **other.sums}},
+            {k: self.count(k) + other.counts.get(k, 0) for k in {**self.counts, **other.counts}},
         )
 
     def sum(self, name: str) -> ExactSum:

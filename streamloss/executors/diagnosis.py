@@ -34,7 +34,8 @@ def explain(
     if problem is None:
         weighted = "" if weight is None else f", weighted by {weight[row]}"
         problem = (
-            f"the loss of row {_index(at)} is not a number: y_true = {_short(label)}, y_pred = {_short(prediction)}{weighted}"
+            f"the loss of row {_index(at)} is not a number: y_true = {_short(label)}, "
+            f"y_pred = {_short(prediction)}{weighted}"
             f"{pred_where.chunk()}. Pass nan_policy='omit' to leave such rows out, or 'propagate' to let them through."
         )
     return ValueRangeError(f"{job.name}: {problem}")

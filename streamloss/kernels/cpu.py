@@ -24,14 +24,22 @@ def serial(formula: Formula) -> Loop:
     """``loop(y_true, y_pred, weight, ignore, arguments, nan_policy, out, limbs, counts) -> first bad row or -1``
 
     ``y_pred`` is C-contiguous (rows, classes), float32 or float64; ``y_true`` the same for element-wise
-    losses and int64 (rows,) for sparse ones; ``weight`` float64 (rows,) or None; ``ignore`` (1, label) or (0, 0); ``out`` float32 or float64
-    (rows,); ``limbs`` int64 (2, SIZE) and ``counts`` int64, both added to.
+    losses and int64 (rows,) for sparse ones; ``weight`` float64 (rows,) or None; ``ignore`` (1, label) or
+    (0, 0); ``out`` float32 or float64 (rows,); ``limbs`` int64 (2, SIZE) and ``counts`` int64, both added to.
     """
     rows = build(formula)
 
     @_jit.serial
     def loop_serial(
-        y_true: Any, y_pred: Any, weight: Any, ignore: tuple[int, int], arguments: Any, nan_policy: int, out: Any, limbs: Any, counts: Any
+        y_true: Any,
+        y_pred: Any,
+        weight: Any,
+        ignore: tuple[int, int],
+        arguments: Any,
+        nan_policy: int,
+        out: Any,
+        limbs: Any,
+        counts: Any,
     ) -> int:
         n = out.shape[0]
         values = np.empty(TILE)
@@ -52,12 +60,21 @@ def serial(formula: Formula) -> Loop:
 @cache
 def parallel(formula: Formula) -> Loop:
     """The same over all cores, with ``limbs`` (PIECES, 2, SIZE) and ``counts`` (PIECES, n): one for each
-    piece of rows, to be added up by the caller. Returns the first bad row of each piece, or -1."""
+    piece of rows, to be added up by the caller. Returns the first bad row of each piece, or -1.
+    """
     serial_loop = serial(formula)
 
     @_jit.parallel
     def loop_parallel(
-        y_true: Any, y_pred: Any, weight: Any, ignore: tuple[int, int], arguments: Any, nan_policy: int, out: Any, limbs: Any, counts: Any
+        y_true: Any,
+        y_pred: Any,
+        weight: Any,
+        ignore: tuple[int, int],
+        arguments: Any,
+        nan_policy: int,
+        out: Any,
+        limbs: Any,
+        counts: Any,
     ) -> Any:
         n = out.shape[0]
         size = -(-n // PIECES)
@@ -66,7 +83,15 @@ def parallel(formula: Formula) -> Loop:
             a, b = min(piece * size, n), min((piece + 1) * size, n)
             piece_weight = None if weight is None else weight[a:b]
             bad = serial_loop(
-                y_true[a:b], y_pred[a:b], piece_weight, ignore, arguments, nan_policy, out[a:b], limbs[piece], counts[piece]
+                y_true[a:b],
+                y_pred[a:b],
+                piece_weight,
+                ignore,
+                arguments,
+                nan_policy,
+                out[a:b],
+                limbs[piece],
+                counts[piece],
             )
             first_bad[piece] = a + bad if bad >= 0 else -1
         return first_bad

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import scalar, serial, spread
+from .._jit import scalar, serial
 from ..losses._registry import Elementwise, Formula, Sparse
 from ..types import Interval
 
@@ -84,7 +84,7 @@ def _count_outside(interval: Interval) -> Callable[..., int]:
 
 
 def _elementwise(formula: Elementwise) -> Rows:
-    term = spread(formula.term, 2, len(formula.argument_names))
+    term = scalar(formula.term)
     outside_true = _count_outside(formula.y_true)
     outside_pred = _count_outside(formula.y_pred)
 
@@ -104,7 +104,7 @@ def _elementwise(formula: Elementwise) -> Rows:
                     status[r] = BAD
         if size == 1:
             for r in range(n):
-                values[r] = term(np.float64(y[r]), np.float64(p[r]), arguments)
+                values[r] = term(np.float64(y[r]), np.float64(p[r]), *arguments)
             return
         for r in range(n):
             total = 0.0
@@ -118,7 +118,7 @@ def _elementwise(formula: Elementwise) -> Rows:
                         for k in range(width):
                             slots[k] = 0.0
                     for k in range(width):
-                        slots[k] += term(np.float64(ys[k]), np.float64(ps[k]), arguments)
+                        slots[k] += term(np.float64(ys[k]), np.float64(ps[k]), *arguments)
                 total += tree_sum(slots, min(SLOTS, end - segment))
             values[r] = total / size
 
@@ -127,7 +127,7 @@ def _elementwise(formula: Elementwise) -> Rows:
 
 def _sparse(formula: Sparse) -> Rows:
     term = scalar(formula.term)
-    finish = spread(formula.finish, 3, len(formula.argument_names))
+    finish = scalar(formula.finish)
     outside_pred = _count_outside(formula.y_pred)
     needs_top = formula.needs_top
 
@@ -172,7 +172,7 @@ def _sparse(formula: Sparse) -> Rows:
                 others += tree_sum(slots, min(SLOTS, end - segment))
             own[r], tops[r], sums[r] = row[label], top, others
         for r in range(n):
-            values[r] = finish(own[r], tops[r], sums[r], arguments)
+            values[r] = finish(own[r], tops[r], sums[r], *arguments)
 
     return rows
 

@@ -30,9 +30,7 @@ def _all_plain(values: Any, status: Any, weight: Any) -> bool:
 
 
 @serial
-def reduce_tile(
-    values: Any, status: Any, weight: Any, nan_policy: int, out: Any, limbs: Any, counts: Any
-) -> int:
+def reduce_tile(values: Any, status: Any, weight: Any, nan_policy: int, out: Any, limbs: Any, counts: Any) -> int:
     """Write ``values * weight`` to `out`, rounded once to its dtype, and add them, exactly, to the state.
 
     `values` and `status` are as a formula's loop left them; `weight` is float64 or None; `limbs` and `counts`

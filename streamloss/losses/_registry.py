@@ -65,12 +65,11 @@ class Parameter:
     """Where numbers are allowed; None for parameters that are not plain numbers."""
     types: tuple[type, ...] = (float, int)
 
-    def check(self, loss: str, name: str, value: Any) -> Any:
+    def check(self, loss: str, name: str, given: Any) -> Any:
         """The value in its plain Python type, or UsageError."""
-        if isinstance(value, np.generic):
-            value = value.item()
-        is_bool = isinstance(value, bool)
-        if (is_bool and bool not in self.types) or not isinstance(value, self.types):
+        value: Any = given.item() if isinstance(given, np.generic) else given
+        wrong_bool = isinstance(value, bool) and bool not in self.types
+        if wrong_bool or not any(isinstance(value, kind) for kind in self.types):
             wanted = " or ".join("None" if t is type(None) else t.__name__ for t in self.types)
             raise UsageError(f"{loss}: {name} must be {wanted}; received {value!r}.")
         if self.interval is None:
@@ -87,9 +86,7 @@ MEAN_AXIS = Parameter(
     "the axis of `y_pred` that is averaged; None: nothing is averaged, each element is a sample",
     types=(int, type(None)),
 )
-IGNORE_CLASS = Parameter(
-    None, "rows with this label have no loss and are not counted", types=(int, type(None))
-)
+IGNORE_CLASS = Parameter(None, "rows with this label have no loss and are not counted", types=(int, type(None)))
 EPSILON = Parameter(
     1e-7,
     "probabilities are clipped to [epsilon, 1 - epsilon] in the result dtype, as in Keras; 0: not clipped",
@@ -153,7 +150,8 @@ class LossSpec:
 
     def arguments(self, dtype: np.dtype[Any]) -> tuple[float, ...]:
         """The formula's arguments after its data, by name. ``lower`` and ``upper`` are the clip bounds that
-        ``epsilon`` means in the result dtype (float32: 1 - 2**-23, not 1 - 1e-7)."""
+        ``epsilon`` means in the result dtype (float32: 1 - 2**-23, not 1 - 1e-7).
+        """
         known = dict(self.parameters)
         if "epsilon" in known:
             epsilon = dtype.type(known["epsilon"])

@@ -1,19 +1,15 @@
 """Cross-entropies: between a label, or a probability, and a predicted distribution."""
 
-from ..types import UNIT
-from ._registry import AXIS, EPSILON, IGNORE_CLASS, MEAN_AXIS, Elementwise, Interval, Parameter, Sparse, declare
+from ..types import UNIT, Interval
+from ._registry import AXIS, EPSILON, IGNORE_CLASS, MEAN_AXIS, Elementwise, Parameter, Sparse, declare
 from ._scalar import at_least, at_most, difference, exp, log, log1p
 
-LABEL_SMOOTHING = Parameter(
-    0.0, "how much of the labels' mass is spread evenly over the outcomes", Interval(0.0, 1.0)
-)
+LABEL_SMOOTHING = Parameter(0.0, "how much of the labels' mass is spread evenly over the outcomes", Interval(0.0, 1.0))
 
 # Binary. The two labels' masses, y and 1 - y, are smoothed apart: 1 - (smoothed y) would cancel for y near 1.
 
 
-def binary_from_probability(
-    y: float, p: float, label_smoothing: float, lower: float, upper: float
-) -> float:
+def binary_from_probability(y: float, p: float, label_smoothing: float, lower: float, upper: float) -> float:
     q = at_most(at_least(p, lower), upper)
     one = y * (1.0 - label_smoothing) + 0.5 * label_smoothing
     zero = (1.0 - y) * (1.0 - label_smoothing) + 0.5 * label_smoothing

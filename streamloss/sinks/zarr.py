@@ -18,8 +18,8 @@ class ZarrSink:
     """``ZarrSink("out.zarr/mse", shape, chunks, dtype, attributes, overwrite=False)`` creates the array.
 
     Zarr's local store writes a chunk to a temporary file and renames it, so a reader, or a run that was
-    interrupted, never sees half a chunk; chunks not yet written are absent. Chunks that hold only the fill value (NaN) are
-    written too: absent means "not evaluated".
+    interrupted, never sees half a chunk. Chunks that hold only the fill value (NaN) are written too, so an
+    absent one was not evaluated.
 
     Raises OutputExistsError and UnwritableOutputError, before anything was overwritten.
     """
@@ -37,7 +37,9 @@ class ZarrSink:
         store, inner = split_store(Path(uri))
         target = store / inner
         if target.exists() and not overwrite and any(target.iterdir() if target.is_dir() else [target]):
-            raise OutputExistsError(f"out: {uri!r} exists. Pass overwrite=True (--overwrite) to replace it, or another path.")
+            raise OutputExistsError(
+                f"out: {uri!r} exists. Pass overwrite=True (--overwrite) to replace it, or another path."
+            )
         try:
             store.parent.mkdir(parents=True, exist_ok=True)
             self._array = zarr.create_array(

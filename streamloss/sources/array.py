@@ -47,10 +47,10 @@ class MemmapSource:
         self.dtype = array.dtype
         self.grain = (1,) * array.ndim
         self._array = array
-        mapping = getattr(array, "_mmap", None)
+        mapping: Any = getattr(array, "_mmap", None)
         # copy-on-write pages may hold the user's changes; platforms without madvise keep their pages
         can_drop = isinstance(mapping, mmap.mmap) and array.mode != "c" and hasattr(mapping, "madvise")
-        self._mapping = mapping if can_drop else None
+        self._mapping: mmap.mmap | None = mapping if can_drop else None
         self._base = np.frombuffer(mapping, np.uint8).ctypes.data if can_drop else 0
 
     def read(self, selection: Selection) -> np.ndarray[Any, Any]:
@@ -98,5 +98,3 @@ def open_npy(path: Path, role: str) -> MemmapSource | ArraySource:
     source = open_array(array, role)
     source.where = str(path)
     return source
-
-

@@ -77,7 +77,11 @@ class ZarrSource:
         if not isinstance(array, zarr.Array):
             raise SourceError(
                 f"{role}: expected a zarr.Array; received a {type(array).__name__}"
-                + (f" with the arrays {', '.join(sorted(array.array_keys()))}." if isinstance(array, zarr.Group) else ".")
+                + (
+                    f" with the arrays {', '.join(sorted(array.array_keys()))}."
+                    if isinstance(array, zarr.Group)
+                    else "."
+                )
             )
         if array.dtype.kind not in "biuf":
             raise SourceError(f"{role}: expected numbers; {array.store_path} has dtype {array.dtype}.")
@@ -89,7 +93,9 @@ class ZarrSource:
         self._refuse_packed(array)
         self._store = _WatchedStore(array.store)
         self._watch_shards(array)
-        self._array = zarr.open_array(StorePath(self._store, array.path), mode="r", zarr_format=array.metadata.zarr_format)
+        self._array = zarr.open_array(
+            StorePath(self._store, array.path), mode="r", zarr_format=array.metadata.zarr_format
+        )
         self.shape = self._array.shape
         self.dtype = self._array.dtype
         self.grain = self._array.shards or self._array.chunks
@@ -136,8 +142,8 @@ class ZarrSource:
                 continue
             if self._policy == "error":
                 raise MissingChunkError(
-                    f"{self.role}: chunk {key} of {self.where} does not exist; Zarr would read its elements as the fill "
-                    f"value {self._array.fill_value}. Write the chunk, or pass missing_chunks='warn' or 'fill' if the "
+                    f"{self.role}: chunk {key} of {self.where} does not exist; Zarr would read its elements as the "
+                    f"fill value {self._array.fill_value}. Write the chunk, or pass missing_chunks='warn' or 'fill' if the "
                     "fill value is meant."
                 )
             self.filled += 1
@@ -145,7 +151,9 @@ class ZarrSource:
     def _missing_key(self, coordinates: tuple[int, ...]) -> str | None:
         """The key of the chunk if it is absent, else None."""
         shards = self._array.shards
-        per_shard = [s // c for s, c in zip(shards, self._array.chunks, strict=True)] if shards else [1] * len(coordinates)
+        per_shard = (
+            [s // c for s, c in zip(shards, self._array.chunks, strict=True)] if shards else [1] * len(coordinates)
+        )
         outer = tuple(i // n for i, n in zip(coordinates, per_shard, strict=True))
         key = self._key(outer)
         if key in self._store.missing:
@@ -175,7 +183,9 @@ class ZarrSource:
         return CorruptChunkError(f"{self.role}: cannot read {self.where}: {type(error).__name__}: {error}")
 
     def read_bytes(self, selection_shape: tuple[int, ...]) -> int:
-        touched = math.prod(min(-(-s // c) + 1, -(-n // c)) for s, c, n in zip(selection_shape, self.grain, self.shape, strict=True))
+        touched = math.prod(
+            min(-(-s // c) + 1, -(-n // c)) for s, c, n in zip(selection_shape, self.grain, self.shape, strict=True)
+        )
         encoded_and_decoded = 2 * min(touched, _CONCURRENT) * nbytes(self.grain, self.dtype)
         return nbytes(selection_shape, self.dtype) + encoded_and_decoded
 

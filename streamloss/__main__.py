@@ -1,0 +1,5 @@
+"""``python -m streamloss``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,125 @@
+"""The command line. Only click is imported here, so that ``streamloss --help`` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..errors import StreamlossError
+
+EPILOG = """\b
+Exit codes: 0 done; 1 a --fail-if gate failed; 2 wrong usage or configuration;
+3 wrong data; 5 the environment; 130 interrupted.
+"""
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="streamloss")
+def cli() -> None:
+    """Losses of predictions too large for memory: exact, fast, in bounded memory.
+
+    The loss is the one Keras defines; sums are exact, so chunks, threads and order never change a digit.
+
+    \b
+    streamloss evaluate --loss mse --y-true y.npy --y-pred preds.zarr/model
+    """
+
+
+def _data_options(command: Callable[..., None]) -> Callable[..., None]:
+    option = click.option
+    options = [
+        click.argument("config", required=False, type=click.Path(dir_okay=False)),
+        option("--loss", "losses", multiple=True, metavar="NAME[:KEY=VALUE,...]", help="A loss; repeat for several."),
+        option("--y-true", metavar="URI", help="Labels: a.npy, store.zarr/path."),
+        option("--y-pred", metavar="URI", help="Predictions."),
+        option("--sample-weight", metavar="URI|NUMBER", help="Weights."),
+        option("--rows", metavar="START:STOP", help="Only these rows."),
+        option("--memory", metavar="SIZE", help="Peak memory of the process, such as 600MB; default 1GiB."),
+        option("--workers", type=click.IntRange(min=1), help="Threads; default: the processors there are."),
+        option("--missing-chunks", type=click.Choice(["error", "warn", "fill"]), help="For chunks never written."),
+        option("-s", "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a configuration key."),
+        option("--json", "form", flag_value="json", help="JSON on stdout; the default off a terminal."),
+        option("--table", "form", flag_value="table", help="A table on stdout; the default on a terminal."),
+    ]
+    for decorate in reversed(options):
+        command = decorate(command)
+    return command
+
+
+@cli.command()
+@_data_options
+@click.option(
+    "--reduction", metavar="NAME", help="For all losses: sum, sum_over_batch_size, mean_with_sample_weight, none."
+)
+@click.option("--out", metavar="URI", help="A Zarr group for the losses of rows: one array for each loss.")
+@click.option("--overwrite", is_flag=True, default=None, help="Replace what --out names.")
+@click.option("--nan-policy", type=click.Choice(["raise", "omit", "propagate"]), help="For rows whose loss is NaN.")
+@click.option("--executor", type=click.Choice(["auto", "inline", "threads"]), help="How blocks are run.")
+@click.option(
+    "--fail-if", multiple=True, metavar="[LOSS]>NUMBER", help="Exit with 1 if the value is beyond; also <, >=, <=."
+)
+@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+def evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **given: Any) -> None:
+    """Evaluate losses: from flags, from CONFIG (TOML), or from both.
+
+    \b
+    streamloss evaluate configs/flights.toml
+    streamloss evaluate --loss sparse_categorical_crossentropy:from_logits=true \\
+        --y-true labels.npy --y-pred logits.zarr/model --out losses.zarr
+    """
+    from .run import run_evaluate
+
+    run_evaluate(quiet, form, fail_if, **given)
+
+
+@cli.command()
+@_data_options
+def plan(form: str | None, **given: Any) -> None:
+    """What `evaluate` would read, in which pieces, in how much memory. Reads no data."""
+    from .run import run_plan
+
+    run_plan(form, **given)
+
+
+@cli.command()
+@click.argument("name", required=False)
+@click.option("--json", "form", flag_value="json", help="JSON on stdout.")
+def losses(name: str | None, form: str | None) -> None:
+    """List the losses, or describe one of them."""
+    from .show import show_losses
+
+    show_losses(name, form)
+
+
+@cli.command()
+def info() -> None:
+    """Versions and machine, for a bug report."""
+    from .show import show_info
+
+    show_info()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """The exit code of a command. Errors of ours are one message on stderr, no traceback."""
+    try:
+        return cli.main(arguments, prog_name="streamloss", standalone_mode=False) or 0
+    except StreamlossError as error:
+        click.echo(f"streamloss: {error}", err=True)
+        return error.exit_code
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("streamloss: interrupted; losses already written are valid.", err=True)
+        return 130

@@ -1,0 +1,185 @@
+"""The TOML configuration of an evaluation: its schema, and where each setting comes from.
+
+A setting is taken from the first place that has it: command-line flags, ``-s key=value``, the environment
+(``STREAMLOSS_MEMORY``, ...), the file, the defaults of :func:`streamloss.evaluate`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from .errors import ConfigError
+
+ENVIRONMENT = "STREAMLOSS_"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LossConfig(BaseModel):
+    """One ``[[losses]]`` table; its other keys are the loss' own parameters and are checked by the loss."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    loss: str
+    """Any of its names: "mse", "BinaryCrossentropy"."""
+    name: str | None = None
+    """In the results; by default the loss' own."""
+
+    def to_loss(self) -> Any:
+        from .loss import loss_class
+
+        return loss_class(self.loss)(name=self.name, **(self.model_extra or {}))
+
+
+class Config(_Strict):
+    """Everything ``streamloss evaluate`` needs to know."""
+
+    losses: list[LossConfig] = Field(min_length=1)
+    y_true: str
+    y_pred: str
+    sample_weight: str | float | None = None
+    reduction: str | None = None
+    out: str | None = None
+    overwrite: bool = False
+    executor: Literal["auto", "inline", "threads"] = "auto"
+    memory: int | str = "1GiB"
+    workers: int | None = Field(default=None, ge=1)
+    rows: str | None = None
+    nan_policy: Literal["raise", "omit", "propagate"] = "raise"
+    missing_chunks: Literal["error", "warn", "fill"] | None = None
+
+    @field_validator("losses", mode="before")
+    @classmethod
+    def _names_are_losses(cls, value: Any) -> Any:
+        """``losses = "mse"`` and ``losses = ["mse", "bce:from_logits=true"]`` are short for tables."""
+        values = [value] if isinstance(value, str) else value
+        return (
+            [parse_loss(v) if isinstance(v, str) else v for v in values] if isinstance(values, list | tuple) else values
+        )
+
+    @field_validator("rows")
+    @classmethod
+    def _rows_are_a_range(cls, value: str | None) -> str | None:
+        parse_rows(value)
+        return value
+
+    def arguments(self) -> dict[str, Any]:
+        """For :func:`streamloss.plan`; all that decides what is read."""
+        return {
+            "losses": [loss.to_loss() for loss in self.losses],
+            "y_true": self.y_true,
+            "y_pred": self.y_pred,
+            "sample_weight": self.sample_weight,
+            "memory": self.memory,
+            "workers": self.workers,
+            "rows": parse_rows(self.rows),
+            "missing_chunks": self.missing_chunks,
+        }
+
+    def run_arguments(self) -> dict[str, Any]:
+        """For :func:`streamloss.evaluate`."""
+        given = {"reduction": self.reduction} if self.reduction is not None else {}
+        return self.arguments() | given | {
+            "out": self.out,
+            "overwrite": self.overwrite,
+            "executor": self.executor,
+            "nan_policy": self.nan_policy,
+        }  # fmt: skip
+
+
+def load(
+    file: Path | None, environment: Mapping[str, str], settings: Sequence[str], flags: Mapping[str, Any]
+) -> Config:
+    """The configuration from all places. Raises ConfigError that names every wrong key at once."""
+    content: dict[str, Any] = _read(file) if file is not None else {}
+    for key in Config.model_fields:
+        if (value := environment.get(ENVIRONMENT + key.upper())) is not None:
+            content[key] = _value(value)
+    for setting in settings:
+        _set(content, setting)
+    content |= {key: value for key, value in flags.items() if value not in (None, ())}
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        where = f"in {file}" if file is not None else "in the flags"
+        raise ConfigError(
+            "\n".join([f"the configuration {where} does not fit:", *map(_explain, error.errors())])
+        ) from None
+
+
+def parse_loss(text: str) -> dict[str, Any]:
+    """``bce:from_logits=true,label_smoothing=0.1`` -> a ``[[losses]]`` table."""
+    loss, _, parameters = text.partition(":")
+    table: dict[str, Any] = {"loss": loss.strip()}
+    for item in filter(None, (part.strip() for part in parameters.split(","))):
+        key, separator, value = item.partition("=")
+        if not separator:
+            raise ValueError(f"expected NAME[:parameter=value,...], received {text!r}")
+        table[key.strip()] = _value(value.strip())
+    return table
+
+
+def parse_rows(text: str | None) -> slice | None:
+    """``1000:2000``, ``:2000`` or ``1000:`` -> a slice."""
+    if text is None:
+        return None
+    first, separator, last = text.partition(":")
+    if not separator:
+        raise ValueError(f"expected START:STOP, received {text!r}")
+    return slice(int(first) if first.strip() else None, int(last) if last.strip() else None)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as stream:
+            return tomllib.load(stream)
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {str(file)!r}: {error.strerror or error}.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{str(file)!r} is not valid TOML: {error}.") from None
+
+
+def _value(text: str) -> Any:
+    """A TOML value where the text is one, else the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _set(content: dict[str, Any], setting: str) -> None:
+    """Apply ``memory=2GiB`` or ``losses.0.epsilon=0``."""
+    path, separator, value = setting.partition("=")
+    if not separator:
+        raise ConfigError(f"-s takes key=value; received {setting!r}.")
+    *parents, last = path.strip().split(".")
+    place: Any = content
+    try:
+        for key in parents:
+            place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
+        place[int(last) if isinstance(place, list) else last] = _value(value)
+    except (IndexError, ValueError, TypeError, AttributeError):
+        raise ConfigError(f"-s {setting}: the configuration has no place {path.strip()!r}.") from None
+
+
+def _explain(error: Any) -> str:
+    """One line for one wrong key."""
+    path = ".".join(str(part) for part in error["loc"])
+    match error["type"]:
+        case "extra_forbidden":
+            near = difflib.get_close_matches(str(error["loc"][-1]), Config.model_fields, n=1)
+            guess = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(Config.model_fields)}"
+            return f"  {path}: unknown key; {guess}"
+        case "missing":
+            flag = "--loss" if path == "losses" else f"--{path.replace('_', '-')}"
+            return f"  {path}: required; set it in the file or pass {flag}"
+    message = error["msg"][0].lower() + error["msg"][1:]
+    return f"  {path}: {message.removeprefix('value error, ')}; received {error['input']!r}"
