@@ -1,4 +1,4 @@
-"""What will be read, in which pieces, by how many workers, in how much memory: decided, or refused, before it is read."""
+"""What will be read, in which pieces, by how many workers, in how much memory: decided before it is read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from . import blocking
 from .alignment import Layout, Shape, View, align, align_weight
 from .errors import MemoryBudgetError, ShapeError, UsageError
 from .kernels.convert import floating_dtype
@@ -20,11 +21,6 @@ from .types import Block
 
 COMPILER = 224 << 20
 """What compiling kernels, and the libraries' own pools, add to a process (measured: up to 190 MiB)."""
-TARGET = 32 << 20
-"""Bytes of `y_pred` in a block: a millisecond of scheduling is nothing beside it, and a few fit any budget."""
-TARGET_IN_MEMORY = 256 << 20
-SMALLEST = 1 << 20
-MAX_ROWS = 1 << 29  # a block's sums fit their limbs, see exact.accumulator.MAX_VALUES
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +139,52 @@ def make_plan(
     rows: slice | None,
 ) -> Plan:
     """Raises ShapeError where the arrays do not align and MemoryBudgetError where nothing fits."""
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers must be at least 1; received {workers}.")
     shapes, start = _restrict(y_true, y_pred, sample_weight, rows)
     jobs = tuple(Job(name, spec, dtype, align(spec, shapes[0], shapes[1])) for name, spec, dtype in named)
+    shape = _common_shape(jobs)
+    arrays = [(y_true, job.layout.y_true) for job in jobs] + [(y_pred, job.layout.y_pred) for job in jobs]
+    weight_view = None
+    if sample_weight is not None and not isinstance(sample_weight, float):
+        weight_view = align_weight(shapes[2], shape)
+        arrays.append((sample_weight, weight_view))
+
+    def block_bytes(block_shape: Shape) -> int:
+        read = {(source.role, view): _read_bytes(source, view, block_shape, jobs) for source, view in arrays}
+        return sum(read.values()) + sum(math.prod(block_shape) * 2 * job.dtype.itemsize for job in jobs)
+
+    wanted = workers or available_cpus()
+    share = (memory_bytes - COMPILER) // wanted
+    block_shape = blocking.choose_block(arrays, y_pred, shape, share, block_bytes, wanted)
+    each = block_bytes(block_shape)
+    fitting = (memory_bytes - COMPILER) // max(1, each)
+    if fitting < 1:
+        raise MemoryBudgetError(_too_small(memory_bytes, each, block_shape, shape, arrays))
+    blocks = math.prod(-(-n // b) for n, b in zip(shape, block_shape, strict=True))
+    used = max(1, min(wanted, fitting, blocks))
+    notes = blocking.notes(arrays, block_shape)
+    if fitting < min(wanted, blocks):
+        notes.insert(0, f"{used} of {wanted} workers: more would not fit the memory allowed")
+    return Plan(
+        jobs=jobs,
+        y_true=y_true,
+        y_pred=y_pred,
+        sample_weight=sample_weight,
+        weight_view=weight_view,
+        shape=shape,
+        start=start,
+        block_shape=block_shape,
+        workers=used,
+        block_bytes=each,
+        baseline_bytes=resident_bytes(),
+        memory_bytes=memory_bytes,
+        notes=tuple(notes),
+    )
+
+
+def _common_shape(jobs: Sequence[Job]) -> Shape:
+    """The losses' shape, which losses evaluated in one pass share."""
     shape = jobs[0].layout.rows
     for job in jobs[1:]:
         if job.layout.rows != shape:
@@ -152,44 +192,16 @@ def make_plan(
                 f"{job.name} has losses of shape {job.layout.rows}, but {jobs[0].name} of {shape}; losses evaluated in "
                 "one pass must have one shape. Evaluate them apart."
             )
-    weight_view = None
-    if sample_weight is not None and not isinstance(sample_weight, float):
-        weight_view = align_weight(shapes[2], shape)
-    arrays = [(y_true, job.layout.y_true) for job in jobs] + [(y_pred, job.layout.y_pred) for job in jobs]
-    if weight_view is not None:
-        assert not isinstance(sample_weight, float | None)
-        arrays.append((sample_weight, weight_view))
+    return shape
 
-    def block_bytes(block_shape: Shape) -> int:
-        read = {(source.role, view): _read_bytes(source, view, block_shape, jobs) for source, view in arrays}
-        return sum(read.values()) + sum(math.prod(block_shape) * 2 * job.dtype.itemsize for job in jobs)
 
-    available = available_cpus()
-    if workers is not None and workers < 1:
-        raise UsageError(f"workers must be at least 1; received {workers}.")
-    wanted = workers or available
-    grain = _grain(arrays, shape, y_pred)
-    share = (memory_bytes - COMPILER) // wanted
-    block_shape = _block_shape(shape, grain, y_pred, jobs[0].layout.y_pred, share, block_bytes, wanted)
-    block_shape = _on_all_grains(arrays, shape, block_shape, share, block_bytes)
-    used, notes = wanted, []
-    while used > 1 and COMPILER + used * block_bytes(block_shape) > memory_bytes:
-        used -= 1
-    if used < wanted:
-        notes.append(f"{used} of {wanted} workers: more would not fit the memory allowed")
-    if COMPILER + block_bytes(block_shape) > memory_bytes:
-        pieces = {s.role: f"{s.role} has pieces of {s.grain} ({_mib(nbytes(s.grain, s.dtype))})" for s, _ in arrays}
-        raise MemoryBudgetError(
-            f"the smallest block, {block_shape} of {shape} rows, needs {_mib(block_bytes(block_shape))} and the "
-            f"compiler {_mib(COMPILER)}, but memory leaves {_mib(memory_bytes)} beyond the {_mib(resident_bytes())} that the "
-            f"process holds. Allow more memory, or store smaller chunks: {'; '.join(pieces.values())}."
-        )
-    notes += _chunk_notes(arrays, block_shape)
-    return Plan(
-        jobs, y_true, y_pred, sample_weight, weight_view, shape, start, block_shape,
-        min(used, max(1, math.prod(-(-n // b) for n, b in zip(shape, block_shape, strict=True)))),
-        block_bytes(block_shape), resident_bytes(), memory_bytes, tuple(notes),
-    )  # fmt: skip
+def _too_small(memory_bytes: int, each: int, block_shape: Shape, shape: Shape, arrays: blocking.Arrays) -> str:
+    pieces = {s.role: f"{s.role} has pieces of {s.grain} ({_mib(nbytes(s.grain, s.dtype))})" for s, _ in arrays}
+    return (
+        f"the smallest block, {block_shape} of {shape} rows, needs {_mib(each)} and the compiler {_mib(COMPILER)}, "
+        f"but memory leaves {_mib(memory_bytes)} beyond the {_mib(resident_bytes())} that the process holds. "
+        f"Allow more memory, or store smaller chunks: {'; '.join(pieces.values())}."
+    )
 
 
 def available_cpus() -> int:
@@ -241,74 +253,6 @@ def _read_bytes(source: Source, view: View, block_shape: Shape, jobs: Sequence[J
     # in memory and float already: views; axes out of order or another dtype: one copy
     plain = floating_dtype(source.dtype) == source.dtype and (-1 not in view.axes or view.axes[-1] == -1)
     return read + (0 if plain else 2 * rows * classes * floating_dtype(source.dtype).itemsize)
-
-
-def _grain(arrays: Sequence[tuple[Source, View]], shape: Shape, y_pred: Source) -> Shape:
-    """The rows that `y_pred` decodes as a whole, for each axis of the losses."""
-    view = next(view for source, view in arrays if source is y_pred)
-    grain = [1] * len(shape)
-    for size, axis in zip(y_pred.grain, view.axes, strict=True):
-        if axis >= 0:
-            grain[axis] = max(1, min(size, shape[axis]))
-    return tuple(grain)
-
-
-def _block_shape(
-    shape: Shape, grain: Shape, y_pred: Source, view: View, share: int, block_bytes: Any, workers: int
-) -> Shape:
-    """Whole grains up to the target, the last axis first; fewer where the budget asks for it."""
-    total = nbytes(view.selected_shape(shape), y_pred.dtype)
-    target = TARGET_IN_MEMORY if y_pred.in_memory else max(SMALLEST, min(TARGET, total // (4 * workers)))
-
-    def fits(candidate: Shape) -> bool:
-        bytes_read = nbytes(view.selected_shape(candidate), y_pred.dtype)
-        return bytes_read <= target and block_bytes(candidate) <= share and math.prod(candidate) <= MAX_ROWS
-
-    block = list(grain)
-    for axis in reversed(range(len(shape))):
-        low, high = 1, -(-shape[axis] // grain[axis])  # in grains; the largest that fits, by bisection
-        while low < high:
-            middle = (low + high + 1) // 2
-            block[axis] = min(middle * grain[axis], shape[axis])
-            low, high = (middle, high) if fits(tuple(block)) else (low, middle - 1)
-        block[axis] = max(1, min(low * grain[axis], shape[axis]))
-        if block[axis] < shape[axis]:
-            break
-    return tuple(block)
-
-
-def _on_all_grains(
-    arrays: Sequence[tuple[Source, View]], shape: Shape, block: Shape, share: int, block_bytes: Any
-) -> Shape:
-    """The block, cut or doubled at most so that it ends where all arrays' chunks end: each is decoded once."""
-    common = [1] * len(shape)
-    for source, view in arrays:
-        for chunk, axis in zip(source.grain, view.axes, strict=True):
-            if axis >= 0:
-                common[axis] = math.lcm(common[axis], chunk)
-    aligned = tuple(
-        size if size == n or c > 2 * size else max(1, size // c) * c
-        for size, n, c in zip(block, shape, common, strict=True)
-    )
-    aligned = tuple(min(size, n) for size, n in zip(aligned, shape, strict=True))
-    return aligned if block_bytes(aligned) <= max(share, block_bytes(block)) else block
-
-
-def _chunk_notes(arrays: Sequence[tuple[Source, View]], block_shape: Shape) -> list[str]:
-    """What costs time and could be stored otherwise, said once."""
-    notes = {}
-    for source, view in arrays:
-        for size, chunk, axis in zip(source.shape, source.grain, view.axes, strict=True):
-            if axis == -1 and 1 < chunk < size:
-                notes[source.role] = (
-                    f"{source.role} is chunked along its classes ({chunk} of {size}): rows are assembled in memory"
-                )
-            elif axis >= 0 and chunk > block_shape[axis]:
-                notes[source.role] = (
-                    f"{source.role} has chunks of {chunk:,} rows, more than a block's {block_shape[axis]:,}: "
-                    "each is decoded for every block it touches"
-                )
-    return list(notes.values())
 
 
 def _mib(size: int) -> str:

@@ -1,0 +1,92 @@
+"""How rows are cut into blocks: whole chunks of `y_pred`, as many as a target and a budget of bytes allow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from .alignment import Shape, View
+from .sources.base import Source, nbytes
+
+TARGET = 32 << 20
+"""Bytes of `y_pred` in a block: a millisecond of scheduling is nothing beside it, and a few fit any budget."""
+TARGET_IN_MEMORY = 256 << 20
+SMALLEST = 1 << 20
+MAX_ROWS = 1 << 29
+"""A block's sums fit their limbs; see ``exact.accumulator.MAX_VALUES``."""
+
+Arrays = Sequence[tuple[Source, View]]
+Bytes = Callable[[Shape], int]
+"""Upper bound of the memory that a block of this shape takes."""
+
+
+def choose_block(arrays: Arrays, y_pred: Source, shape: Shape, share: int, block_bytes: Bytes, workers: int) -> Shape:
+    """The shape of all blocks but the last along each axis; within `share` bytes where whole chunks can be."""
+    view = next(view for source, view in arrays if source is y_pred)
+    grown = _grow(shape, _grain(view, shape, y_pred), y_pred, view, share, block_bytes, workers)
+    return _on_all_grains(arrays, shape, grown, share, block_bytes)
+
+
+def notes(arrays: Arrays, block_shape: Shape) -> list[str]:
+    """What costs time and could be stored otherwise, said once."""
+    said = {}
+    for source, view in arrays:
+        for size, chunk, axis in zip(source.shape, source.grain, view.axes, strict=True):
+            if axis == -1 and 1 < chunk < size:
+                said[source.role] = (
+                    f"{source.role} is chunked along its classes ({chunk} of {size}): rows are assembled in memory"
+                )
+            elif axis >= 0 and chunk > block_shape[axis]:
+                said[source.role] = (
+                    f"{source.role} has chunks of {chunk:,} rows, more than a block's {block_shape[axis]:,}: "
+                    "each is decoded for every block it touches"
+                )
+    return list(said.values())
+
+
+def _grain(view: View, shape: Shape, y_pred: Source) -> Shape:
+    """The rows that `y_pred` decodes as a whole, for each axis of the losses."""
+    grain = [1] * len(shape)
+    for size, axis in zip(y_pred.grain, view.axes, strict=True):
+        if axis >= 0:
+            grain[axis] = max(1, min(size, shape[axis]))
+    return tuple(grain)
+
+
+def _grow(
+    shape: Shape, grain: Shape, y_pred: Source, view: View, share: int, block_bytes: Bytes, workers: int
+) -> Shape:
+    """Whole grains up to the target, the last axis first; fewer where the budget asks for it."""
+    total = nbytes(view.selected_shape(shape), y_pred.dtype)
+    target = TARGET_IN_MEMORY if y_pred.in_memory else max(SMALLEST, min(TARGET, total // (4 * workers)))
+
+    def fits(candidate: Shape) -> bool:
+        bytes_read = nbytes(view.selected_shape(candidate), y_pred.dtype)
+        return bytes_read <= target and block_bytes(candidate) <= share and math.prod(candidate) <= MAX_ROWS
+
+    block = list(grain)
+    for axis in reversed(range(len(shape))):
+        low, high = 1, -(-shape[axis] // grain[axis])  # in grains; the largest that fits, by bisection
+        while low < high:
+            middle = (low + high + 1) // 2
+            block[axis] = min(middle * grain[axis], shape[axis])
+            low, high = (middle, high) if fits(tuple(block)) else (low, middle - 1)
+        block[axis] = max(1, min(low * grain[axis], shape[axis]))
+        if block[axis] < shape[axis]:
+            break
+    return tuple(block)
+
+
+def _on_all_grains(arrays: Arrays, shape: Shape, block: Shape, share: int, block_bytes: Bytes) -> Shape:
+    """The block, cut or doubled at most so that it ends where all arrays' chunks end: each is decoded once."""
+    common = [1] * len(shape)
+    for source, view in arrays:
+        for chunk, axis in zip(source.grain, view.axes, strict=True):
+            if axis >= 0:
+                common[axis] = math.lcm(common[axis], chunk)
+    aligned = tuple(
+        size if size == n or c > 2 * size else max(1, size // c) * c
+        for size, n, c in zip(block, shape, common, strict=True)
+    )
+    aligned = tuple(max(1, min(size, n)) for size, n in zip(aligned, shape, strict=True))
+    return aligned if block_bytes(aligned) <= max(share, block_bytes(block)) else block
