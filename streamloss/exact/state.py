@@ -76,7 +76,7 @@ class ExactSum:
         try:
             return quotient.numerator / quotient.denominator  # Python rounds int / int correctly
         except OverflowError:
-            return math.copysign(math.inf, quotient.numerator)
+            return math.inf if quotient > 0 else -math.inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,146 @@
+"""Laws 2 and 3 at the level of sums and states."""
+
+import json
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from oracles import exact_sum, rounded
+from streamloss.errors import StateError
+from streamloss.exact.accumulator import SIZE, add
+from streamloss.exact.state import ExactSum, State
+
+doubles = hnp.arrays(np.float64, st.integers(0, 80), elements=st.floats(allow_nan=False, allow_infinity=False))
+singles = hnp.arrays(
+    np.float32, st.integers(0, 80), elements=st.floats(width=32, allow_nan=False, allow_infinity=False)
+)
+window = hnp.arrays(np.float64, st.integers(0, 80), elements=st.floats(-9000, 9000))
+
+
+def accumulate(values: np.ndarray) -> ExactSum:
+    limbs = np.zeros(SIZE, np.int64)
+    add(limbs, values)
+    return ExactSum.of_limbs(limbs)
+
+
+@given(st.one_of(doubles, singles, window))
+def test_sum_is_the_exact_sum(values):
+    assert accumulate(values).exactly() == exact_sum(values)
+
+
+@given(st.one_of(singles, window))
+def test_sum_is_fsum(values):
+    assert accumulate(values).rounded() == math.fsum(values)
+
+
+@given(st.one_of(doubles, window), st.randoms(use_true_random=False))
+def test_order_and_cuts_do_not_matter(values, random):
+    shuffled = np.array(random.sample(list(values), len(values)), values.dtype)
+    cut = random.randint(0, len(values))
+    assert accumulate(shuffled[:cut]) + accumulate(shuffled[cut:]) == accumulate(values)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_ends_of_the_window_and_of_the_format(dtype):
+    info = np.finfo(dtype)
+    edges = [2.0**13, 2.0**-30, 2.0**-59, info.max, info.tiny, info.smallest_subnormal, 0.0, 1.0]
+    with np.errstate(over="ignore", under="ignore"):
+        values = [sign * np.nextafter(dtype(e), dtype(to)) for e in edges for to in (0, e, np.inf) for sign in (1, -1)]
+    values = np.array([v for v in values if np.isfinite(v)], dtype)
+    for single in values:
+        assert accumulate(np.full(3, single, dtype)).exactly() == 3 * Fraction(float(single))
+    assert accumulate(values).exactly() == exact_sum(values)
+
+
+def test_a_million_values_do_not_overflow_a_limb():
+    values = np.full(1_000_000, np.nextafter(8192.0, 0.0))
+    assert accumulate(values).exactly() == 1_000_000 * Fraction(values[0])
+    assert accumulate(-values).exactly() == -1_000_000 * Fraction(values[0])
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([math.inf, 1.0], math.inf),
+        ([-math.inf, 1e308, 1e308], -math.inf),
+        ([math.inf, -math.inf], math.nan),
+        ([math.nan, math.inf], math.nan),
+        ([1e308, 1e308], math.inf),
+        ([-1e308, -1e308], -math.inf),
+        ([1e308, 1e308, -1e308], 1e308),
+        ([], 0.0),
+    ],
+)
+def test_special_values(values, expected):
+    assert np.array_equal(accumulate(np.array(values)).rounded(), expected, equal_nan=True)
+
+
+@given(doubles, st.integers(1, 10**12))
+def test_means_round_the_exact_quotient_once(values, divisor):
+    assert accumulate(values).over(Fraction(divisor)) == rounded(exact_sum(values) / divisor)
+
+
+def test_a_divisor_of_zero_gives_zero_as_in_keras():
+    assert accumulate(np.ones(3)).over(Fraction(0)) == 0.0
+
+
+states = st.builds(
+    lambda a, b, n: State.empty({"loss": "mse"}).merge(
+        State(State.empty({"loss": "mse"}).of, {"loss": accumulate(a), "weight": accumulate(b)}, {"count": n})
+    ),
+    hnp.arrays(np.float64, st.integers(0, 6), elements=st.floats()),
+    window,
+    st.integers(0, 2**70),
+)
+
+
+@given(states, states, states)
+def test_states_are_a_commutative_monoid(a, b, c):
+    before = [s.to_bytes() for s in (a, b, c)]
+    neutral = State.empty({"loss": "mse"})
+    assert a.merge(b).to_bytes() == b.merge(a).to_bytes()
+    assert a.merge(b).merge(c).to_bytes() == a.merge(b.merge(c)).to_bytes()
+    assert neutral.merge(a).to_bytes() == a.merge(neutral).to_bytes() == a.to_bytes()
+    assert [s.to_bytes() for s in (a, b, c)] == before, "merging changed its inputs"
+
+
+@given(states)
+def test_bytes_round_trip(state):
+    again = State.from_bytes(state.to_bytes())
+    assert again.to_bytes() == state.to_bytes()
+    assert again.merge(state).to_bytes() == state.merge(state).to_bytes()
+    assert len(state.to_bytes()) < 2000
+
+
+def test_states_of_different_losses_do_not_merge():
+    with pytest.raises(StateError, match=r'"loss":"mse".*"loss":"bce"'):
+        State.empty({"loss": "mse"}).merge(State.empty({"loss": "bce"}))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not a saved state"),
+        (b"{}", "not a saved state"),
+        (b"[1]", "not a saved state"),
+        (b"\x80\x81", "not a saved state"),
+        (b'{"format":"streamloss.state","version":2,"of":{},"sums":{},"counts":{}}', "of version 1; .* of version 2"),
+        (b'{"format":"other","version":1,"of":{},"sums":{},"counts":{}}', "received other"),
+    ],
+)
+def test_bytes_that_are_no_state_are_refused(content, message):
+    with pytest.raises(StateError, match=message):
+        State.from_bytes(content)
+
+
+def test_a_person_can_read_a_saved_state():
+    state = State.empty({"loss": "mse"}).merge(
+        State(State.empty({"loss": "mse"}).of, {"loss": accumulate(np.ones(2))}, {"count": 2})
+    )
+    content = json.loads(state.to_bytes())
+    assert (content["format"], content["version"], content["counts"]) == ("streamloss.state", 1, {"count": 2})
