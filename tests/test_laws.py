@@ -1,0 +1,139 @@
+"""The laws, as properties over every declared loss: this file is what streamloss promises.
+
+Whatever the chunks, the executor, the number of threads, the store or the tree of merges: the losses of rows
+and the state have the same bytes, SUM is the exact sum of the losses of rows, and means are exact quotients.
+"""
+
+import functools
+import itertools
+import math
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given
+from hypothesis import strategies as st
+
+import streamloss as sl
+from oracles import exact_sum, rounded
+from strategies import Case, cases, every_loss
+from streamloss import blocking
+from streamloss.executors import base
+
+LOSSES = every_loss()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_blocks():
+    """Blocks of single chunks, and the parallel loop for any size: small arrays then have many blocks."""
+    patch = pytest.MonkeyPatch()
+    for name in ("TARGET", "TARGET_IN_MEMORY", "SMALLEST"):
+        patch.setattr(blocking, name, 1)
+    patch.setattr(base, "PARALLEL_FROM", 0)
+    yield
+    patch.undo()
+
+
+def stored(data: st.DataObject, array: np.ndarray) -> zarr.Array:
+    """The array in a Zarr store in memory, with any chunks, sharded or not, in either format."""
+    chunks = tuple(data.draw(st.integers(1, n), label="chunk") for n in array.shape)
+    layout = data.draw(st.sampled_from(["v2", "v3", "sharded"]), label="layout")
+    shards = tuple(2 * c for c in chunks) if layout == "sharded" else None
+    made = zarr.create_array(
+        zarr.storage.MemoryStore(),
+        shape=array.shape,
+        dtype=array.dtype,
+        chunks=chunks,
+        shards=shards,
+        zarr_format=2 if layout == "v2" else 3,
+        config={"write_empty_chunks": True},
+    )
+    made[...] = array
+    return made
+
+
+def run(loss, case, **options) -> tuple[bytes, bytes]:
+    """The bytes of the losses of rows, and of the state."""
+    unreduced = type(loss)(**{**loss.get_config(), "reduction": "none"})
+    result = sl.evaluate(loss, case.y_true, case.y_pred, case.weight, **options)
+    return unreduced(case.y_true, case.y_pred, case.weight).tobytes(), result[loss.name].state.to_bytes()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@given(data=st.data())
+def test_any_chunking_executor_thread_count_and_merge_tree_gives_identical_bytes(name, data):
+    loss = LOSSES[name]
+    case = data.draw(cases(loss))
+    rows = len(case.y_pred)
+    losses_of_rows, state = run(loss, case, executor="inline")
+
+    chunked = Case(*(None if array is None else stored(data, array) for array in case))
+    executor = data.draw(st.sampled_from(["inline", "threads"]), label="executor")
+    workers = data.draw(st.integers(1, 4), label="workers")
+    assert run(loss, chunked, executor=executor, workers=workers) == (losses_of_rows, state)
+    assert run(loss, case, executor="auto") == (losses_of_rows, state), "the parallel kernel"
+
+    cuts = sorted({0, rows, *data.draw(st.lists(st.integers(0, rows), max_size=4), label="cuts")})
+    parts = [
+        sl.evaluate(loss, *chunked[:2], chunked.weight, rows=slice(a, b), executor="inline")[loss.name].state
+        for a, b in itertools.pairwise(cuts)
+    ]
+    while len(parts) > 1:  # any tree: merge any two until one is left
+        a, b = data.draw(st.permutations(range(len(parts))), label="merge")[:2]
+        parts = [part for i, part in enumerate(parts) if i not in (a, b)] + [parts[a].merge(parts[b])]
+    assert parts[0].to_bytes() == state
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@given(data=st.data())
+def test_sums_and_means_are_exact(name, data):
+    loss = LOSSES[name]
+    case = data.draw(cases(loss))
+    unreduced = type(loss)(**{**loss.get_config(), "reduction": "none"})
+    losses_of_rows = unreduced(*case)
+    result = sl.evaluate(loss, case.y_true, case.y_pred, case.weight, executor="inline")[loss.name]
+    if not np.isfinite(losses_of_rows).all():
+        assert result.sum == math.inf
+        return
+    total = exact_sum(losses_of_rows)
+    weights = exact_sum(np.ones(len(losses_of_rows)) if case.weight is None else case.weight)
+    assert result.sum == rounded(total)
+    if abs(total) < 1e300:
+        assert result.sum == math.fsum(losses_of_rows)
+    assert result.mean == rounded(total / len(losses_of_rows))
+    assert result.weighted_mean == rounded(total / weights)
+    assert (result.count, result.weight_sum) == (len(losses_of_rows), rounded(weights))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@given(data=st.data())
+def test_float32_predictions_give_the_bytes_of_the_same_values_as_float64(name, data):
+    loss = LOSSES[name]
+    case = data.draw(cases(loss).filter(lambda case: case.y_pred.dtype == np.float32))
+    for dtype in ("float32", "float64"):
+        unreduced = type(loss)(**{**loss.get_config(), "reduction": "none", "dtype": dtype})
+        upcast = unreduced(case.y_true, case.y_pred.astype(np.float64))
+        assert unreduced(case.y_true, case.y_pred).tobytes() == upcast.tobytes()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_do_not_depend_on_their_neighbours(name):
+    """A row alone has the bits it has among others, for class counts across the slots and segments."""
+    loss = LOSSES[name]
+    unreduced = type(loss)(**{**loss.get_config(), "reduction": "none"})
+    rng = np.random.default_rng(1)
+    for classes in (1, 2, 3, 255, 256, 257, 1023, 1025, 2500):
+        y_pred = rng.random((5, classes), np.float32)
+        y_true = y_pred[::-1].round() if loss.spec.name in ("mean_squared_error", "binary_crossentropy") else None
+        y_true = rng.integers(0, classes, 5) if y_true is None else y_true
+        together = unreduced(y_true, y_pred)
+        alone = np.concatenate([unreduced(y_true[i : i + 1], y_pred[i : i + 1]) for i in range(5)])
+        assert together.tobytes() == alone.tobytes()
+
+
+def test_merging_is_associative_over_real_states():
+    rng = np.random.default_rng(2)
+    y, p = rng.random(1000, np.float32), rng.random(1000, np.float32)
+    whole = sl.evaluate("mse", y, p)["mean_squared_error"].state
+    parts = [sl.evaluate("mse", y[i::7], p[i::7])["mean_squared_error"].state for i in range(7)]
+    assert functools.reduce(lambda a, b: b.merge(a), parts).to_bytes() == whole.to_bytes()
