@@ -49,8 +49,53 @@ def sparse_categorical_crossentropy(label, row, dtype, from_logits=False, epsilo
     return -mp.log(clip(row[label] / (row[label] + others), epsilon, dtype))
 
 
+def floor(epsilon, dtype):
+    return mpf(float(dtype.type(epsilon)))
+
+
+def absolute_error(y, p, dtype):
+    return abs(mpf(float(p)) - mpf(float(y)))
+
+
+def absolute_percentage_error(y, p, dtype, epsilon):
+    return 100 * absolute_error(y, p, dtype) / max(abs(mpf(float(y))), floor(epsilon, dtype))
+
+
+def squared_logarithmic_error(y, p, dtype, epsilon):
+    y, p = (max(mpf(float(v)), floor(epsilon, dtype)) for v in (y, p))
+    return (mp.log1p(p) - mp.log1p(y)) ** 2
+
+
+def huber(y, p, dtype, delta):
+    error, delta = absolute_error(y, p, dtype), mpf(delta)
+    return error**2 / 2 if error <= delta else delta * error - delta**2 / 2
+
+
+def log_cosh(y, p, dtype):
+    error = absolute_error(y, p, dtype)
+    return error + mp.log1p(mp.exp(-2 * error)) - mp.log(2)
+
+
+def poisson(y, p, dtype, epsilon):
+    y, p = mpf(float(y)), mpf(float(p))
+    shifted = p + floor(epsilon, dtype)
+    return p - (y * mp.log(shifted) if y else 0)
+
+
+def pinball(y, p, dtype, quantile):
+    error = mpf(float(y)) - mpf(float(p))
+    return quantile * error if error >= 0 else (mpf(quantile) - 1) * error
+
+
 ROW = {
     "mean_squared_error": squared_error,
+    "mean_absolute_error": absolute_error,
+    "mean_absolute_percentage_error": absolute_percentage_error,
+    "mean_squared_logarithmic_error": squared_logarithmic_error,
+    "huber": huber,
+    "log_cosh": log_cosh,
+    "poisson": poisson,
+    "pinball": pinball,
     "binary_crossentropy": binary_crossentropy,
     "sparse_categorical_crossentropy": sparse_categorical_crossentropy,
 }

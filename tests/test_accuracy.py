@@ -98,6 +98,42 @@ def test_mean_squared_error(size, dtype):
     assert worst_ulps(sl.losses.MeanSquaredError(reduction=None), y, p, dtype) <= BOUND[dtype]
 
 
+def adversarial_errors():
+    """Labels and predictions that are equal, nearly equal, far apart, tiny, huge, of either sign."""
+    values = [0.0, 1e-30, 1e-9, 9e-8, 1e-7, 1e-4, 0.3, 0.999999, 1.0, 3.7, 88.0, 1e4, 1e9, 1e18]
+    pairs = list(itertools.product([*values, *(-v for v in values)], values))
+    for y in (1e-6, 0.1, 1.0, 1e3, 1e6):
+        pairs += [(y, y * (1 + d)) for d in (1e-15, 1e-12, 1e-7, 1e-4, 0.01, 0.3, 1.0)]
+        pairs += [(y, y + d) for d in (1e-9, 2e-4, 0.01, 0.2, 0.5, 0.99, 1.0, 1.01, 3.0, 20.0, 400.0)]
+    pairs += list(rng.normal(size=(100, 2)) ** 2 * 3)
+    return (np.array(column) for column in zip(*pairs, strict=True))
+
+
+ELEMENTWISE = [
+    sl.losses.MeanAbsoluteError(reduction=None),
+    sl.losses.MeanAbsolutePercentageError(reduction=None),
+    sl.losses.MeanSquaredLogarithmicError(reduction=None),
+    sl.losses.Huber(reduction=None),
+    sl.losses.Huber(delta=1e-3, reduction=None),
+    sl.losses.LogCosh(reduction=None),
+    sl.losses.Poisson(reduction=None),
+    sl.losses.Poisson(epsilon=0, reduction=None),
+    sl.losses.Pinball(quantile=0.9, reduction=None),
+]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("loss", ELEMENTWISE, ids=repr)
+def test_regression_losses(loss, dtype):
+    y, p = (column.astype(dtype) for column in adversarial_errors())
+    if loss.spec.name == "poisson" and loss.spec.parameters["epsilon"] == 0:
+        y, p = y[p > 0], p[p > 0]
+    assert worst_ulps(loss, y[:, None], p[:, None], dtype) <= BOUND[dtype]
+    if loss.spec.name != "poisson":  # whose terms have either sign, and may cancel in a mean
+        count = len(y) // 7 * 7
+        assert worst_ulps(loss, y[:count].reshape(-1, 7), p[:count].reshape(-1, 7), dtype) <= BOUND[dtype]
+
+
 @pytest.mark.parametrize(
     ("logits", "true"),
     [

@@ -41,13 +41,11 @@ def difference(a: float, b: float) -> tuple[float, float]:
 
 
 @scalar
-def exp(x: float, lost: float = 0.0) -> float:
-    """``exp(x + lost)`` with ``|lost|`` at most half a unit in the last place of x; within 1 ulp.
+def _reduced(x: float, lost: float) -> tuple[float, int]:
+    """``exp(r) - 1`` and k, with x + lost = k ln 2 + r and |r| <= ln(2)/2.
 
-    x = k ln 2 + r with |r| <= ln(2)/2, then the Taylor series of degree 13 (remainder below 2**-57) and a
-    scaling by 2**k in two halves, so that results may be subnormal.
+    The Taylor series of degree 13; its remainder is below 2**-57 of the sum.
     """
-    x = at_most(at_least(x, -746.0), 710.0)  # beyond: 0 and inf
     z = fma(x, _LOG2E, _ROUND)
     k = z - _ROUND
     r = fma(k, -_LN2_LO, fma(k, -_LN2_HI, x) + lost)
@@ -62,11 +60,33 @@ def exp(x: float, lost: float = 0.0) -> float:
     p = fma(p, r, 1.0 / 24.0)
     p = fma(p, r, 1.0 / 6.0)
     p = fma(p, r, 0.5)
-    p = 1.0 + fma(p, r * r, r)
-    n = bits_of(z) - _ROUND_BITS
+    return fma(p, r * r, r), bits_of(z) - _ROUND_BITS
+
+
+@scalar
+def _power_of_two(n: int) -> float:
+    """``2**n`` for -1022 <= n <= 1023."""
+    return float_of((n + np.int64(1023)) << _EXPONENT)
+
+
+@scalar
+def exp(x: float, lost: float = 0.0) -> float:
+    """``exp(x + lost)`` with ``|lost|`` at most half a unit in the last place of x; within 1 ulp.
+
+    Scales by 2**k in two halves, so that results may be subnormal.
+    """
+    p, n = _reduced(at_most(at_least(x, -746.0), 710.0), lost)  # beyond: 0 and inf
     half = n >> np.int64(1)
-    one = np.int64(1023)
-    return p * float_of((half + one) << _EXPONENT) * float_of((n - half + one) << _EXPONENT)
+    return (1.0 + p) * _power_of_two(half) * _power_of_two(n - half)
+
+
+@scalar
+def expm1(x: float) -> float:
+    """``exp(x) - 1`` within 2 ulp, also for tiny x."""
+    p, n = _reduced(at_most(at_least(x, -50.0), 709.0), 0.0)
+    scale = _power_of_two(n)
+    y = fma(scale, p, scale - 1.0)
+    return y if x < 709.0 else exp(x)
 
 
 @scalar
@@ -118,3 +138,47 @@ def log1p(x: float) -> float:
     y = x if x == np.inf else y
     y = -np.inf if x == -1.0 else y
     return y if x >= -1.0 else np.nan
+
+
+@scalar
+def log_parts(x: float) -> tuple[float, float]:
+    """``log(x)`` for normal x > 0 as an unevaluated sum of two floats, within 2**-57 relative.
+
+    log(m) = 2 atanh(s), s = f / (2 + f), in two parts, by a series whose remainder is below 2**-64.
+    """
+    b = bits_of(x)
+    n = (b - _SQRT_HALF_BITS) >> _EXPONENT
+    f = float_of(b - (n << _EXPONENT)) - 1.0
+    k = float_of(n + _ROUND_BITS) - _ROUND
+    d = 2.0 + f
+    d_lost = f - (d - 2.0)
+    s = f / d
+    s_lost = fma(-s, d_lost, fma(-s, d, f)) / d
+    z = s * s
+    r = fma(z, 2.0 / 23.0, 2.0 / 21.0)
+    r = fma(r, z, 2.0 / 19.0)
+    r = fma(r, z, 2.0 / 17.0)
+    r = fma(r, z, 2.0 / 15.0)
+    r = fma(r, z, 2.0 / 13.0)
+    r = fma(r, z, 2.0 / 11.0)
+    r = fma(r, z, 2.0 / 9.0)
+    r = fma(r, z, 2.0 / 7.0)
+    r = fma(r, z, 2.0 / 5.0)
+    r = fma(r, z, 2.0 / 3.0)
+    tail = 2.0 * s_lost + s * (z * r)
+    whole = k * _LN2_HI  # exact
+    high = whole + 2.0 * s
+    low = ((whole - high) + 2.0 * s) + (tail + k * _LN2_LO)  # |whole| > |2 s| unless k is 0
+    top = high + low
+    return top, low - (top - high)
+
+
+@scalar
+def power(x: float, y: float) -> float:
+    """``x**y`` for finite x >= 0 and finite y >= 0, within 2 ulp for normal x; ``0**0 = 1``."""
+    high, low = log_parts(x)
+    product = y * high
+    lost = fma(y, high, -product) + y * low
+    z = exp(product, lost)
+    z = 0.0 if x == 0.0 else z
+    return 1.0 if y == 0.0 else (x if y == 1.0 else z) + 0.0 * x

@@ -1,6 +1,18 @@
 """Losses between two real numbers."""
 
-from ._registry import MEAN_AXIS, Elementwise, declare
+from ..types import Interval
+from ._registry import MEAN_AXIS, Elementwise, Parameter, declare
+from ._scalar import at_least, difference, exp, expm1, fma, log1p, log_parts
+
+AXIS = {"axis": MEAN_AXIS}
+NOT_NEGATIVE = Interval(0.0)
+LN2 = 0.6931471805599453
+INFINITY = float("inf")
+
+
+def floor(doc: str) -> Parameter:
+    """``epsilon``, which formulas receive as `lower`: rounded to the result dtype, as in Keras."""
+    return Parameter(1e-7, doc, Interval(0.0))
 
 
 def squared_error(y: float, p: float) -> float:
@@ -14,7 +26,7 @@ declare(
     "mse",
     "MSE",
     formula=Elementwise(squared_error),
-    parameters={"axis": MEAN_AXIS},
+    parameters=AXIS,
     doc="""
     Mean of squared errors: ``mean((y_true - y_pred)**2, axis)``.
 
@@ -24,5 +36,181 @@ declare(
     >>> loss = sl.losses.MeanSquaredError()
     >>> loss([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 0.0]])
     np.float64(0.5)
+    """,
+)
+
+
+def absolute_error(y: float, p: float) -> float:
+    return abs(p - y)
+
+
+declare(
+    "mean_absolute_error",
+    "MeanAbsoluteError",
+    "mae",
+    "MAE",
+    formula=Elementwise(absolute_error),
+    parameters=AXIS,
+    doc="""
+    Mean of absolute errors: ``mean(|y_true - y_pred|, axis)``.
+
+    Source: Keras 3, ``mean_absolute_error``.
+
+    >>> import streamloss as sl
+    >>> sl.losses.MeanAbsoluteError()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 0.0]])
+    np.float64(0.5)
+    """,
+)
+
+
+def absolute_percentage_error(y: float, p: float, lower: float) -> float:
+    return 100.0 * (abs(y - p) / at_least(abs(y), lower))
+
+
+declare(
+    "mean_absolute_percentage_error",
+    "MeanAbsolutePercentageError",
+    "mape",
+    "MAPE",
+    formula=Elementwise(absolute_percentage_error),
+    parameters={**AXIS, "epsilon": floor("the least `|y_true|` that is divided by")},
+    doc="""
+    Mean of absolute errors in percent: ``mean(100 |y_true - y_pred| / max(|y_true|, epsilon), axis)``.
+
+    Source: Keras 3, ``mean_absolute_percentage_error``.
+
+    >>> import streamloss as sl
+    >>> sl.losses.MeanAbsolutePercentageError()([2.0, 4.0], [1.0, 3.0])
+    np.float64(37.5)
+    """,
+)
+
+
+def squared_logarithmic_error(y: float, p: float, lower: float) -> float:
+    # log(1 + b) - log(1 + a) = log(1 + (b - a) / (1 + a)); with b the larger one nothing cancels
+    a, b = at_least(y, lower), at_least(p, lower)
+    error = log1p((b - a) / (1.0 + a)) if b > a else log1p((a - b) / (1.0 + b))
+    return error * error
+
+
+declare(
+    "mean_squared_logarithmic_error",
+    "MeanSquaredLogarithmicError",
+    "msle",
+    "MSLE",
+    formula=Elementwise(squared_logarithmic_error),
+    parameters={**AXIS, "epsilon": floor("smaller values, also negative ones, are raised to it")},
+    doc="""
+    Mean of squared errors of logarithms: ``mean((log(1 + max(y_true, epsilon)) - log(1 + max(y_pred, epsilon)))**2)``.
+
+    Source: Keras 3, ``mean_squared_logarithmic_error``.
+
+    >>> import streamloss as sl
+    >>> sl.losses.MeanSquaredLogarithmicError()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 0.0]]).round(6)
+    np.float64(0.240226)
+    """,
+)
+
+
+def huber_error(y: float, p: float, delta: float) -> float:
+    error = abs(p - y)
+    return 0.5 * error * error if error <= delta else delta * (error - 0.5 * delta)
+
+
+declare(
+    "huber",
+    "Huber",
+    "huber_loss",
+    formula=Elementwise(huber_error),
+    parameters={
+        "delta": Parameter(1.0, "where the loss turns from quadratic to linear", Interval(0.0, low_open=True)),
+        **AXIS,
+    },
+    doc="""
+    Quadratic up to ``delta``, linear beyond: with ``e = |y_true - y_pred|``, the mean of ``e**2 / 2`` where
+    ``e <= delta`` and ``delta e - delta**2 / 2`` elsewhere.
+
+    Source: Keras 3, ``huber``.
+
+    >>> import streamloss as sl
+    >>> sl.losses.Huber()([[0.0, 1.0], [0.0, 0.0]], [[0.6, 0.4], [0.4, 0.6]]).round(6)
+    np.float64(0.155)
+    """,
+)
+
+
+def logarithm_of_cosh(y: float, p: float) -> float:
+    x = abs(p - y)
+    # near 0 as log(1 + (cosh(x) - 1)), with cosh(x) - 1 = expm1(x)**2 / (2 exp(x)); far out as x - log(2)
+    s = expm1(x if x < 1.0 else 1.0)
+    return log1p(0.5 * s * s / (1.0 + s)) if x < 1.0 else x - (LN2 - log1p(exp(-2.0 * x)))
+
+
+declare(
+    "log_cosh",
+    "LogCosh",
+    "logcosh",
+    formula=Elementwise(logarithm_of_cosh),
+    parameters=AXIS,
+    doc="""
+    Mean of ``log(cosh(y_pred - y_true))``: about ``x**2 / 2`` for small errors x, ``|x| - log(2)`` for large ones.
+
+    Source: Keras 3, ``log_cosh``.
+
+    >>> import streamloss as sl
+    >>> sl.losses.LogCosh()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [0.0, 0.0]]).round(6)
+    np.float64(0.108445)
+    """,
+)
+
+
+def poisson_deviation(y: float, p: float, lower: float) -> float:
+    shifted, lost = difference(p, -lower)
+    usable = shifted if shifted > 0.0 else 1.0
+    high, low = log_parts(usable)
+    low += lost / usable
+    value = fma(-y, high, p) - y * low
+    at_zero = 0.0 if y == 0.0 else y * INFINITY
+    return value if shifted != 0.0 else at_zero
+
+
+declare(
+    "poisson",
+    "Poisson",
+    formula=Elementwise(poisson_deviation, y_pred=NOT_NEGATIVE),
+    parameters={**AXIS, "epsilon": floor("added to `y_pred` inside the logarithm")},
+    doc="""
+    Mean of ``y_pred - y_true log(y_pred + epsilon)``: the Poisson deviance up to terms without `y_pred`.
+
+    Source: Keras 3, ``poisson``.
+
+    >>> import streamloss as sl
+    >>> sl.losses.Poisson()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [0.0, 0.0]]).round(6)
+    np.float64(0.5)
+    """,
+)
+
+
+def pinball(y: float, p: float, quantile: float) -> float:
+    error = y - p
+    return quantile * error if error >= 0.0 else (quantile - 1.0) * error
+
+
+declare(
+    "pinball",
+    "Pinball",
+    "quantile",
+    "mean_pinball_loss",
+    formula=Elementwise(pinball),
+    parameters={"quantile": Parameter(0.5, "the quantile that is predicted", Interval(0.0, 1.0)), **AXIS},
+    doc="""
+    Quantile loss: the mean of ``quantile (y_true - y_pred)`` above the prediction and
+    ``(1 - quantile) (y_pred - y_true)`` below it.
+
+    Source: scikit-learn, ``mean_pinball_loss`` (Koenker and Bassett 1978).
+
+    >>> import streamloss as sl
+    >>> sl.losses.Pinball(quantile=0.75)([1.0, 2.0, 3.0], [0.0, 2.0, 4.0]).round(6)
+    np.float64(0.333333)
     """,
 )
