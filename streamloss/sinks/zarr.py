@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 import zarr
 
-from ..errors import OutputExistsError, UnwritableOutputError
+from ..errors import OutputExistsError, UnwritableOutputError, UsageError
+from ..sources.base import local_path
 from ..types import Block
 from ..uris import split_store
 
@@ -34,12 +36,13 @@ class ZarrSink:
         overwrite: bool,
     ) -> None:
         self.where = uri
-        store, inner = split_store(Path(uri))
-        target = store / inner
-        if target.exists() and not overwrite and any(target.iterdir() if target.is_dir() else [target]):
-            raise OutputExistsError(
-                f"out: {uri!r} exists. Pass overwrite=True (--overwrite) to replace it, or another path."
+        path = local_path(uri)
+        if path is None:
+            raise UsageError(
+                f"out: cannot write {uri!r}: {uri.partition('://')[0]}:// is not supported; expected a local path."
             )
+        store, inner = split_store(path)
+        _refuse_existing(store / inner, uri, overwrite)
         try:
             store.parent.mkdir(parents=True, exist_ok=True)
             self._array = zarr.create_array(
@@ -53,13 +56,40 @@ class ZarrSink:
                 overwrite=overwrite,
                 config={"write_empty_chunks": True},
             )
-        except OSError as error:
-            raise UnwritableOutputError(f"out: cannot write {uri!r}: {error.strerror or error}.") from error
+        except (OSError, ValueError) as error:  # ValueError: zarr's, such as a parent that is an array
+            raise UnwritableOutputError(f"out: cannot write {uri!r}: {_reason(error)}.") from error
 
     def write(self, block: Block, losses: np.ndarray[Any, Any]) -> None:
         try:
             self._array[block.slices] = losses
         except OSError as error:
             raise UnwritableOutputError(
-                f"out: cannot write {self.where!r}: {error.strerror or error}. The chunks already written are valid."
+                f"out: cannot write {self.where!r}: {_reason(error)}. The chunks already written are valid."
             ) from error
+
+
+def _refuse_existing(target: Path, uri: str, overwrite: bool) -> None:
+    """Only an array may be replaced: a group, or a directory of other things, would lose what nobody named."""
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    if not overwrite:
+        raise OutputExistsError(
+            f"out: {uri!r} exists. Pass overwrite=True (--overwrite) to replace it, or another path."
+        )
+    if not _is_array(target):
+        raise OutputExistsError(
+            f"out: {uri!r} exists and is not a Zarr array, so it is not overwritten. Remove it, or pass another path."
+        )
+
+
+def _is_array(target: Path) -> bool:
+    try:
+        if (target / ".zarray").exists():
+            return True
+        return bool(json.loads((target / "zarr.json").read_text())["node_type"] == "array")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).rstrip(".")

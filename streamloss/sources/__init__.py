@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from ..errors import SourceError, UsageError
-from .base import Source
+from .base import Source, local_path
 
 __all__ = ["MISSING_CHUNKS", "Source", "open_source"]
 
@@ -36,17 +35,16 @@ def open_source(array: Any, role: str, missing_chunks: str) -> Source:
 
 
 def _open_uri(uri: str, role: str, missing_chunks: str) -> Source:
-    scheme, separator, _ = uri.partition("://")
-    if separator and scheme != "file":
+    path = local_path(uri)
+    if path is None:
         raise SourceError(
-            f"{role}: cannot read {uri!r}: {scheme}:// is not supported yet; expected a local path "
+            f"{role}: cannot read {uri!r}: {uri.partition('://')[0]}:// is not supported yet; expected a local path "
             "(a.npy, store.zarr/path/in/group) or an opened zarr.Array, whose store may be remote."
         )
-    path = Path(uri.removeprefix("file://"))
     if path.suffix == ".npy":
         from .array import open_npy
 
         return open_npy(path, role)
     from .zarr import ZarrSource, open_path
 
-    return ZarrSource(open_path(path, role), role, missing_chunks, where=str(uri))
+    return ZarrSource(open_path(path, role), role, missing_chunks, where=str(path))

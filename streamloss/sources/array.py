@@ -11,9 +11,11 @@ import numpy as np
 from ..errors import SourceError
 from .base import Selection, nbytes
 
+_FAULT_AROUND = 1 << 16  # Linux maps up to so many bytes around the one that was touched
+
 
 class ArraySource:
-    """An array in memory; reading gives views."""
+    """An array in memory; reading gives views, which take memory where they have to be copied into rows."""
 
     in_memory = True
 
@@ -29,32 +31,37 @@ class ArraySource:
         return self._array[selection]
 
     def read_bytes(self, selection_shape: tuple[int, ...]) -> int:
-        return 0
+        _, runs = _runs(self._array, selection_shape)
+        return 0 if runs == 1 and self._array.flags.c_contiguous else nbytes(selection_shape, self.dtype)
 
     def locate(self, index: tuple[int, ...]) -> str:
         return ""
 
 
 class MemmapSource:
-    """A memory-mapped file; pages are copied out and given back, or they would count as ours for ever."""
+    """A memory-mapped file; pages are copied out and given back, or they would count as ours for ever.
+
+    ``array`` is the memmap or any view of it.
+    """
 
     in_memory = False
 
-    def __init__(self, array: np.memmap[Any, Any], role: str, where: str) -> None:
+    def __init__(self, array: np.ndarray[Any, Any], memmap: np.memmap[Any, Any], role: str) -> None:
         self.role = role
-        self.where = where
+        self.where = str(memmap.filename or "a memory map")
         self.shape = array.shape
         self.dtype = array.dtype
         self.grain = (1,) * array.ndim
         self._array = array
-        mapping: Any = getattr(array, "_mmap", None)
+        mapping: Any = getattr(memmap, "_mmap", None)
         # copy-on-write pages may hold the user's changes; platforms without madvise keep their pages
-        can_drop = isinstance(mapping, mmap.mmap) and array.mode != "c" and hasattr(mapping, "madvise")
+        can_drop = isinstance(mapping, mmap.mmap) and memmap.mode != "c" and hasattr(mapping, "madvise")
         self._mapping: mmap.mmap | None = mapping if can_drop else None
         self._base = np.frombuffer(mapping, np.uint8).ctypes.data if can_drop else 0
 
     def read(self, selection: Selection) -> np.ndarray[Any, Any]:
-        view = self._array[selection]
+        index: tuple[Any, ...] = (*selection, ...)  # gives an array, never a scalar
+        view = self._array[index]
         copy = np.array(view, order="C")
         if self._mapping is not None and view.size:
             low, high = np.lib.array_utils.byte_bounds(view)
@@ -64,17 +71,41 @@ class MemmapSource:
         return copy
 
     def read_bytes(self, selection_shape: tuple[int, ...]) -> int:
-        span = (selection_shape[0], *self.shape[1:]) if self.shape else ()
-        return nbytes(selection_shape, self.dtype) + nbytes(span, self.dtype)  # the copy and the mapped pages
+        return nbytes(selection_shape, self.dtype) + self._mapped_bytes(selection_shape)
+
+    def _mapped_bytes(self, selection_shape: tuple[int, ...]) -> int:
+        """The pages under a rectangle: those of each contiguous run of it, and of everything between at most."""
+        run, runs = _runs(self._array, selection_shape)
+        steps = zip(self._array.strides, selection_shape, strict=True)
+        span = self.dtype.itemsize + sum(abs(stride) * max(0, size - 1) for stride, size in steps)
+        return min(runs * (run + 2 * _FAULT_AROUND), span + 2 * _FAULT_AROUND)
 
     def locate(self, index: tuple[int, ...]) -> str:
         return ""
 
 
+def _runs(array: np.ndarray[Any, Any], selection_shape: tuple[int, ...]) -> tuple[int, int]:
+    """How many bytes of a rectangle lie one after the other, and how many times so."""
+    run, runs, next_stride = array.itemsize, 1, array.itemsize
+    for stride, size, selected in sorted(zip(map(abs, array.strides), array.shape, selection_shape, strict=True)):
+        if size == 1:
+            continue
+        if stride == next_stride:
+            run *= selected
+            next_stride = stride * size if selected == size else -1
+        else:
+            runs *= selected
+            next_stride = -1
+    return run, runs
+
+
 def open_array(array: Any, role: str) -> ArraySource | MemmapSource:
     """Anything ``numpy.asarray`` makes a numeric array of."""
-    if isinstance(array, np.memmap):
-        return MemmapSource(array, role, where=str(array.filename or "a memory map"))
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        raise SourceError(
+            f"{role}: {int(np.ma.getmaskarray(array).sum()):,} elements are masked: they hold no data. "
+            "Pass array.filled(value), with NaN and nan_policy='omit' to leave those rows out."
+        )
     try:
         converted = np.asarray(array)
     except Exception as error:  # whatever a foreign __array__ raises
@@ -84,7 +115,17 @@ def open_array(array: Any, role: str) -> ArraySource | MemmapSource:
             f"{role}: expected numbers; received dtype {converted.dtype} from {type(array).__name__}. "
             "Expected an array in memory, a memmap, a zarr.Array or a path."
         )
-    return ArraySource(converted, role)
+    memmap = _memmap_under(converted)
+    return ArraySource(converted, role) if memmap is None else MemmapSource(converted, memmap, role)
+
+
+def _memmap_under(array: Any) -> np.memmap[Any, Any] | None:
+    """The memmap that an array is, or is a view of."""
+    while isinstance(array, np.ndarray):
+        if isinstance(array, np.memmap) and getattr(array, "_mmap", None) is not None:  # not the result of arithmetic
+            return array
+        array = array.base
+    return None
 
 
 def open_npy(path: Path, role: str) -> MemmapSource | ArraySource:

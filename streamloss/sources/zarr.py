@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import zarr
 from zarr.abc.store import RangeByteRequest, SuffixByteRequest
-from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
+from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec
 from zarr.storage import StorePath, WrapperStore
 
 from ..errors import CorruptChunkError, DataError, MissingChunkError, SourceError
@@ -26,11 +26,16 @@ from .base import Selection, nbytes
 
 _METADATA = {"zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"}
 _ABSENT = np.uint64(2**64 - 1)  # the offset of an inner chunk that is not in its shard
+_BLOSC_HEADER = 16  # bytes, of which the last four say how long the whole buffer is
 _CONCURRENT = 10  # chunks that zarr decodes at a time for one read ("async.concurrency")
 
 
 class _WatchedStore(WrapperStore[Any]):
-    """Passes reads on and remembers which keys, and which inner chunks of shards, were not there."""
+    """Passes reads on and remembers which keys, and which inner chunks of shards, were not there.
+
+    Raises ValueError for what is shorter than it says itself, where zarr would make numbers of it: Blosc reads
+    past the end of its input, and an empty shard passes for one that was never written.
+    """
 
     def __init__(self, store: Any) -> None:
         super().__init__(store)
@@ -40,6 +45,8 @@ class _WatchedStore(WrapperStore[Any]):
         self.index_bytes = 0
         self.index_first = False
         self.inner_chunks = 0
+        self.blosc = False
+        """Whether what is kept under a key is one Blosc buffer."""
 
     def _with_store(self, store: Any) -> _WatchedStore:
         twin = copy.copy(self)  # zarr reopens stores read-only through this; what was seen stays shared
@@ -52,20 +59,33 @@ class _WatchedStore(WrapperStore[Any]):
             return buffer
         if buffer is None:
             self.missing.add(key)
-        elif self.inner_chunks and (byte_range is None or byte_range in self._index_ranges()):
-            self._note_index(key, buffer.to_bytes() if byte_range else buffer.as_numpy_array().tobytes())
+        elif self.inner_chunks and byte_range in (None, self._index_range()):
+            self._note_index(key, buffer.as_numpy_array(), whole=byte_range is None)
+        elif isinstance(byte_range, RangeByteRequest):
+            _expect_bytes(byte_range.end - byte_range.start, len(buffer))
+        elif self.blosc:
+            header = buffer.as_numpy_array()[:_BLOSC_HEADER].tobytes()
+            _expect_bytes(_BLOSC_HEADER, len(header))
+            _expect_bytes(int.from_bytes(header[12:16], "little"), len(buffer))
         return buffer
 
-    def _index_ranges(self) -> tuple[Any, ...]:
-        if self.index_first:
-            return (RangeByteRequest(0, self.index_bytes),)
-        return (SuffixByteRequest(self.index_bytes),)
+    def _index_range(self) -> Any:
+        return RangeByteRequest(0, self.index_bytes) if self.index_first else SuffixByteRequest(self.index_bytes)
 
-    def _note_index(self, key: str, fetched: bytes) -> None:
+    def _note_index(self, key: str, fetched: np.ndarray[Any, Any], whole: bool) -> None:
         raw = fetched[: self.index_bytes] if self.index_first else fetched[-self.index_bytes :]
-        if len(raw) == self.index_bytes:  # a truncated shard fails in its codec
-            offsets = np.frombuffer(raw, "<u8", count=2 * self.inner_chunks)[::2]
-            self.missing_inner[key] = offsets == _ABSENT
+        _expect_bytes(self.index_bytes, len(raw))
+        index = np.frombuffer(raw.tobytes(), "<u8", count=2 * self.inner_chunks).reshape(-1, 2)
+        absent = index[:, 0] == _ABSENT
+        if whole and not absent.all():
+            _expect_bytes(int(index[~absent].sum(axis=1).max()), len(fetched))
+        if absent.any():
+            self.missing_inner[key] = absent
+
+
+def _expect_bytes(expected: int, received: int) -> None:
+    if received < expected:
+        raise ValueError(f"truncated: {received:,} bytes of {expected:,}")
 
 
 class ZarrSource:
@@ -78,7 +98,7 @@ class ZarrSource:
             raise SourceError(
                 f"{role}: expected a zarr.Array; received a {type(array).__name__}"
                 + (
-                    f" with the arrays {', '.join(sorted(array.array_keys()))}."
+                    f" with the arrays {', '.join(_array_names(array)[:20]) or 'none'}."
                     if isinstance(array, zarr.Group)
                     else "."
                 )
@@ -88,10 +108,10 @@ class ZarrSource:
         self.role = role
         self.where = where or str(array.store_path)
         self._policy = missing_chunks
-        self.filled = 0
-        """Chunks that were absent and read as the fill value, under another policy than "error"."""
+        self._filled: set[str] = set()
         self._refuse_packed(array)
         self._store = _WatchedStore(array.store)
+        self._store.blosc = _is_blosc(array)
         self._watch_shards(array)
         self._array = zarr.open_array(
             StorePath(self._store, array.path), mode="r", zarr_format=array.metadata.zarr_format
@@ -127,7 +147,7 @@ class ZarrSource:
     def read(self, selection: Selection) -> np.ndarray[Any, Any]:
         try:
             data = self._array[selection]
-        except DataError:
+        except (DataError, MemoryError):
             raise
         except Exception as error:  # each codec has its own exceptions
             raise self._corrupt(selection, error) from error
@@ -143,10 +163,15 @@ class ZarrSource:
             if self._policy == "error":
                 raise MissingChunkError(
                     f"{self.role}: chunk {key} of {self.where} does not exist; Zarr would read its elements as the "
-                    f"fill value {self._array.fill_value}. Write the chunk, or pass missing_chunks='warn' or 'fill' if the "
-                    "fill value is meant."
+                    f"fill value {self._array.fill_value}. Write the chunk, or pass missing_chunks='warn' or 'fill' if "
+                    "the fill value is meant."
                 )
-            self.filled += 1
+            self._filled.add(key)
+
+    @property
+    def filled(self) -> int:
+        """Chunks that were absent and read as the fill value so far, under the policy "warn"."""
+        return len(self._filled)
 
     def _missing_key(self, coordinates: tuple[int, ...]) -> str | None:
         """The key of the chunk if it is absent, else None."""
@@ -193,6 +218,12 @@ class ZarrSource:
         return f" (chunk {self._key(tuple(i // c for i, c in zip(index, self.grain, strict=True)))})"
 
 
+def _is_blosc(array: zarr.Array[Any]) -> bool:
+    if array.metadata.zarr_format == 2:
+        return getattr(array.metadata.compressor, "codec_id", None) == "blosc"
+    return isinstance(array.metadata.codecs[-1], BloscCodec)
+
+
 def _touched(selection: Selection, grain: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
     """Coordinates of the chunks that a selection touches."""
     return itertools.product(*(range(s.start // c, -(-s.stop // c)) for s, c in zip(selection, grain, strict=True)))
@@ -205,19 +236,31 @@ def open_path(path: Path, role: str) -> zarr.Array[Any]:
         raise SourceError(f"{role}: there is no {str(store)!r}.")
     try:
         found = zarr.open(store, path=inner, mode="r")
-    except (FileNotFoundError, KeyError, ValueError) as error:
-        raise SourceError(f"{role}: {str(path)!r} is not a Zarr array: {_nearby(store, inner) or error}") from error
+    except Exception as error:  # metadata that is damaged raises whatever parsing it meets
+        raise SourceError(
+            f"{role}: {str(path)!r} is not a Zarr array: {_nearby(store, inner) or _why(error)}"
+        ) from error
     if isinstance(found, zarr.Group):
-        arrays = ", ".join(sorted(found.array_keys())) or "none"
+        arrays = ", ".join(_array_names(found)[:20]) or "none"
         raise SourceError(f"{role}: {str(path)!r} is a Zarr group; name one of its arrays: {arrays}.")
     return found
+
+
+def _array_names(group: zarr.Group) -> list[str]:
+    """The arrays of a group and of all groups in it."""
+    return sorted(name for name, member in group.members(max_depth=None) if isinstance(member, zarr.Array))
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return "it has no Zarr metadata (zarr.json or .zarray)."
+    return f"its metadata cannot be read: {type(error).__name__}: {error}"
 
 
 def _nearby(store: Path, inner: str) -> str:
     """A hint which arrays there are, nearest name first."""
     try:
-        group = zarr.open_group(store, mode="r")
-        names = sorted(name for name, member in group.members(max_depth=None) if isinstance(member, zarr.Array))
+        names = _array_names(zarr.open_group(store, mode="r"))
     except Exception:  # only a hint
         return ""
     near = difflib.get_close_matches(inner, names, n=1)
