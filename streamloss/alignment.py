@@ -6,18 +6,24 @@ which axis of the losses it follows; a block of losses then selects a rectangle 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .errors import ShapeError
-from .losses._registry import Elementwise, LossSpec
+from .losses._registry import LossSpec, Rowwise, Sparse
 from .types import Block
 
 CLASS = -1  # an axis read whole: the classes, or the features of one sample
 ONE = -2  # an axis of length 1 that the losses do not have
 SPREAD = -3  # an axis of length 1 that holds for the losses' whole axis
+
+_ONE_ROW = (
+    "y_pred has shape {}; expected at least two axes, (rows, classes). For a single row of classes pass "
+    "y_pred.reshape(1, -1)."
+)
 
 Shape = tuple[int, ...]
 Array = np.ndarray[Any, Any]
@@ -67,12 +73,12 @@ class Layout:
 
 def align(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
     """Raises ShapeError, naming both shapes and what would fit."""
-    if isinstance(spec.formula, Elementwise):
-        return _align_elementwise(spec, y_true, y_pred)
+    if not isinstance(spec.formula, Sparse):
+        return _align_dense(spec, y_true, y_pred)
     return _align_sparse(spec, y_true, y_pred)
 
 
-def _align_elementwise(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
+def _align_dense(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
     shape = y_true if y_pred == (*y_true, 1) and y_true else y_pred  # a trailing 1 that only one has is no axis
     if y_true not in (shape, (*shape, 1)) or not shape:
         raise ShapeError(
@@ -82,6 +88,8 @@ def _align_elementwise(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
     class_axis = None
     if spec.axis is not None:
         class_axis = _axis(spec, spec.axis, len(shape))
+        if len(shape) == 1 and isinstance(spec.formula, Rowwise):
+            raise ShapeError(f"{spec.name}: {_ONE_ROW.format(y_pred)}")
         if len(shape) == 1:
             class_axis = None  # N samples with one output, not one sample with N features
     axes = [CLASS if i == class_axis else i - (class_axis is not None and i > class_axis) for i in range(len(shape))]
@@ -91,10 +99,7 @@ def _align_elementwise(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
 
 def _align_sparse(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
     if len(y_pred) < 2:
-        raise ShapeError(
-            f"{spec.name}: y_pred has shape {y_pred}; expected at least two axes, (rows, classes). "
-            "For a single row of classes pass y_pred.reshape(1, -1)."
-        )
+        raise ShapeError(f"{spec.name}: {_ONE_ROW.format(y_pred)}")
     assert spec.axis is not None
     axis = _axis(spec, spec.axis, len(y_pred))
     rows = y_pred[:axis] + y_pred[axis + 1 :]
@@ -117,18 +122,25 @@ def align_weight(weight: Shape, rows: Shape) -> View:
     squeezed = weight[:-1] if len(weight) == len(rows) + 1 and weight[-1] == 1 else weight
     if len(squeezed) == len(rows) and all(w in (1, n) for w, n in zip(squeezed, rows, strict=True)):
         return _view(weight, [i if w == n else SPREAD for i, (w, n) in enumerate(zip(squeezed, rows, strict=True))])
-    if len(weight) < len(rows) and all(w in rows for w in weight):
-        options = " or ".join(
-            str(tuple(n if i == axis else 1 for i, n in enumerate(rows))) for axis in (0, len(rows) - 1)
-        )
+    if options := _reshapes(weight, rows):
         raise ShapeError(
             f"sample_weight has shape {weight} but the losses have shape {rows}: which axis it follows is ambiguous. "
-            f"Reshape it to {options}."
+            f"Reshape it to {' or '.join(map(str, options))}."
         )
     raise ShapeError(
         f"sample_weight has shape {weight} but the losses have shape {rows}; expected a scalar, the losses' shape, or "
         "their rank with 1s where a weight holds for the whole axis."
     )
+
+
+def _reshapes(weight: Shape, rows: Shape) -> list[Shape]:
+    """The shapes of the losses' rank that a weight of lower rank could have."""
+    placed = (
+        tuple(n if i in axes else 1 for i, n in enumerate(rows))
+        for axes in itertools.combinations(range(len(rows)), len(weight))
+        if tuple(rows[i] for i in axes) == weight
+    )
+    return [] if len(weight) >= len(rows) else list(dict.fromkeys(placed))
 
 
 def _view(shape: Shape, axes: list[int]) -> View:

@@ -15,7 +15,7 @@ from . import blocking
 from .alignment import Layout, Shape, View, align, align_weight
 from .errors import MemoryBudgetError, ShapeError, UsageError
 from .kernels.convert import floating_dtype
-from .losses._registry import Elementwise, LossSpec
+from .losses._registry import LossSpec, Sparse
 from .sources.base import Source, nbytes
 from .types import Block
 
@@ -247,7 +247,7 @@ def _read_bytes(source: Source, view: View, block_shape: Shape, jobs: Sequence[J
     classes = math.prod(n for n, axis in zip(view.shape, view.axes, strict=True) if axis == -1)
     if source.role == "sample_weight":
         return read + 8 * rows
-    sparse = source.role == "y_true" and any(not isinstance(job.spec.formula, Elementwise) for job in jobs)
+    sparse = source.role == "y_true" and any(isinstance(job.spec.formula, Sparse) for job in jobs)
     if sparse:
         return read + 3 * 8 * rows  # int64, and two steps on the way there from floats
     # in memory and float already: views; axes out of order or another dtype: one copy

@@ -9,7 +9,7 @@ from mpmath import mp, mpf
 
 import streamloss as sl
 
-mp.prec = 400
+mp.prec = 1100  # enough to hold 1 + 1e-300
 
 
 def clip(q, epsilon, dtype):
@@ -40,7 +40,7 @@ def binary_crossentropy(y, p, dtype, from_logits=False, label_smoothing=0.0, eps
 def sparse_categorical_crossentropy(label, row, dtype, from_logits=False, epsilon=1e-7):
     row = [mpf(float(x)) for x in row]
     if from_logits:
-        # log(sum(exp)) - x, with the label's own 1 apart: 400 bits do not hold 1 + exp(-700)
+        # log(sum(exp)) - x, with the label's own 1 apart: no precision holds 1 + exp(-1e4)
         odds = [mp.exp(x - row[label]) for j, x in enumerate(row) if j != label]
         return mp.log1p(mp.fsum(odds))
     others = mp.fsum(x for j, x in enumerate(row) if j != label)
@@ -87,6 +87,43 @@ def pinball(y, p, dtype, quantile):
     return quantile * error if error >= 0 else (mpf(quantile) - 1) * error
 
 
+def floats(row):
+    return [mpf(float(v)) for v in row]
+
+
+def categorical_crossentropy(y, p, dtype, from_logits=False, label_smoothing=0.0, epsilon=1e-7):
+    y, p, smoothing = floats(y), floats(p), mpf(label_smoothing)
+    mass = [v * (1 - smoothing) + smoothing / len(y) for v in y]
+    if from_logits:
+        top = max(range(len(p)), key=p.__getitem__)
+        tail = mp.log1p(mp.fsum(mp.exp(v - p[top]) for j, v in enumerate(p) if j != top))
+        return mp.fsum(m * (p[top] - v + tail) for m, v in zip(mass, p, strict=True) if m)
+    total = mp.fsum(p)
+    if epsilon == 0:
+        costs = (mp.inf if v == 0 else mp.log1p((total - v) / v) for v in p)
+    else:
+        costs = (-mp.log(clip(v / total, epsilon, dtype)) for v in p)
+    return mp.fsum(m * cost for m, cost in zip(mass, costs, strict=True) if m)
+
+
+def kl_divergence(y, p, dtype, epsilon):
+    low = floor(epsilon, dtype)
+    pairs = [(min(max(a, low), mpf(1)), min(max(b, low), mpf(1))) for a, b in zip(floats(y), floats(p), strict=True)]
+    return mp.fsum(a * mp.log(a / b) for a, b in pairs)
+
+
+def cosine_similarity(y, p, dtype):
+    y, p = floats(y), floats(p)
+    norms = [max(mp.sqrt(mp.fsum(v * v for v in row)), mpf(1e-7)) for row in (y, p)]
+    return -mp.fsum(a * b for a, b in zip(y, p, strict=True)) / norms[0] / norms[1]
+
+
+WHOLE_ROW = {
+    "categorical_crossentropy": categorical_crossentropy,
+    "kl_divergence": kl_divergence,
+    "cosine_similarity": cosine_similarity,
+}
+
 ROW = {
     "mean_squared_error": squared_error,
     "mean_absolute_error": absolute_error,
@@ -104,6 +141,8 @@ ROW = {
 def losses_of_rows(loss: sl.losses.Loss, y_true: np.ndarray, y_pred: np.ndarray, dtype: np.dtype) -> list:
     """The true values of NONE, unweighted; rows labelled ``ignore_class`` are 0."""
     parameters = {k: v for k, v in loss.spec.parameters.items() if k not in ("axis", "ignore_class")}
+    if (whole := WHOLE_ROW.get(loss.spec.name)) is not None:
+        return [whole(y, p, dtype, **parameters) for y, p in zip(y_true, y_pred, strict=True)]
     row = ROW[loss.spec.name]
     if loss.spec.name == "sparse_categorical_crossentropy":
         ignored = loss.spec.parameters["ignore_class"]

@@ -12,7 +12,7 @@ from ..alignment import View
 from ..exact.accumulator import SIZE
 from ..exact.state import ExactSum, State
 from ..kernels import convert, cpu, tile
-from ..losses._registry import Elementwise
+from ..losses._registry import Sparse
 from ..planning import Job, Plan
 from ..sinks import Sink
 from ..sources import Source
@@ -100,10 +100,10 @@ def _run_job(
     labels, predictions = read(plan.y_true, job.layout.y_true), read(plan.y_pred, job.layout.y_pred)
     y_pred = convert.floating(predictions)
     y_pred = y_pred if y_pred.ndim == 2 else y_pred.reshape(-1, 1)
-    if isinstance(formula, Elementwise):
-        y_true = convert.floating(labels).reshape(y_pred.shape)
-    else:
+    if isinstance(formula, Sparse):
         y_true = convert.labels(labels)
+    else:
+        y_true = convert.floating(labels).reshape(y_pred.shape)
     ignore_class = job.spec.parameters.get("ignore_class")
     ignore = (0, 0) if ignore_class is None else (1, ignore_class)
     out = np.empty(block.rows, job.dtype)

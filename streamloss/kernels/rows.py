@@ -1,11 +1,4 @@
-"""From a formula to ``rows(y_true, y_pred, ignore, arguments, values, status, work)``: a tile of losses in float64.
-
-The canonical order. Whatever a row adds up over its class axis is added in one order, so that every layout
-(a row at a time, rows side by side, a warp to a row) has the same bits: classes are cut into segments of
-``SEGMENT``; inside a segment class ``j`` belongs to slot ``j % SLOTS``, and a slot adds its terms in order;
-the slots are added in pairs of neighbours, then pairs of pairs (missing slots count as 0); segments are added
-from left to right.
-"""
+"""From a formula to ``rows(y_true, y_pred, ignore, arguments, values, status, work)``: a tile of losses in float64."""
 
 from __future__ import annotations
 
@@ -16,49 +9,15 @@ from typing import Any
 import numpy as np
 
 from .._jit import scalar, serial
-from ..losses._registry import Elementwise, Formula, Sparse
+from ..losses._registry import Elementwise, Formula, Rowwise, Sparse
 from ..types import Interval
+from .order import SEGMENT, SLOTS, row_maximum, row_sums_of, tree_sum
 
 TILE = 512  # rows whose losses are in L1 while they are finished, weighted, stored and added up
-SLOTS = 256
-SEGMENT = 1024
 WORK = (4, max(TILE, SLOTS))  # float64 work space of a tile
 KEPT, IGNORED, BAD = 0, 1, 2  # a row's status
 
 Rows = Callable[..., None]
-
-
-@serial
-def tree_sum(slots: Any, n: int) -> float:
-    """Sum of ``slots[:n]`` by pairs of neighbours; overwrites them."""
-    while n > 1:
-        half = n // 2
-        for k in range(half):
-            slots[k] = slots[2 * k] + slots[2 * k + 1]
-        if n % 2:
-            slots[half] = slots[n - 1]
-            half += 1
-        n = half
-    return float(slots[0])
-
-
-@serial
-def row_maximum(row: Any, lanes: Any) -> float:
-    """The maximum of a row that holds no NaN (one that does has a NaN loss by its sum)."""
-    n = row.shape[0]
-    width = lanes.shape[0]
-    whole = n // width
-    lanes[:] = row[0]
-    for j in range(whole):
-        part = row[j * width : (j + 1) * width]
-        for k in range(width):
-            lanes[k] = part[k] if part[k] > lanes[k] else lanes[k]
-    for j in range(whole * width, n):
-        lanes[0] = row[j] if row[j] > lanes[0] else lanes[0]
-    top = lanes[0]
-    for k in range(width):
-        top = lanes[k] if lanes[k] > top else top
-    return float(top)
 
 
 @cache
@@ -177,9 +136,65 @@ def _sparse(formula: Sparse) -> Rows:
     return rows
 
 
+def _rowwise(formula: Rowwise) -> Rows:
+    terms = formula.terms
+    finish = scalar(formula.finish)
+    row_terms = row_sums_of(terms)(formula.term)
+    outside_true = _count_outside(formula.y_true)
+    outside_pred = _count_outside(formula.y_pred)
+    has_peak, has_share = formula.peak is not None, formula.share is not None
+    peak = scalar(formula.peak or _no_peak)
+    row_share = row_sums_of(1)(_share_term(formula.share or _no_share))
+
+    @serial
+    def rows(
+        y_true: Any, y_pred: Any, ignore: tuple[int, int], arguments: Any, values: Any, status: Any, work: Any
+    ) -> None:
+        n, size = y_pred.shape
+        slots = np.empty((2, terms, SLOTS))
+        sums = np.empty((2, terms))
+        for r in range(n):
+            y, p = y_true[r], y_pred[r]
+            status[r] = KEPT
+            values[r] = 0.0
+            if outside_true(y) + outside_pred(p) > 0:
+                status[r] = BAD
+                continue
+            top, total, lost = np.nan, np.nan, 0.0
+            if has_peak:
+                top = -np.inf
+                for j in range(size):
+                    candidate = peak(np.float64(y[j]), np.float64(p[j]))
+                    top = candidate if candidate > top else top
+            if has_share:
+                row_share(p, p, (top,), (), slots, sums)
+                total, lost = sums[0, 0], sums[1, 0]
+            row_terms(y, p, (top, total, lost, float(size)), arguments, slots, sums)
+            values[r] = finish(sums[0], sums[1], float(size), *arguments)
+
+    return rows
+
+
+def _no_peak(y: float, p: float) -> float:
+    return p
+
+
+def _no_share(p: float, top: float) -> float:
+    return p
+
+
+def _share_term(share: Callable[..., float]) -> Callable[..., tuple[float]]:
+    compiled = scalar(share)
+
+    def term(y: float, p: float, top: float) -> tuple[float]:
+        return (compiled(p, top),)
+
+    return term
+
+
 @cache
 def build(formula: Formula) -> Rows:
     """The compiled loop of a formula; compiled on its first call for each combination of dtypes."""
     if isinstance(formula, Elementwise):
         return _elementwise(formula)
-    return _sparse(formula)
+    return _sparse(formula) if isinstance(formula, Sparse) else _rowwise(formula)

@@ -52,7 +52,30 @@ class Sparse:
         return _names(self.finish)[3:]
 
 
-Formula = Elementwise | Sparse
+@dataclass(frozen=True, slots=True, eq=False)
+class Rowwise:
+    """Labels and predictions over the classes; a row's loss is made of sums over them.
+
+    ``term(y, p, top, total, lost, size, *arguments)`` gives a tuple of ``terms`` floats for each class, and
+    ``finish(sums, lost, size, *arguments)`` the row's loss from their sums. `top` is the maximum of
+    ``peak(y, p)`` and ``total + lost`` the sum of ``share(p, top)`` over the row, where a loss has these (else
+    NaN). Sums are compensated: ``sums[i] + lost[i]`` has twice a float64's digits, so they may cancel.
+    """
+
+    term: Callable[..., tuple[float, ...]]
+    terms: int
+    finish: Scalar
+    y_true: Interval = REAL
+    y_pred: Interval = REAL
+    peak: Scalar | None = None
+    share: Scalar | None = None
+
+    @property
+    def argument_names(self) -> tuple[str, ...]:
+        return _names(self.finish)[3:]
+
+
+Formula = Elementwise | Sparse | Rowwise
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ several rows or classes at once and every processor gives the same bits. NaN pas
 comparison with NaN is false, hence the order in which :func:`at_least` and its kin are written.
 """
 
+from typing import Any
+
 import numpy as np
 
 from .._jit import scalar
@@ -29,6 +31,12 @@ def at_least(x: float, low: float) -> float:
 def at_most(x: float, high: float) -> float:
     """``min(x, high)``; NaN stays NaN."""
     return high if x > high else x
+
+
+@scalar
+def sqrt(x: float) -> float:
+    """The square root, which IEEE 754 rounds correctly."""
+    return np.sqrt(x)
 
 
 @scalar
@@ -64,7 +72,7 @@ def _reduced(x: float, lost: float) -> tuple[float, int]:
 
 
 @scalar
-def _power_of_two(n: int) -> float:
+def _power_of_two(n: Any) -> float:
     """``2**n`` for -1022 <= n <= 1023."""
     return float_of((n + np.int64(1023)) << _EXPONENT)
 

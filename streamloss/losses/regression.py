@@ -1,8 +1,9 @@
 """Losses between two real numbers."""
 
+from .._primitives import fma
 from ..types import Interval
 from ._registry import MEAN_AXIS, Elementwise, Parameter, declare
-from ._scalar import at_least, difference, exp, expm1, fma, log1p, log_parts
+from ._scalar import at_least, difference, exp, expm1, log1p, log_parts
 
 AXIS = {"axis": MEAN_AXIS}
 NOT_NEGATIVE = Interval(0.0)

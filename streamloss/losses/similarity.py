@@ -1,0 +1,58 @@
+"""Losses between vectors: how far their directions differ."""
+
+from .._jit import scalar
+from .._primitives import fma
+from ._registry import AXIS, Rowwise, declare
+from ._scalar import sqrt
+
+SMALLEST_NORM = 1e-7
+
+
+def products(
+    y: float, p: float, top: float, total: float, lost: float, size: float
+) -> tuple[float, float, float, float]:
+    dot = y * p
+    return (dot, fma(y, p, -dot), y * y, p * p)
+
+
+@scalar
+def norm(square: float, lost: float) -> tuple[float, float]:
+    """The square root of ``square + lost`` in two parts, but at least SMALLEST_NORM."""
+    root = sqrt(square)
+    low = (fma(-root, root, square) + lost) / (2.0 * root)
+    return (SMALLEST_NORM, 0.0) if root < SMALLEST_NORM else (root, low)
+
+
+def negative_cosine(
+    sums: tuple[float, float, float, float], lost: tuple[float, float, float, float], size: float
+) -> float:
+    dot = sums[0] + (lost[0] + sums[1])
+    dot_lost = (sums[0] - dot) + (lost[0] + sums[1])
+    y, y_lost = norm(sums[2], lost[2])
+    p, p_lost = norm(sums[3], lost[3])
+    area = y * p
+    area_lost = fma(y, p, -area) + (y * p_lost + y_lost * p)
+    cosine = dot / area
+    cosine += (fma(-cosine, area, dot) + (dot_lost - cosine * area_lost)) / area
+    # squares beyond the largest float64 have no cosine here; inf - inf makes that a NaN, which is refused by name
+    return -cosine + 0.0 * (area - area)
+
+
+declare(
+    "cosine_similarity",
+    "CosineSimilarity",
+    "cosine",
+    "cosine_proximity",
+    formula=Rowwise(products, 4, negative_cosine),
+    parameters={"axis": AXIS},
+    doc="""
+    Negative cosine of the angle between two vectors: ``-sum(l2_norm(y_true) l2_norm(y_pred), axis)``; -1 for equal
+    directions, 1 for opposite ones. A vector is divided by its norm or 1e-7, whichever is larger.
+
+    Source: Keras 3, ``cosine_similarity``.
+
+    >>> import streamloss as sl
+    >>> sl.losses.CosineSimilarity(axis=1)([[0.0, 1.0], [1.0, 1.0]], [[1.0, 0.0], [1.0, 1.0]]).round(6)
+    np.float64(-0.5)
+    """,
+)
