@@ -12,13 +12,13 @@ import sys
 import time
 from pathlib import Path
 
-import flights
 import numpy as np
 import zarr
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+import flights
 import streamloss as sl
 
 DATA = Path("data/flights.zarr")
@@ -31,7 +31,12 @@ def main() -> None:
     flights.build(DATA)
     console = Console(highlight=False)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for title, justify in (("model", "left"), ("weights", "left"), ("SUM", "right"), ("SUM_OVER\n_BATCH_SIZE", "right")):
+    for title, justify in (
+        ("model", "left"),
+        ("weights", "left"),
+        ("SUM", "right"),
+        ("SUM_OVER\n_BATCH_SIZE", "right"),
+    ):
         table.add_column(title, justify=justify, no_wrap=True)
     table.add_column("weighted\nmean", justify="right", no_wrap=True)  # MEAN_WITH_SAMPLE_WEIGHT
     table.add_column("Mrows/s", justify="right", no_wrap=True)

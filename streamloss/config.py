@@ -7,6 +7,7 @@ A setting is taken from the first place that has it: command-line flags, ``-s ke
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,7 +37,8 @@ class LossConfig(BaseModel):
     def to_loss(self) -> Any:
         from .loss import loss_class
 
-        return loss_class(self.loss)(name=self.name, **(self.model_extra or {}))
+        given = {key: None if _is_none(value) else value for key, value in (self.model_extra or {}).items()}
+        return loss_class(self.loss)(name=self.name, **given)
 
 
 class Config(_Strict):
@@ -64,6 +66,24 @@ class Config(_Strict):
         return (
             [parse_loss(v) if isinstance(v, str) else v for v in values] if isinstance(values, list | tuple) else values
         )
+
+    @field_validator("sample_weight", mode="before")
+    @classmethod
+    def _weight_is_a_number_or_a_place(cls, value: Any) -> Any:
+        """Flags and the environment give numbers as text."""
+        if isinstance(value, bool) or not isinstance(value, str | float | int | None):
+            raise ValueError(f"expected a number or a URI, received {value!r}")
+        try:
+            return value if value is None else float(value)
+        except ValueError:
+            return value
+
+    @field_validator("memory", mode="before")
+    @classmethod
+    def _memory_is_a_size(cls, value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise ValueError(f"expected bytes or a size such as '600MB' or '1GiB', received {value!r}")
+        return value
 
     @field_validator("rows")
     @classmethod
@@ -100,26 +120,29 @@ def load(
 ) -> Config:
     """The configuration from all places. Raises ConfigError that names every wrong key at once."""
     content: dict[str, Any] = _read(file) if file is not None else {}
-    for key in Config.model_fields:
-        if (value := environment.get(ENVIRONMENT + key.upper())) is not None:
-            content[key] = _value(value)
+    origin = dict.fromkeys(content, str(file))
+    for variable, text in sorted(environment.items()):
+        if variable.startswith(ENVIRONMENT) and text:
+            key = variable.removeprefix(ENVIRONMENT).lower()
+            content[key], origin[key] = _value(text), variable
     for setting in settings:
-        _set(content, setting)
-    content |= {key: value for key, value in flags.items() if value not in (None, ())}
+        origin[_set(content, setting)] = f"-s {setting}"
+    for key, value in flags.items():
+        if value not in (None, ()):
+            content[key] = value
+            origin[key] = "--loss" if key == "losses" else f"--{key.replace('_', '-')}"
     try:
         return Config.model_validate(content)
     except ValidationError as error:
-        where = f"in {file}" if file is not None else "in the flags"
-        raise ConfigError(
-            "\n".join([f"the configuration {where} does not fit:", *map(_explain, error.errors())])
-        ) from None
+        lines = [_explain(e, origin) for e in error.errors()]
+        raise ConfigError("\n".join(["the configuration does not fit:", *lines])) from None
 
 
 def parse_loss(text: str) -> dict[str, Any]:
     """``bce:from_logits=true,label_smoothing=0.1`` -> a ``[[losses]]`` table."""
     loss, _, parameters = text.partition(":")
     table: dict[str, Any] = {"loss": loss.strip()}
-    for item in filter(None, (part.strip() for part in parameters.split(","))):
+    for item in filter(None, (part.strip() for part in re.split(r",(?![^\[\]]*\])", parameters))):
         key, separator, value = item.partition("=")
         if not separator:
             raise ValueError(f"expected NAME[:parameter=value,...], received {text!r}")
@@ -131,10 +154,11 @@ def parse_rows(text: str | None) -> slice | None:
     """``1000:2000``, ``:2000`` or ``1000:`` -> a slice."""
     if text is None:
         return None
-    first, separator, last = text.partition(":")
-    if not separator:
-        raise ValueError(f"expected START:STOP, received {text!r}")
-    return slice(int(first) if first.strip() else None, int(last) if last.strip() else None)
+    match = re.fullmatch(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*", text)
+    if match is None:
+        raise ValueError(f"expected START:STOP, such as 1000:2000, :2000 or 1000:, received {text!r}")
+    first, last = match.groups()
+    return slice(None if first is None else int(first), None if last is None else int(last))
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -143,43 +167,58 @@ def _read(file: Path) -> dict[str, Any]:
             return tomllib.load(stream)
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {str(file)!r}: {error.strerror or error}.") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # also bytes that are no text
         raise ConfigError(f"{str(file)!r} is not valid TOML: {error}.") from None
 
 
 def _value(text: str) -> Any:
-    """A TOML value where the text is one, else the text itself."""
+    """A TOML value where the text is one, Python's True and False too, else the text itself."""
+    if text in ("True", "False"):
+        return text == "True"
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
 
 
-def _set(content: dict[str, Any], setting: str) -> None:
-    """Apply ``memory=2GiB`` or ``losses.0.epsilon=0``."""
+def _is_none(value: Any) -> bool:
+    """TOML has no null, but ``axis = "none"`` has to be said."""
+    return isinstance(value, str) and value.lower() == "none"
+
+
+def _set(content: dict[str, Any], setting: str) -> str:
+    """Apply ``memory=2GiB`` or ``losses.0.epsilon=0``; returns the top-level key."""
     path, separator, value = setting.partition("=")
     if not separator:
         raise ConfigError(f"-s takes key=value; received {setting!r}.")
-    *parents, last = path.strip().split(".")
+    keys = path.strip().split(".")
     place: Any = content
     try:
-        for key in parents:
+        for key in keys[:-1]:
             place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
-        place[int(last) if isinstance(place, list) else last] = _value(value)
+        last = keys[-1]
+        place[int(last) if isinstance(place, list) else last] = _value(value.strip())
     except (IndexError, ValueError, TypeError, AttributeError):
         raise ConfigError(f"-s {setting}: the configuration has no place {path.strip()!r}.") from None
+    return keys[0]
 
 
-def _explain(error: Any) -> str:
-    """One line for one wrong key."""
+def _explain(error: Any, origin: Mapping[str, str]) -> str:
+    """One line for one wrong key: which, from where, what is wrong."""
     path = ".".join(str(part) for part in error["loc"])
+    top = str(error["loc"][0])
+    found = f"{path} ({origin[top]})" if top in origin else path
     match error["type"]:
         case "extra_forbidden":
-            near = difflib.get_close_matches(str(error["loc"][-1]), Config.model_fields, n=1)
+            near = difflib.get_close_matches(path, Config.model_fields, n=1)
             guess = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(Config.model_fields)}"
-            return f"  {path}: unknown key; {guess}"
+            return f"  {found}: unknown key; {guess}"
+        case "missing" if path != top:  # losses.0.loss
+            return f"  {found}: required; the name of a loss, such as 'mse'"
         case "missing":
             flag = "--loss" if path == "losses" else f"--{path.replace('_', '-')}"
-            return f"  {path}: required; set it in the file or pass {flag}"
+            return f"  {found}: required; set it in the file or pass {flag}"
+        case "value_error":  # ours: it says what was received
+            return f"  {found}: {error['msg'].removeprefix('Value error, ')}"
     message = error["msg"][0].lower() + error["msg"][1:]
-    return f"  {path}: {message.removeprefix('value error, ')}; received {error['input']!r}"
+    return f"  {found}: {message}; received {error['input']!r}"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from .. import __version__
-from ..errors import StreamlossError
+from ..errors import StreamlossError, UnknownNameError
 
 EPILOG = """\b
 Exit codes: 0 done; 1 a --fail-if gate failed; 2 wrong usage or configuration;
@@ -17,7 +19,16 @@ Exit codes: 0 done; 1 a --fail-if gate failed; 2 wrong usage or configuration;
 """
 
 
-@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class _Commands(click.Group):
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            raise UnknownNameError("command", args[0], self.commands, "See streamloss --help.")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_Commands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="streamloss")
 def cli() -> None:
     """Losses of predictions too large for memory: exact, fast, in bounded memory.
@@ -33,10 +44,16 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
     option = click.option
     options = [
         click.argument("config", required=False, type=click.Path(dir_okay=False)),
-        option("--loss", "losses", multiple=True, metavar="NAME[:KEY=VALUE,...]", help="A loss; repeat for several."),
+        option(
+            "--loss",
+            "losses",
+            multiple=True,
+            metavar="NAME[:KEY=VALUE,...]",
+            help="A loss; repeat for several. See `streamloss losses`.",
+        ),
         option("--y-true", metavar="URI", help="Labels: a.npy, store.zarr/path."),
         option("--y-pred", metavar="URI", help="Predictions."),
-        option("--sample-weight", metavar="URI|NUMBER", help="Weights."),
+        option("--sample-weight", metavar="URI|NUMBER", help="Weights: an array, or one for all."),
         option("--rows", metavar="START:STOP", help="Only these rows."),
         option("--memory", metavar="SIZE", help="Peak memory of the process, such as 600MB; default 1GiB."),
         option("--workers", type=click.IntRange(min=1), help="Threads; default: the processors there are."),
@@ -60,7 +77,10 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--nan-policy", type=click.Choice(["raise", "omit", "propagate"]), help="For rows whose loss is NaN.")
 @click.option("--executor", type=click.Choice(["auto", "inline", "threads"]), help="How blocks are run.")
 @click.option(
-    "--fail-if", multiple=True, metavar="[LOSS]>NUMBER", help="Exit with 1 if the value is beyond; also <, >=, <=."
+    "--fail-if",
+    multiple=True,
+    metavar="[LOSS]>NUMBER",
+    help="Exit with 1 if the value, or any value, is beyond; also <, >=, <=.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 def evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **given: Any) -> None:
@@ -71,7 +91,7 @@ def evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **given: A
     streamloss evaluate --loss sparse_categorical_crossentropy:from_logits=true \\
         --y-true labels.npy --y-pred logits.zarr/model --out losses.zarr
     """
-    from .run import run_evaluate
+    from .commands import run_evaluate
 
     run_evaluate(quiet, form, fail_if, **given)
 
@@ -80,7 +100,7 @@ def evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **given: A
 @_data_options
 def plan(form: str | None, **given: Any) -> None:
     """What `evaluate` would read, in which pieces, in how much memory. Reads no data."""
-    from .run import run_plan
+    from .commands import run_plan
 
     run_plan(form, **given)
 
@@ -108,12 +128,21 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(run(arguments))
 
 
+def _say(message: str) -> None:
+    """On stderr, wrapped between words where it is a terminal."""
+    for line in message.splitlines():
+        width = max(40, shutil.get_terminal_size().columns)
+        indent = " " * (len(line) - len(line.lstrip()) + 2)
+        wrapped = textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        click.echo("\n".join(wrapped) if sys.stderr.isatty() else line, err=True)
+
+
 def run(arguments: list[str] | None = None) -> int:
     """The exit code of a command. Errors of ours are one message on stderr, no traceback."""
     try:
         return cli.main(arguments, prog_name="streamloss", standalone_mode=False) or 0
     except StreamlossError as error:
-        click.echo(f"streamloss: {error}", err=True)
+        _say(f"streamloss: {error}")
         return error.exit_code
     except click.exceptions.Exit as stop:
         return stop.exit_code
@@ -121,5 +150,5 @@ def run(arguments: list[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("streamloss: interrupted; losses already written are valid.", err=True)
+        _say("streamloss: interrupted; what --out holds by now is valid.")
         return 130

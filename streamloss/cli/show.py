@@ -5,33 +5,59 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
+import sys
 
 import click
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from .. import __version__
 from ..evaluation import DEFAULT_MEMORY
-from ..loss import loss_class
 from ..losses._registry import Declaration, declarations, find
 from ..planning import available_cpus
+from .table import hanging, new_table, stdout
 
 
 def show_losses(name: str | None, form: str | None) -> None:
-    if name is not None:
-        click.echo(f"{find(name).class_name}\n\n{loss_class(name).__doc__}")
-    elif form == "json":
-        click.echo(json.dumps([_describe(d) for d in declarations()], indent=2))
+    chosen = declarations() if name is None else [find(name)]
+    if form == "json":
+        described = [_describe(d) for d in chosen]
+        click.echo(json.dumps(described if name is None else described[0], indent=2))
+    elif name is None:
+        _list(chosen)
     else:
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for title in ("class", "name and aliases", "parameters"):
-            table.add_column(title, overflow="fold")
-        for declaration in declarations():
-            names = ", ".join([declaration.name, *declaration.aliases])
-            defaults = ", ".join(f"{k}={p.default!r}" for k, p in declaration.parameters.items())
-            table.add_row(declaration.class_name, names, defaults)
-        Console(highlight=False).print(table)
+        _show(chosen[0])
+
+
+def _list(chosen: list[Declaration]) -> None:
+    table = new_table("class, names", "parameters and defaults")
+    for declaration in chosen:
+        names = ", ".join([declaration.name, *declaration.aliases])
+        defaults = ", ".join(f"{k}={p.default!r}" for k, p in declaration.parameters.items())
+        if sys.stdout.isatty():
+            table.add_row(f"{declaration.class_name}\n{names}\n", defaults)
+        else:
+            table.add_row(f"{declaration.class_name}, {names}", defaults)
+    stdout().print(table)
+    click.echo("Describe one: streamloss losses NAME")
+
+
+def _show(declaration: Declaration) -> None:
+    names = ", ".join([declaration.name, *declaration.aliases])
+    click.echo(f"{declaration.class_name}, also {names}\n")
+    for paragraph in declaration.doc.split("\n\n"):
+        example = paragraph.startswith(">>>")
+        click.echo(paragraph if example else hanging(" ".join(paragraph.split()).replace("``", "`"), 0))
+        click.echo()
+    table = new_table("parameter", "default", "")
+    for name, parameter in declaration.parameters.items():
+        interval = f", in {parameter.interval}" if parameter.interval else ""
+        table.add_row(name, repr(parameter.default), Text(parameter.doc.replace("``", "`") + interval))
+    stdout().print(table)
+    click.echo(hanging("Every loss also takes reduction (a name or 'none'), name (its name in results) and dtype.", 0))
+    click.echo()
+    first = next(iter(declaration.parameters.items()), None)
+    given = "" if first is None else f":{first[0]}={first[1].default!r}"
+    click.echo(f"streamloss evaluate --loss {declaration.name}{given} \\\n    --y-true URI --y-pred URI")
 
 
 def show_info() -> None:

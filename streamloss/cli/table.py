@@ -1,36 +1,70 @@
-"""A result as a table that a person can read."""
+"""Results and texts as a person reads them."""
 
 from __future__ import annotations
+
+import sys
+import textwrap
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ..result import Result
 from ..types import Reduction
 
+UNLIMITED = 1000
+"""Columns where stdout is no terminal: lines are for grep, and stay whole."""
+
+
+def stdout() -> Console:
+    return Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else UNLIMITED)
+
+
+def hanging(line: str, indent: int) -> str:
+    """A line wrapped to the terminal, its continuations indented."""
+    width = max(stdout().width, indent + 20)
+    return textwrap.fill(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+
+
+def new_table(*titles: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    return table
+
 
 def print_result(result: Result) -> None:
     """On stdout: a row for each loss, where its losses of rows went, then what the run took."""
-    console = Console(highlight=False, soft_wrap=False)
-    reductions = {loss.reduction for loss in result.values()} - {Reduction.NONE, Reduction.SUM}
+    console = stdout()
+    reductions = {loss.reduction for loss in result.values()}
+    num_values = 2 if len(reductions) > 1 else 0 if reductions <= {Reduction.NONE, Reduction.SUM} else 1
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("loss", overflow="fold", min_width=12)
-    for title in (*sorted(reductions), "sum", "count"):
+    if num_values == 2:
+        table.add_column("reduction", no_wrap=True)
+        table.add_column("value", justify="right", no_wrap=True)
+    elif num_values == 1:  # under the reduction's name; the sum has a column of its own
+        table.add_column(*reductions, justify="right", no_wrap=True)
+    left_out = [name for name in ("ignored", "omitted") if any(getattr(loss, name) for loss in result.values())]
+    for title in ("sum", "count", *left_out):
         table.add_column(title, justify="right", no_wrap=True)
     for name, loss in result.items():
-        values = [f"{loss.value:.10g}" if loss.reduction is reduction else "" for reduction in sorted(reductions)]
-        table.add_row(name, *values, f"{loss.sum:.10g}", f"{loss.count:,}")
+        value = f"{loss.value:.10g}" if isinstance(loss.value, float) else ""
+        values = [str(loss.reduction), value][2 - num_values :]
+        counts = [f"{getattr(loss, title):,}" for title in ("count", *left_out)]
+        table.add_row(Text(name), *values, f"{loss.sum:.10g}", *counts)
     console.print(table)
     for name, loss in result.items():
         if loss.out is not None:
-            console.print(f"losses of rows, {name}: {loss.out}", soft_wrap=True)
-    console.print(summary(result), soft_wrap=True)
+            console.print(f"losses of rows, {name}: {loss.out}", soft_wrap=True, markup=False)
+    console.print(summary(result), soft_wrap=True, markup=False)
 
 
 def summary(result: Result) -> str:
     """One line: rows, time, speed, memory."""
+    rate = f" ({result.rows_per_second:,.0f} rows/s)" if result.rows_per_second >= 1 else ""
     return (
-        f"{result.rows:,} rows in {result.seconds:.2f} s ({result.rows_per_second:,.0f} rows/s), "
+        f"{result.rows:,} rows in {result.seconds:.2f} s{rate}, "
         f"{result.workers} x {result.executor}, peak memory {result.peak_memory / 2**20:,.0f} MiB"
     )

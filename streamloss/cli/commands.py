@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from ..errors import StreamlossWarning, UnknownNameError, UsageError
 from ..evaluation import evaluate, parse_memory, plan
 from ..planning import resident_bytes
 from ..result import Result
-from ..types import Progress
-from .table import print_result
+from ..types import Progress, Reduction
+from .table import hanging, print_result
 
 _COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 _GATE = re.compile(r"^\s*(?P<loss>[^<>=]*?)\s*(?P<op>>=|<=|>|<)\s*(?P<bound>[^\s<>=]+)\s*$")
@@ -32,7 +32,7 @@ SILENCE = 5.0
 def run_evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **given: Any) -> None:
     settings = _load(**given)
     arguments = _within_budget(settings.run_arguments())
-    gates = [_gate(text, [loss.name for loss in arguments["losses"]]) for text in fail_if]
+    gates = [_gate(text, _reductions(arguments)) for text in fail_if]
     with _said_on_stderr(), _progress(quiet) as progress:
         result = evaluate(**arguments, progress=progress)
     if _wants_json(form):
@@ -43,12 +43,16 @@ def run_evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **give
     for text in failed:
         click.echo(f"streamloss: the gate {text!r} failed.", err=True)
     if failed:
-        sys.exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def run_plan(form: str | None, **given: Any) -> None:
     made = plan(**_within_budget(_load(**given).arguments()))
-    click.echo(json.dumps(made.to_dict(), indent=2) if _wants_json(form) else str(made))
+    if _wants_json(form):
+        click.echo(json.dumps(made.to_dict(), indent=2))
+    else:
+        for line in str(made).splitlines():
+            click.echo(hanging(line, 10))
 
 
 def _load(config: str | None, settings: tuple[str, ...], **flags: Any) -> configuration.Config:
@@ -65,22 +69,35 @@ def _wants_json(form: str | None) -> bool:
     return form == "json" or (form is None and not sys.stdout.isatty())
 
 
-def _gate(text: str, losses: Sequence[str]) -> Callable[[Result], bool]:
+def _reductions(arguments: Mapping[str, Any]) -> dict[str, Reduction]:
+    """What each loss is reduced to, by its name."""
+    asked = arguments.get("reduction")
+    return {loss.name: Reduction.parse(asked) if asked else loss.reduction for loss in arguments["losses"]}
+
+
+def _gate(text: str, losses: Mapping[str, Reduction]) -> Callable[[Result], bool]:
     """``log_loss>1.2`` -> whether a result fails it. A value that is NaN fails every gate."""
     match = _GATE.match(text)
     try:
         bound = float(match["bound"]) if match else None
     except ValueError:
         bound = None
-    if match is None or bound is None:
-        raise UsageError(f"--fail-if takes [LOSS]>NUMBER with >, >=, < or <=; received {text!r}.")
+    if match is None or bound is None or bound != bound:
+        raise UsageError(f"--fail-if takes [LOSS]>NUMBER with >, >=, < or <=, such as 'mse>0.5'; received {text!r}.")
     compare, name = _COMPARE[match["op"]], match["loss"]
     if name and name not in losses:
         raise UnknownNameError(f"loss in --fail-if {text!r}:", name, losses)
+    gated = [name] if name else list(losses)
+    for loss in gated:
+        if losses[loss] is Reduction.NONE:
+            raise UsageError(
+                f"--fail-if {text!r}: {loss} has the reduction 'none', so there is no value to compare. "
+                "Name another loss, or give this one a reduction."
+            )
 
     def failed(result: Result) -> bool:
-        values = [result[name].value] if name else [loss.value for loss in result.values()]
-        return any(compare(value, bound) or value != value for value in values if isinstance(value, float))
+        values: list[Any] = [result[loss].value for loss in gated]
+        return any(compare(value, bound) or value != value for value in values)
 
     return failed
 
