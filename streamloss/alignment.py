@@ -159,6 +159,6 @@ def _advice(y_true: Shape, y_pred: Shape) -> str:
     if y_true and y_pred and y_true[0] != y_pred[0]:
         return (
             f"They have {y_true[0]:,} and {y_pred[0]:,} rows: pass rows=slice(0, {min(y_true[0], y_pred[0])}) "
-            "to evaluate the rows both have, if they do belong together."
+            f"(--rows 0:{min(y_true[0], y_pred[0])}) to evaluate the rows both have, if they do belong together."
         )
     return "Reshape one of them."

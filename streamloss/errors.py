@@ -29,6 +29,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+FEW = 8
+"""Names that are listed beside a suggestion."""
+
 
 class StreamlossError(Exception):
     """Base of everything streamloss raises on purpose."""
@@ -41,14 +44,18 @@ class UsageError(StreamlossError, ValueError):
 
 
 class UnknownNameError(UsageError):
-    """``UnknownNameError("loss", "hubber", known=[...])`` suggests the nearest known name."""
+    """``UnknownNameError("loss", "hubber", known=[...])`` suggests the nearest known name, or lists `shown`."""
 
-    def __init__(self, what: str, name: object, known: Iterable[str], advice: str = "") -> None:
-        known = sorted(str(k) for k in known)
-        near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-        guess = f" Did you mean {near[0]!r}?" if near else ""
-        tail = f" {advice}" if advice else ""
-        super().__init__(f"unknown {what} {name!r}.{guess} Known: {', '.join(known)}.{tail}")
+    def __init__(self, what: str, name: object, known: Iterable[str], shown: Iterable[str] | None = None) -> None:
+        names = [str(k) for k in known]
+        listed = sorted(names if shown is None else shown)
+        near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+        if near and len(listed) > FEW:
+            advice = f"Did you mean {near[0]!r}?"
+        else:
+            guess = f"Did you mean {near[0]!r}? " if near else ""
+            advice = f"{guess}Known: {', '.join(listed)}."
+        super().__init__(f"unknown {what} {name!r}. {advice}")
 
 
 class ConfigError(UsageError):

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from .alignment import Shape
 from .errors import StreamlossWarning, UnknownNameError, UsageError
 from .executors import Executor, Task, get_executor
 from .executors.base import NAN_POLICIES, States
@@ -113,7 +112,9 @@ def evaluate(
     targets = _targets(out, named)
     for name, asked in chosen.items():
         if asked is Reduction.NONE and name not in targets:
-            raise UsageError(f"{name}: reduction 'none' needs a place for the losses of rows: pass out='losses.zarr'.")
+            raise UsageError(
+                f"{name}: reduction 'none' needs a place for the losses of rows: pass out='losses.zarr' (--out)."
+            )
     runner = get_executor(executor, all(source.in_memory for source in the_plan.sources))
     task = Task(the_plan, _open_sinks(the_plan, named, targets, overwrite), nan_policy)
     states = _run(runner, task, progress, begin)
@@ -185,8 +186,12 @@ def parse_memory(memory: int | str) -> int:
 
 def peak_memory() -> int:
     """The process' peak resident memory in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    try:  # ru_maxrss would begin with the memory of the process that started this one
+        with open("/proc/self/status", encoding="ascii") as status:
+            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _named(losses: Any) -> dict[str, Loss]:
@@ -254,24 +259,25 @@ def _targets(out: str | Mapping[str, str] | None, named: Iterable[str]) -> dict[
 def _open_sinks(
     the_plan: Plan, named: Mapping[str, Loss], targets: Mapping[str, str], overwrite: bool
 ) -> dict[str, Sink]:
+    """Create the targets; none of them if one is refused."""
     if not targets:
         return {}
-    from .sinks.zarr import ZarrSink
+    from .sinks.zarr import ZarrSink, check_target
 
-    for uri in targets.values():
-        for source in the_plan.sources:
-            if same_place(uri, source.where):
-                raise UsageError(f"out: {uri!r} is where {source.role} is read from; write to another place.")
+    taken = {f"{source.role} is read from": source.where for source in the_plan.sources}
+    for name, uri in targets.items():
+        for use, place in taken.items():
+            if same_place(uri, place):
+                raise UsageError(f"out: {uri!r} is where {use}; write to another place.")
+        taken[f"{name} is written"] = uri
+        check_target(uri, overwrite)
+    chunks = tuple(max(1, size) for size in the_plan.block_shape)
 
     def open_sink(job: Job) -> Sink:
         attributes = {"loss": serialize(named[job.name]), "rows_from": the_plan.start}
-        return ZarrSink(targets[job.name], the_plan.shape, _chunks(the_plan), job.dtype, attributes, overwrite)
+        return ZarrSink(targets[job.name], the_plan.shape, chunks, job.dtype, attributes, overwrite)
 
     return {job.name: open_sink(job) for job in the_plan.jobs if job.name in targets}
-
-
-def _chunks(the_plan: Plan) -> Shape:
-    return tuple(max(1, size) for size in the_plan.block_shape)
 
 
 def _run(runner: Executor, task: Task, progress: Callable[[Progress], None] | None, begin: float) -> States:

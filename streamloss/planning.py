@@ -116,13 +116,15 @@ class Plan:
         lines = [
             f"losses    {', '.join(f'{job.name} ({job.dtype})' for job in self.jobs)}",
             *(
-                f"{s.role.removeprefix('sample_'):<9} {s.where}: {s.shape} {s.dtype}, read in pieces of {s.grain}"
+                f"{s.role.removeprefix('sample_'):<9} {s.where}: {s.shape} {s.dtype}"
+                + (f", chunks of {s.grain}" if max(s.grain, default=1) > 1 else "")
                 for s in self.sources
             ),
             f"rows      {self.rows:,} of shape {self.shape}" + (f", from row {self.start:,}" if self.start else ""),
             f"blocks    {self.num_blocks:,} of {self.block_shape}, {self.workers} at a time",
-            f"memory    {_mib(self.projected_bytes)} at most: {_mib(self.baseline_bytes)} held now, "
-            f"{_mib(COMPILER)} for the compiler, {self.workers} x {_mib(self.block_bytes)} for blocks",
+            f"memory    at most {_mib(self.projected_bytes)} of {_mib(self.baseline_bytes + self.memory_bytes)}: "
+            f"{_mib(self.baseline_bytes)} held now, {_mib(COMPILER)} for the compiler, "
+            f"{self.workers} x {_mib(self.block_bytes)} for blocks",
             *(f"note      {note}" for note in self.notes),
         ]
         return "\n".join(lines)
@@ -141,14 +143,20 @@ def make_plan(
     """Raises ShapeError where the arrays do not align and MemoryBudgetError where nothing fits."""
     if workers is not None and workers < 1:
         raise UsageError(f"workers must be at least 1; received {workers}.")
-    shapes, start = _restrict(y_true, y_pred, sample_weight, rows)
+    sources = [y_true, y_pred] + ([] if sample_weight is None or isinstance(sample_weight, float) else [sample_weight])
+    shapes = [source.shape for source in sources]
+    if rows is not None:
+        shapes = _cut_to_common_rows(shapes, [spec for _, spec, _ in named])
     jobs = tuple(Job(name, spec, dtype, align(spec, shapes[0], shapes[1])) for name, spec, dtype in named)
     shape = _common_shape(jobs)
     arrays = [(y_true, job.layout.y_true) for job in jobs] + [(y_pred, job.layout.y_pred) for job in jobs]
-    weight_view = None
-    if sample_weight is not None and not isinstance(sample_weight, float):
-        weight_view = align_weight(shapes[2], shape)
-        arrays.append((sample_weight, weight_view))
+    weight_view = align_weight(shapes[2], shape) if len(sources) == 3 else None
+    if weight_view is not None:
+        arrays.append((sources[2], weight_view))
+    long_enough = [source for source in sources if source.shape and source.shape[0] >= shape[0]]
+    shortest = min(long_enough, key=lambda source: source.shape[0], default=y_pred)
+    start, stop = _range(rows, shape[0], shortest.role)
+    shape = (stop - start, *shape[1:])
 
     def block_bytes(block_shape: Shape) -> int:
         read = {(source.role, view): _read_bytes(source, view, block_shape, jobs) for source, view in arrays}
@@ -196,11 +204,19 @@ def _common_shape(jobs: Sequence[Job]) -> Shape:
 
 
 def _too_small(memory_bytes: int, each: int, block_shape: Shape, shape: Shape, arrays: blocking.Arrays) -> str:
-    pieces = {s.role: f"{s.role} has pieces of {s.grain} ({_mib(nbytes(s.grain, s.dtype))})" for s, _ in arrays}
-    return (
+    held = resident_bytes()
+    message = (
         f"the smallest block, {block_shape} of {shape} rows, needs {_mib(each)} and the compiler {_mib(COMPILER)}, "
-        f"but memory leaves {_mib(memory_bytes)} beyond the {_mib(resident_bytes())} that the process holds. "
-        f"Allow more memory, or store smaller chunks: {'; '.join(pieces.values())}."
+        f"but memory leaves {_mib(max(0, memory_bytes))} beyond the {_mib(held)} that the process holds. "
+        f"Allow at least {_mib(each + COMPILER)} (on the command line: --memory {-(-(held + each + COMPILER) >> 20)}MiB)"
+    )
+    chunks = {
+        source.role: f"{source.role} has chunks of {source.grain} ({_mib(nbytes(source.grain, source.dtype))})"
+        for source, _ in arrays
+        if max(source.grain) > 1
+    }
+    return message + (
+        f", or store smaller chunks: {'; '.join(chunks.values())}." if each > COMPILER and chunks else "."
     )
 
 
@@ -218,25 +234,31 @@ def resident_bytes() -> int:
         return 0
 
 
-def _restrict(
-    y_true: Source, y_pred: Source, weight: Source | float | None, rows: slice | None
-) -> tuple[tuple[Shape, Shape, Shape], int]:
-    """The arrays' shapes as if they had only the rows asked for, and the first of these."""
-    sources = [y_true, y_pred] + ([] if weight is None or isinstance(weight, float) else [weight])
-    shapes = [s.shape for s in sources] + [()] * (3 - len(sources))
+def _cut_to_common_rows(shapes: list[Shape], specs: Sequence[LossSpec]) -> list[Shape]:
+    """Under ``rows=``, arrays may differ in their number of rows: as if the longer ones ended with the shortest.
+
+    Only where the first axis is rows for every loss; cut classes would be another loss.
+    """
+    y_pred = shapes[1]
+    if not y_pred or any(len(y_pred) > 1 and s.axis is not None and s.axis % len(y_pred) == 0 for s in specs):
+        return shapes
+    fewest = min(shape[0] for shape in shapes if shape and (shape[0] != 1 or y_pred[0] == 1))
+    return [(min(shape[0], fewest), *shape[1:]) if shape else shape for shape in shapes]
+
+
+def _range(rows: slice | None, count: int, shortest: str) -> tuple[int, int]:
+    """The first row and one past the last."""
     if rows is None:
-        return (shapes[0], shapes[1], shapes[2]), 0
+        return 0, count
     if rows.step not in (None, 1) or any(v is not None and v < 0 for v in (rows.start, rows.stop)):
         raise UsageError(f"rows must be a slice of non-negative rows with step 1; received {rows}.")
-    start = rows.start or 0
-    stop = y_pred.shape[0] if rows.stop is None and y_pred.shape else rows.stop or 0
-    for i, source in enumerate(sources):
-        if not source.shape or (source is weight and source.shape[0] == 1):
-            continue
-        if not start <= stop <= source.shape[0]:
-            raise UsageError(f"rows={start}:{stop} reaches past {source.role}, which has {source.shape[0]:,} rows.")
-        shapes[i] = (stop - start, *source.shape[1:])
-    return (shapes[0], shapes[1], shapes[2]), start
+    start = 0 if rows.start is None else rows.start
+    stop = count if rows.stop is None else rows.stop
+    if start > stop:
+        raise UsageError(f"rows={start}:{stop} starts behind its end; expected START:STOP with START <= STOP.")
+    if stop > count:
+        raise UsageError(f"rows={start}:{stop} reaches past {shortest}, which has {count:,} rows.")
+    return start, stop
 
 
 def _read_bytes(source: Source, view: View, block_shape: Shape, jobs: Sequence[Job]) -> int:

@@ -1,6 +1,7 @@
 """Where arrays are, as people write it."""
 
 from pathlib import Path
+from urllib.parse import unquote
 
 
 def split_store(path: Path) -> tuple[Path, str]:
@@ -14,7 +15,15 @@ def split_store(path: Path) -> tuple[Path, str]:
     return path, ""
 
 
+def local_path(uri: str) -> Path | None:
+    """The file or directory that a path or a ``file://`` URI names; None for any other scheme."""
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return Path(uri)
+    return Path(unquote(rest)) if scheme == "file" else None
+
+
 def same_place(one: str, other: str) -> bool:
-    """Whether two URIs of local files name the same file or directory."""
-    paths = [Path(uri.removeprefix("file://")) for uri in (one, other)]
-    return all(path.exists() for path in paths) and paths[0].samefile(paths[1])
+    """Whether two URIs name the same local file or directory, which need not exist."""
+    paths = [local_path(uri) for uri in (one, other)]
+    return None not in paths and paths[0].resolve() == paths[1].resolve()  # type: ignore[union-attr]

@@ -175,12 +175,12 @@ def test_what_does_not_fit_is_refused_with_its_numbers():
     assert "the smallest block, (1000000,) of (1000000,) rows" in message
     assert f"the compiler {COMPILER // MIB} MiB" in message
     assert "memory leaves 600 MiB" in message
-    assert "y_pred has pieces of (1000000, 100) (381 MiB)" in message
+    assert "y_pred has chunks of (1000000, 100) (381 MiB)" in message
     assert error.value.exit_code == 2
 
 
 def test_less_memory_than_the_compiler_takes_is_refused():
-    with pytest.raises(MemoryBudgetError, match="Allow more memory"):
+    with pytest.raises(MemoryBudgetError, match=r"Allow at least \d+ MiB \(on the command line: --memory \d+MiB\)\.$"):
         sparse_plan(labels(), logits(), memory="64MiB")
 
 
@@ -235,7 +235,6 @@ def test_rows_select_the_weights_of_those_rows(weight_shape):
     assert received["mean_squared_error"].sum == expected["mean_squared_error"].sum
 
 
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="rows= of one row takes a weight for all for a weight of one")
 @pytest.mark.parametrize("weight_shape", [(1,), (1, 1)])
 def test_a_weight_for_all_rows_holds_for_a_single_row_too(weight_shape):
     y, p = np.random.default_rng(4).random((2, 1000, 4)).astype(np.float32)
@@ -244,9 +243,6 @@ def test_a_weight_for_all_rows_holds_for_a_single_row_too(weight_shape):
     assert sl.evaluate("mse", y, p, weight, rows=slice(200, 201))["mean_squared_error"].sum == expected
 
 
-@pytest.mark.xfail(
-    strict=True, raises=(ValueError, AssertionError), reason="rows= cuts the arrays' first axis: the classes"
-)
 @pytest.mark.parametrize("rows", [slice(2, 4), slice(20, 40)])
 def test_rows_are_rows_where_the_classes_are_on_the_first_axis(rows):
     y, p = np.random.default_rng(4).random((2, 4, 100)).astype(np.float32)
@@ -266,7 +262,7 @@ def test_rows_that_are_no_plain_slice_are_refused(rows):
         sl.plan("mse", np.zeros((10, 2)), np.zeros((10, 2)), rows=rows)
 
 
-@pytest.mark.parametrize("rows", [slice(0, 11), slice(11, None), slice(7, 3), slice(11, 12)])
+@pytest.mark.parametrize("rows", [slice(0, 11), slice(11, 12)])
 def test_rows_beyond_an_array_are_refused_with_its_name(rows):
     with pytest.raises(UsageError, match=r"rows=.* reaches past y_true, which has 10 rows"):
         sl.plan("mse", np.zeros((10, 2)), np.zeros((20, 2)), rows=rows)

@@ -182,7 +182,6 @@ def test_the_array_that_is_read_is_never_written(tmp_path, arrays, overwrite, as
     assert files(tmp_path) == before
 
 
-@pytest.mark.xfail(strict=True, reason="sinks are opened one by one: the first exists when the second is refused")
 def test_where_one_of_several_outputs_exists_none_is_created(tmp_path, arrays):
     y, _, p = arrays
     make("array", tmp_path / "out.zarr/b")
@@ -192,7 +191,6 @@ def test_where_one_of_several_outputs_exists_none_is_created(tmp_path, arrays):
     assert files(tmp_path) == before
 
 
-@pytest.mark.xfail(strict=True, reason="with overwrite=True the second loss replaces the first and both write there")
 def test_two_losses_are_never_written_to_one_place(tmp_path, arrays):
     y, _, p = arrays
     target = str(tmp_path / "out.zarr/losses")

@@ -22,7 +22,7 @@ Exit codes: 0 done; 1 a --fail-if gate failed; 2 wrong usage or configuration;
 class _Commands(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            raise UnknownNameError("command", args[0], self.commands, "See streamloss --help.")
+            raise UnknownNameError("command", args[0], self.commands)
         return super().resolve_command(ctx, args)
 
 

@@ -222,7 +222,7 @@ def find(name: str) -> Declaration:
     """The loss of that name, class name or alias; UnknownNameError with the nearest name otherwise."""
     known = _all()
     if name not in known:
-        raise UnknownNameError("loss", name, known)
+        raise UnknownNameError("loss", name, known, {d.class_name for d in known.values()})
     return known[name]
 
 

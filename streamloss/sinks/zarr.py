@@ -11,9 +11,8 @@ import numpy as np
 import zarr
 
 from ..errors import OutputExistsError, UnwritableOutputError, UsageError
-from ..sources.base import local_path
 from ..types import Block
-from ..uris import split_store
+from ..uris import local_path, split_store
 
 
 class ZarrSink:
@@ -36,13 +35,7 @@ class ZarrSink:
         overwrite: bool,
     ) -> None:
         self.where = uri
-        path = local_path(uri)
-        if path is None:
-            raise UsageError(
-                f"out: cannot write {uri!r}: {uri.partition('://')[0]}:// is not supported; expected a local path."
-            )
-        store, inner = split_store(path)
-        _refuse_existing(store / inner, uri, overwrite)
+        store, inner = check_target(uri, overwrite)
         try:
             store.parent.mkdir(parents=True, exist_ok=True)
             self._array = zarr.create_array(
@@ -68,10 +61,21 @@ class ZarrSink:
             ) from error
 
 
-def _refuse_existing(target: Path, uri: str, overwrite: bool) -> None:
-    """Only an array may be replaced: a group, or a directory of other things, would lose what nobody named."""
+def check_target(uri: str, overwrite: bool) -> tuple[Path, str]:
+    """The store and the path inside it, of a target that may be written; nothing is touched.
+
+    Only an array may be replaced: a group, or a directory of other things, would lose what nobody named.
+    Raises OutputExistsError and UsageError.
+    """
+    path = local_path(uri)
+    if path is None:
+        raise UsageError(
+            f"out: cannot write {uri!r}: {uri.partition('://')[0]}:// is not supported; expected a local path."
+        )
+    store, inner = split_store(path)
+    target = store / inner
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-        return
+        return store, inner
     if not overwrite:
         raise OutputExistsError(
             f"out: {uri!r} exists. Pass overwrite=True (--overwrite) to replace it, or another path."
@@ -80,6 +84,7 @@ def _refuse_existing(target: Path, uri: str, overwrite: bool) -> None:
         raise OutputExistsError(
             f"out: {uri!r} exists and is not a Zarr array, so it is not overwritten. Remove it, or pass another path."
         )
+    return store, inner
 
 
 def _is_array(target: Path) -> bool:

@@ -6,7 +6,8 @@ import os
 from typing import Any
 
 from ..errors import SourceError, UsageError
-from .base import Source, local_path
+from ..uris import local_path
+from .base import Source
 
 __all__ = ["MISSING_CHUNKS", "Source", "open_source"]
 

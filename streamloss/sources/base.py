@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import unquote
 
 import numpy as np
 
@@ -37,14 +35,6 @@ class Source(Protocol):
 
     def locate(self, index: tuple[int, ...]) -> str:
         """Where an element is kept, for an error message: " (chunk c/3/0)", or nothing."""
-
-
-def local_path(uri: str) -> Path | None:
-    """The file or directory that a path or a ``file://`` URI names; None for any other scheme."""
-    scheme, separator, rest = uri.partition("://")
-    if not separator:
-        return Path(uri)
-    return Path(unquote(rest)) if scheme == "file" else None
 
 
 def nbytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
