@@ -208,7 +208,8 @@ def _too_small(memory_bytes: int, each: int, block_shape: Shape, shape: Shape, a
     message = (
         f"the smallest block, {block_shape} of {shape} rows, needs {_mib(each)} and the compiler {_mib(COMPILER)}, "
         f"but memory leaves {_mib(max(0, memory_bytes))} beyond the {_mib(held)} that the process holds. "
-        f"Allow at least {_mib(each + COMPILER)} (on the command line: --memory {-(-(held + each + COMPILER) >> 20)}MiB)"
+        f"Allow at least {_mib(each + COMPILER)} "
+        f"(on the command line: --memory {-(-(held + each + COMPILER) >> 20)}MiB)"
     )
     chunks = {
         source.role: f"{source.role} has chunks of {source.grain} ({_mib(nbytes(source.grain, source.dtype))})"
