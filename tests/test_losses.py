@@ -1,6 +1,10 @@
 """The Keras-shaped surface: known values, reductions, weights, dtypes, names and configs."""
 
 import math
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import ml_dtypes
 import numpy as np
@@ -241,3 +245,27 @@ def test_evaluate_names_losses_and_refuses_two_of_one_name():
 def test_none_without_a_place_for_it_is_refused():
     with pytest.raises(UsageError, match=r"pass out='losses\.zarr'"):
         sl.evaluate("mse", [0.0], [1.0], reduction="none")
+
+
+def test_calls_from_several_threads_do_not_enter_the_parallel_loop_together():
+    """Numba's workqueue layer would abort the process; the bits are those of a single call."""
+    rng = np.random.default_rng(8)
+    y, p = rng.random(300_000, np.float32), rng.random(300_000, np.float32)
+    alone = MSE()(y, p)
+    with ThreadPoolExecutor(4) as pool:
+        assert {float(value) for value in pool.map(lambda _: MSE()(y, p), range(12))} == {float(alone)}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_computes_the_same():
+    code = """if True:
+        import multiprocessing, numpy as np, streamloss as sl
+        y, p = np.zeros(200_000, np.float32), np.full(200_000, 0.5, np.float32)
+        def run(_):
+            return float(sl.losses.MeanSquaredError()(y, p))
+        if __name__ == "__main__":
+            alone = run(0)
+            with multiprocessing.get_context("fork").Pool(2) as pool:
+                assert set(pool.map(run, range(4))) == {alone} == {0.25}
+    """
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=120)

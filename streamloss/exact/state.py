@@ -33,7 +33,7 @@ class ExactSum:
     @classmethod
     def of_limbs(cls, limbs: Any) -> Self:
         """From an accumulator's int64 array (see :mod:`streamloss.exact.accumulator`)."""
-        *radix, nan, positive, negative = (int(limb) for limb in limbs)
+        *radix, nan, positive, negative = limbs.tolist()
         return cls(sum(limb << (32 * k) for k, limb in enumerate(radix)), nan, positive, negative)
 
     @classmethod

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -107,15 +108,14 @@ def _run_job(
     ignore_class = job.spec.parameters.get("ignore_class")
     ignore = (0, 0) if ignore_class is None else (1, ignore_class)
     out = np.empty(block.rows, job.dtype)
-    parallel = parallel and y_pred.size >= PARALLEL_FROM
-    pieces = cpu.PIECES if parallel else 1
-    limbs = np.zeros((pieces, 2, SIZE), np.int64)
-    counts = np.zeros((pieces, tile.NUM_COUNTS), np.int64)
+    limbs = np.zeros((cpu.PIECES, 2, SIZE), np.int64)
+    counts = np.zeros((cpu.PIECES, tile.NUM_COUNTS), np.int64)
     arguments = (y_true, y_pred, weight, ignore, job.spec.arguments(job.dtype), NAN_POLICIES[task.nan_policy], out)
-    if parallel:
-        first_bad = [int(r) for r in cpu.parallel(formula)(*arguments, limbs, counts)]
-    else:
-        first_bad = [cpu.serial(formula)(*arguments, limbs[0], counts[0])]
+    with cpu.all_cores() if parallel and y_pred.size >= PARALLEL_FROM else nullcontext(False) as free:
+        if free:
+            first_bad = [int(r) for r in cpu.parallel(formula)(*arguments, limbs, counts)]
+        else:
+            first_bad = [cpu.serial(formula)(*arguments, limbs[0], counts[0])]
     if bad := [r for r in first_bad if r >= 0]:
         raise explain(plan, job, block, min(bad), labels, predictions, weight)
     if job.name in task.sinks:
@@ -144,6 +144,5 @@ def _state(job: Job, plan: Plan, limbs: Array, counts: Array) -> State:
 
 
 def _exact(limbs: Array) -> ExactSum:
-    """Pieces are added as Python integers: a limb of one piece may already be half full."""
-    parts: Sequence[ExactSum] = [ExactSum.of_limbs(piece) for piece in limbs]
-    return sum(parts[1:], parts[0])
+    """The sum over pieces. A block has at most ``blocking.MAX_ROWS`` rows, so limbs added up still fit int64."""
+    return ExactSum.of_limbs(limbs.sum(axis=0))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -17,6 +20,33 @@ from .tile import reduce_tile
 PIECES = 64  # pieces of the parallel loop: enough to balance the cores, few enough that their states are small
 
 Loop = Callable[..., Any]
+
+_entered = threading.Lock()
+_forked = False
+
+
+def _after_fork() -> None:
+    global _forked  # noqa: PLW0603 (a fact about the process)
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+@contextlib.contextmanager
+def all_cores() -> Iterator[bool]:
+    """Whether the caller may use a parallel loop while this lasts.
+
+    Numba's thread pool may abort the process when a second thread enters it, and does not survive a fork:
+    then the serial loop, which has the same bits, must do.
+    """
+    free = not _forked and _entered.acquire(blocking=False)
+    try:
+        yield free
+    finally:
+        if free:
+            _entered.release()
 
 
 @cache
