@@ -85,49 +85,54 @@ def loss_class(name: str) -> type[Loss]:
     declaration = find(name)
     if name != declaration.name:
         return loss_class(declaration.name)
-    common = {"reduction": "sum_over_batch_size", "name": declaration.name, "dtype": None}
+    defaults = {k: p.default for k, p in declaration.parameters.items()}
+    defaults |= {"reduction": "sum_over_batch_size", "name": declaration.name, "dtype": None}
+    positional = (*declaration.positional, "name", "dtype")
     namespace = {
         "__doc__": f"{declaration.doc}\n\n{_describe(declaration.parameters)}",
         "__module__": "streamloss.losses",
-        "__signature__": _signature({k: p.default for k, p in declaration.parameters.items()} | common),
+        "__signature__": _signature(positional, defaults),
         "_declaration": declaration,
-        "__init__": _positional_init(declaration),
+        "__init__": _positional_init(declaration.class_name, positional),
     }
     return type(declaration.class_name, (Loss,), namespace)
 
 
-def _positional_init(declaration: Declaration) -> Callable[..., None]:
+def _positional_init(class_name: str, names: tuple[str, ...]) -> Callable[..., None]:
     """Keras' constructors take their parameters by position too."""
-    names = [*declaration.parameters, "reduction", "name", "dtype"]
 
     def init(self: Loss, *args: Any, **kwargs: Any) -> None:
-        if len(args) > len(names):
-            raise UsageError(f"{declaration.class_name} takes {len(names)} arguments; received {len(args)}.")
-        by_position = dict(zip(names, args, strict=False))
-        if twice := by_position.keys() & kwargs.keys():
-            raise UsageError(f"{declaration.class_name} received {', '.join(sorted(twice))} twice.")
-        Loss.__init__(self, **by_position, **kwargs)
+        Loss.__init__(self, **_by_name(class_name, names, args, kwargs))
 
     return init
+
+
+def _by_name(what: str, names: tuple[str, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """All arguments by name; UsageError as Python's TypeError would be."""
+    if len(args) > len(names):
+        raise UsageError(f"{what} takes {len(names)} arguments by position ({', '.join(names)}); received {len(args)}.")
+    by_position = dict(zip(names, args, strict=False))
+    if twice := by_position.keys() & kwargs.keys():
+        raise UsageError(f"{what} received {', '.join(sorted(twice))} twice.")
+    return {**by_position, **kwargs}
 
 
 @cache
 def loss_function(name: str) -> Callable[..., Any]:
     """Keras' function form: the losses of rows, unreduced."""
     declaration = find(name)
-    names = list(declaration.parameters)
+    names = tuple(name for name in declaration.positional if name != "reduction")
 
-    def function(y_true: Any, y_pred: Any, *args: Any, **parameters: Any) -> Any:
-        if len(args) > len(names):
-            raise UsageError(f"{declaration.name} takes {2 + len(names)} arguments; received {2 + len(args)}.")
-        parameters |= dict(zip(names, args, strict=False))
+    def function(y_true: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:
+        parameters = _by_name(declaration.name, names, args, kwargs)
         return loss_class(declaration.name)(reduction="none", **parameters)(y_true, y_pred)
 
     function.__name__ = function.__qualname__ = declaration.name
     function.__module__ = "streamloss.losses"
     function.__doc__ = f"The losses of rows, unreduced; see :class:`{declaration.class_name}`.\n\n{declaration.doc}"
-    data = {"y_true": inspect.Parameter.empty, "y_pred": inspect.Parameter.empty}
-    signature = _signature(data | {k: p.default for k, p in declaration.parameters.items()})
+    empty = inspect.Parameter.empty
+    defaults = {"y_true": empty, "y_pred": empty, **{k: p.default for k, p in declaration.parameters.items()}}
+    signature = _signature(("y_true", "y_pred", *names), defaults)
     function.__signature__ = signature  # type: ignore[attr-defined]
     return function
 
@@ -227,6 +232,9 @@ def _describe(parameters: Mapping[str, Parameter]) -> str:
     return "\n".join(lines)
 
 
-def _signature(defaults: Mapping[str, Any]) -> inspect.Signature:
-    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    return inspect.Signature([inspect.Parameter(name, kind, default=default) for name, default in defaults.items()])
+def _signature(positional: tuple[str, ...], defaults: Mapping[str, Any]) -> inspect.Signature:
+    """`positional` in their order, the others by keyword."""
+    either, keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
+    rest = [name for name in defaults if name not in positional]
+    kinds = [(name, either) for name in positional] + [(name, keyword) for name in rest]
+    return inspect.Signature([inspect.Parameter(name, kind, default=defaults[name]) for name, kind in kinds])

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, settings
 
 # Kernels compile inside examples, so a deadline would only measure the compiler.
 common = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large]}
-settings.register_profile("dev", max_examples=50, **common)
-settings.register_profile("ci", max_examples=50, derandomize=True, **common)
+settings.register_profile("dev", max_examples=20, **common)
+settings.register_profile("ci", max_examples=20, derandomize=True, **common)
 settings.register_profile("long", max_examples=1000, **common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))

@@ -118,7 +118,23 @@ def cosine_similarity(y, p, dtype):
     return -mp.fsum(a * b for a, b in zip(y, p, strict=True)) / norms[0] / norms[1]
 
 
+def categorical_hinge(y, p, dtype):
+    y, p = floats(y), floats(p)
+    wrong = max((1 - a) * b for a, b in zip(y, p, strict=True))
+    return max(wrong - mp.fsum(a * b for a, b in zip(y, p, strict=True)) + 1, mpf(0))
+
+
+def categorical_generalized_cross_entropy(label, row, dtype, q):
+    return (1 - mpf(float(row[label])) ** mpf(q)) / mpf(q)
+
+
+SPARSE = {
+    "sparse_categorical_crossentropy": sparse_categorical_crossentropy,
+    "categorical_generalized_cross_entropy": categorical_generalized_cross_entropy,
+}
+
 WHOLE_ROW = {
+    "categorical_hinge": categorical_hinge,
     "categorical_crossentropy": categorical_crossentropy,
     "kl_divergence": kl_divergence,
     "cosine_similarity": cosine_similarity,
@@ -134,7 +150,6 @@ ROW = {
     "poisson": poisson,
     "pinball": pinball,
     "binary_crossentropy": binary_crossentropy,
-    "sparse_categorical_crossentropy": sparse_categorical_crossentropy,
 }
 
 
@@ -143,12 +158,13 @@ def losses_of_rows(loss: sl.losses.Loss, y_true: np.ndarray, y_pred: np.ndarray,
     parameters = {k: v for k, v in loss.spec.parameters.items() if k not in ("axis", "ignore_class")}
     if (whole := WHOLE_ROW.get(loss.spec.name)) is not None:
         return [whole(y, p, dtype, **parameters) for y, p in zip(y_true, y_pred, strict=True)]
-    row = ROW[loss.spec.name]
-    if loss.spec.name == "sparse_categorical_crossentropy":
-        ignored = loss.spec.parameters["ignore_class"]
+    if (sparse := SPARSE.get(loss.spec.name)) is not None:
+        ignored = loss.spec.parameters.get("ignore_class")
         return [
-            mpf(0) if y == ignored else row(int(y), p, dtype, **parameters) for y, p in zip(y_true, y_pred, strict=True)
+            mpf(0) if y == ignored else sparse(int(y), p, dtype, **parameters)
+            for y, p in zip(y_true, y_pred, strict=True)
         ]
+    row = ROW[loss.spec.name]
     size = y_pred.shape[1]
     return [
         mp.fsum(row(a, b, dtype, **parameters) for a, b in zip(y, p, strict=True)) / size

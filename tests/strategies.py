@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import streamloss as sl
-from streamloss.losses._registry import Elementwise, declarations
+from streamloss.losses._registry import Elementwise, Rowwise, declarations
 from streamloss.types import Interval
+
+MODERATE = np.float32(1e18)  # squares of a row, and products with labels, stay far from the largest float32
 
 
 class Case(NamedTuple):
@@ -50,6 +52,11 @@ def cases(draw: st.DrawFn, loss: sl.losses.Loss, max_rows: int = 12, max_classes
     y_pred = draw(hnp.arrays(dtype, shape, elements=numbers(formula.y_pred, width)))
     if isinstance(formula, Elementwise):
         y_true = draw(hnp.arrays(dtype, shape, elements=numbers(formula.y_true, width)))
+    elif isinstance(formula, Rowwise):
+        y_true = draw(hnp.arrays(dtype, shape, elements=numbers(formula.y_true, width)))
+        y_true, y_pred = (np.clip(array, -MODERATE, MODERATE) for array in (y_true, y_pred))
+        if formula.share is not None:
+            y_pred[:, 0] = np.maximum(y_pred[:, 0], dtype(0.25))  # a row of zeros is no distribution
     else:
         y_true = draw(hnp.arrays(np.int64, rows, elements=st.integers(0, classes - 1)))
         if formula.y_pred.bounded:

@@ -145,6 +145,24 @@ def test_cosine_similarity(size, dtype):
     assert worst_ulps(sl.losses.CosineSimilarity(reduction=None), y, p, dtype) <= BOUND[dtype]
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("q", [1e-3, 0.5, 0.7, 0.999])
+def test_categorical_generalized_cross_entropy(q, dtype):
+    p = np.array([[1 - t, t] for t in (0.0, 1e-300, 1e-30, 1e-12, 1e-7, 1e-4, 0.01, 0.3, 0.5, 0.9, 1.0)])
+    loss = sl.losses.CategoricalGeneralizedCrossEntropy(q=q, reduction=None)
+    for label in (0, 1):
+        assert worst_ulps(loss, np.full(len(p), label), p, dtype) <= BOUND[dtype]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("classes", [1, 2, 10, 300])
+def test_categorical_hinge(classes, dtype):
+    p = rng.normal(size=(60, classes)) * np.exp(rng.uniform(-8, 8, (60, 1)))
+    p[:10, 0] = p[:10].max(axis=1) + 1 - 1e-5  # almost no loss left
+    y = one_hot(np.where(np.arange(60) < 30, 0, classes - 1), classes).astype(dtype)
+    assert worst_ulps(sl.losses.CategoricalHinge(reduction=None), y, p, dtype) <= BOUND[dtype]
+
+
 def adversarial_errors():
     """Labels and predictions that are equal, nearly equal, far apart, tiny, huge, of either sign."""
     values = [0.0, 1e-30, 1e-9, 9e-8, 1e-7, 1e-4, 0.3, 0.999999, 1.0, 3.7, 88.0, 1e4, 1e9, 1e18]

@@ -170,7 +170,7 @@ def _rowwise(formula: Rowwise) -> Rows:
                 row_share(p, p, (top,), (), slots, sums)
                 total, lost = sums[0, 0], sums[1, 0]
             row_terms(y, p, (top, total, lost, float(size)), arguments, slots, sums)
-            values[r] = finish(sums[0], sums[1], float(size), *arguments)
+            values[r] = finish(sums[0], sums[1], top, float(size), *arguments)
 
     return rows
 

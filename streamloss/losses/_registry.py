@@ -57,7 +57,7 @@ class Rowwise:
     """Labels and predictions over the classes; a row's loss is made of sums over them.
 
     ``term(y, p, top, total, lost, size, *arguments)`` gives a tuple of ``terms`` floats for each class, and
-    ``finish(sums, lost, size, *arguments)`` the row's loss from their sums. `top` is the maximum of
+    ``finish(sums, lost, top, size, *arguments)`` the row's loss from their sums. `top` is the maximum of
     ``peak(y, p)`` and ``total + lost`` the sum of ``share(p, top)`` over the row, where a loss has these (else
     NaN). Sums are compensated: ``sums[i] + lost[i]`` has twice a float64's digits, so they may cancel.
     """
@@ -72,7 +72,7 @@ class Rowwise:
 
     @property
     def argument_names(self) -> tuple[str, ...]:
-        return _names(self.finish)[3:]
+        return _names(self.finish)[4:]
 
 
 Formula = Elementwise | Sparse | Rowwise
@@ -128,8 +128,10 @@ class Declaration:
     doc: str
     parameters: Mapping[str, Parameter]
     formula: Formula
-    logits: Formula | None = None
+    logits: Formula | None
     """The formula under ``from_logits=True``, if the loss has that parameter."""
+    positional: tuple[str, ...]
+    """What Keras' constructor takes by position, before `name` and `dtype`. Other parameters are ours, by keyword."""
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters: the given ones checked, the others by default. Raises UsageError."""
@@ -192,12 +194,13 @@ def declare(
     formula: Formula,
     logits: Formula | None = None,
     parameters: Mapping[str, Parameter] | None = None,
+    positional: tuple[str, ...] = ("reduction",),
     doc: str,
 ) -> Declaration:
-    """Make a loss known under its names. Keras' order of parameters: ``from_logits`` comes first."""
+    """Make a loss known under its names. ``from_logits`` is a parameter where there is a formula for it."""
     first = {"from_logits": FROM_LOGITS} if logits is not None else {}
     declaration = Declaration(
-        name, class_name, aliases, inspect.cleandoc(doc), first | dict(parameters or {}), formula, logits
+        name, class_name, aliases, inspect.cleandoc(doc), first | dict(parameters or {}), formula, logits, positional
     )
     for known in (name, class_name, *aliases):
         if known in _DECLARATIONS:

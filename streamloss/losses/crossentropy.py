@@ -1,8 +1,9 @@
 """Cross-entropies: between a label, or a probability, and a predicted distribution."""
 
+from .._primitives import fma
 from ..types import UNIT, Interval
 from ._registry import AXIS, EPSILON, IGNORE_CLASS, MEAN_AXIS, Elementwise, Parameter, Sparse, declare
-from ._scalar import at_least, at_most, difference, exp, log, log1p
+from ._scalar import at_least, at_most, difference, exp, expm1, log, log1p, log_parts
 
 LABEL_SMOOTHING = Parameter(0.0, "how much of the labels' mass is spread evenly over the outcomes", Interval(0.0, 1.0))
 
@@ -33,6 +34,7 @@ declare(
     formula=Elementwise(binary_from_probability, y_true=UNIT, y_pred=UNIT),
     logits=Elementwise(binary_from_logit, y_true=UNIT),
     parameters={"label_smoothing": LABEL_SMOOTHING, "axis": MEAN_AXIS, "epsilon": EPSILON},
+    positional=("from_logits", "label_smoothing", "axis", "reduction"),
     doc="""
     Binary cross-entropy, averaged over ``axis``.
 
@@ -78,6 +80,7 @@ declare(
     formula=Sparse(other_probability, sparse_from_probabilities, y_pred=UNIT),
     logits=Sparse(other_odds, sparse_from_logits, needs_top=True),
     parameters={"ignore_class": IGNORE_CLASS, "axis": AXIS, "epsilon": EPSILON},
+    positional=("from_logits", "ignore_class", "reduction", "axis"),
     doc="""
     Cross-entropy between integer labels and a distribution over the classes.
 
@@ -92,5 +95,46 @@ declare(
     >>> loss = sl.losses.SparseCategoricalCrossentropy()
     >>> loss([1, 2], [[0.05, 0.95, 0], [0.1, 0.8, 0.1]]).round(4)
     np.float64(1.1769)
+    """,
+)
+
+
+def ignored(p: float, top: float) -> float:
+    return 0.0
+
+
+def generalized_from_probability(p: float, top: float, others: float, q: float) -> float:
+    # (1 - p**q) / q = -expm1(q log(p)) / q
+    high, low = log_parts(p)
+    x = q * high
+    lost = fma(q, high, -x) + q * low
+    y = expm1(x)
+    y += lost * (1.0 + y)
+    y = -1.0 if p == 0.0 else y
+    return -y / q + 0.0 * (p + others)
+
+
+declare(
+    "categorical_generalized_cross_entropy",
+    "CategoricalGeneralizedCrossEntropy",
+    formula=Sparse(ignored, generalized_from_probability, y_pred=UNIT),
+    parameters={
+        "q": Parameter(
+            0.5,
+            "between categorical cross-entropy (towards 0) and the mean absolute error (towards 1)",
+            Interval(0.0, 1.0, low_open=True, high_open=True),
+        ),
+        "axis": AXIS,
+    },
+    positional=("q", "reduction"),
+    doc="""
+    Generalised cross-entropy between integer labels and a distribution, robust to wrong labels: ``(1 - p_k**q) / q``.
+
+    Source: Keras 3, ``categorical_generalized_cross_entropy`` (Zhang and Sabuncu 2018).
+
+    >>> import streamloss as sl
+    >>> loss = sl.losses.CategoricalGeneralizedCrossEntropy(q=0.7)
+    >>> loss([0, 1], [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1]]).round(6)
+    np.float64(0.261112)
     """,
 )

@@ -34,7 +34,7 @@ def crossentropy_of_probability(
 
 
 def first(
-    sums: tuple[float], lost: tuple[float], size: float, label_smoothing: float, lower: float, upper: float
+    sums: tuple[float], lost: tuple[float], top: float, size: float, label_smoothing: float, lower: float, upper: float
 ) -> float:
     return sums[0] + lost[0]
 
@@ -52,6 +52,7 @@ def crossentropy_of_logit(
 def crossentropy_of_logits(
     sums: tuple[float, float, float, float],
     lost: tuple[float, float, float, float],
+    top: float,
     size: float,
     label_smoothing: float,
 ) -> float:
@@ -65,6 +66,7 @@ declare(
     formula=Rowwise(crossentropy_of_probability, 1, first, y_true=NOT_NEGATIVE, y_pred=UNIT, share=own),
     logits=Rowwise(crossentropy_of_logit, 4, crossentropy_of_logits, y_true=NOT_NEGATIVE, peak=largest),
     parameters={"label_smoothing": LABEL_SMOOTHING, "axis": AXIS, "epsilon": EPSILON},
+    positional=("from_logits", "label_smoothing", "axis", "reduction"),
     doc="""
     Cross-entropy between two distributions over the classes, of which labels are often one-hot.
 
@@ -110,7 +112,7 @@ def relative_entropy(
     return (near, -d) if abs(s) < 0.2 else (y * log(y / p), 0.0)
 
 
-def divergence(sums: tuple[float, float], lost: tuple[float, float], size: float, lower: float) -> float:
+def divergence(sums: tuple[float, float], lost: tuple[float, float], top: float, size: float, lower: float) -> float:
     return (sums[0] + sums[1]) + (lost[0] + lost[1])
 
 

@@ -127,6 +127,7 @@ declare(
         "delta": Parameter(1.0, "where the loss turns from quadratic to linear", Interval(0.0, low_open=True)),
         **AXIS,
     },
+    positional=("delta", "reduction"),
     doc="""
     Quadratic up to ``delta``, linear beyond: with ``e = |y_true - y_pred|``, the mean of ``e**2 / 2`` where
     ``e <= delta`` and ``delta e - delta**2 / 2`` elsewhere.
@@ -204,6 +205,7 @@ declare(
     "mean_pinball_loss",
     formula=Elementwise(pinball),
     parameters={"quantile": Parameter(0.5, "the quantile that is predicted", Interval(0.0, 1.0)), **AXIS},
+    positional=("quantile", "reduction"),
     doc="""
     Quantile loss: the mean of ``quantile (y_true - y_pred)`` above the prediction and
     ``(1 - quantile) (y_pred - y_true)`` below it.

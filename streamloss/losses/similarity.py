@@ -24,7 +24,7 @@ def norm(square: float, lost: float) -> tuple[float, float]:
 
 
 def negative_cosine(
-    sums: tuple[float, float, float, float], lost: tuple[float, float, float, float], size: float
+    sums: tuple[float, float, float, float], lost: tuple[float, float, float, float], top: float, size: float
 ) -> float:
     dot = sums[0] + (lost[0] + sums[1])
     dot_lost = (sums[0] - dot) + (lost[0] + sums[1])
@@ -45,6 +45,7 @@ declare(
     "cosine_proximity",
     formula=Rowwise(products, 4, negative_cosine),
     parameters={"axis": AXIS},
+    positional=("axis", "reduction"),
     doc="""
     Negative cosine of the angle between two vectors: ``-sum(l2_norm(y_true) l2_norm(y_pred), axis)``; -1 for equal
     directions, 1 for opposite ones. A vector is divided by its norm or 1e-7, whichever is larger.
