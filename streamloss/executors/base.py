@@ -104,13 +104,14 @@ def _run_job(
     if isinstance(formula, Sparse):
         y_true = convert.labels(labels)
     else:
-        y_true = convert.floating(labels).reshape(y_pred.shape)
+        y_true = convert.floating(labels, y_pred.dtype).reshape(y_pred.shape)
     ignore_class = job.spec.parameters.get("ignore_class")
     ignore = (0, 0) if ignore_class is None else (1, ignore_class)
     out = np.empty(block.rows, job.dtype)
     limbs = np.zeros((cpu.PIECES, 2, SIZE), np.int64)
     counts = np.zeros((cpu.PIECES, tile.NUM_COUNTS), np.int64)
-    arguments = (y_true, y_pred, weight, ignore, job.spec.arguments(job.dtype), NAN_POLICIES[task.nan_policy], out)
+    weights = np.empty(0) if weight is None else weight
+    arguments = (y_true, y_pred, weights, ignore, job.spec.arguments(job.dtype), NAN_POLICIES[task.nan_policy], out)
     with cpu.all_cores() if parallel and y_pred.size >= PARALLEL_FROM else nullcontext(False) as free:
         if free:
             first_bad = [int(r) for r in cpu.parallel(formula)(*arguments, limbs, counts)]

@@ -26,9 +26,13 @@ def floating_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float64)
 
 
-def floating(data: Array) -> Array:
-    """Values as contiguous native float32 or float64; the array itself where it is that already."""
-    return np.ascontiguousarray(data, floating_dtype(data.dtype))
+def floating(data: Array, least: np.dtype[Any] | None = None) -> Array:
+    """Values as contiguous native float32 or float64; the array itself where it is that already.
+
+    `least` float64 widens float32, which is exact: fewer combinations of dtypes are compiled.
+    """
+    dtype = floating_dtype(data.dtype)
+    return np.ascontiguousarray(data, dtype if least is None else np.promote_types(dtype, least))
 
 
 def weights(data: Array) -> Array:

@@ -54,7 +54,7 @@ def serial(formula: Formula) -> Loop:
     """``loop(y_true, y_pred, weight, ignore, arguments, nan_policy, out, limbs, counts) -> first bad row or -1``
 
     ``y_pred`` is C-contiguous (rows, classes), float32 or float64; ``y_true`` the same for element-wise
-    losses and int64 (rows,) for sparse ones; ``weight`` float64 (rows,) or None; ``ignore`` (1, label) or
+    losses and int64 (rows,) for sparse ones; ``weight`` float64 (rows,), or empty for none; ``ignore`` (1, label) or
     (0, 0); ``out`` float32 or float64 (rows,); ``limbs`` int64 (2, SIZE) and ``counts`` int64, both added to.
     """
     rows = build(formula)
@@ -78,8 +78,7 @@ def serial(formula: Formula) -> Loop:
         for a in range(0, n, TILE):
             b = min(a + TILE, n)
             rows(y_true[a:b], y_pred[a:b], ignore, arguments, values, status, work)
-            tile_weight = None if weight is None else weight[a:b]
-            bad = reduce_tile(values[: b - a], status, tile_weight, nan_policy, out[a:b], limbs, counts)
+            bad = reduce_tile(values[: b - a], status, weight[a:b], nan_policy, out[a:b], limbs, counts)
             if bad >= 0:
                 return a + bad
         return -1
@@ -111,11 +110,10 @@ def parallel(formula: Formula) -> Loop:
         first_bad = np.full(PIECES, -1)
         for piece in prange(PIECES):
             a, b = min(piece * size, n), min((piece + 1) * size, n)
-            piece_weight = None if weight is None else weight[a:b]
             bad = serial_loop(
                 y_true[a:b],
                 y_pred[a:b],
-                piece_weight,
+                weight[a:b],
                 ignore,
                 arguments,
                 nan_policy,

@@ -22,7 +22,7 @@ def _all_plain(values: Any, status: Any, weight: Any) -> bool:
     odd = 0
     for r in range(values.size):
         odd += 1 if (status[r] != KEPT) | (values[r] != values[r]) else 0
-    if weight is not None:
+    if weight.size > 0:
         for r in range(values.size):
             odd += 0 if (weight[r] >= 0.0) & (weight[r] < np.inf) else 1
             odd += 1 if values[r] * weight[r] != values[r] * weight[r] else 0  # 0 * inf
@@ -33,13 +33,13 @@ def _all_plain(values: Any, status: Any, weight: Any) -> bool:
 def reduce_tile(values: Any, status: Any, weight: Any, nan_policy: int, out: Any, limbs: Any, counts: Any) -> int:
     """Write ``values * weight`` to `out`, rounded once to its dtype, and add them, exactly, to the state.
 
-    `values` and `status` are as a formula's loop left them; `weight` is float64 or None; `limbs` and `counts`
-    are the state's. Returns the first row that must be refused, or -1. Overwrites `values`.
+    `values` and `status` are as a formula's loop left them; `weight` is float64, empty where there are
+    none; `limbs` and `counts` are the state's. Returns the first row that must be refused, or -1. Overwrites `values`.
     """
     n = values.size
     if _all_plain(values, status, weight):
         counts[COUNT] += n
-        if weight is None:
+        if weight.size == 0:
             for r in range(n):
                 out[r] = values[r]
         else:
@@ -56,7 +56,7 @@ def reduce_tile(values: Any, status: Any, weight: Any, nan_policy: int, out: Any
     kept_weight = np.empty(n)
     m = 0
     for r in range(n):
-        w = 1.0 if weight is None else weight[r]
+        w = 1.0 if weight.size == 0 else weight[r]
         if status[r] == BAD or not (w >= 0.0 and w < np.inf):
             return r
         if status[r] != KEPT:
@@ -75,9 +75,9 @@ def reduce_tile(values: Any, status: Any, weight: Any, nan_policy: int, out: Any
         kept_weight[m] = w
         m += 1
         counts[COUNT] += 1
-        if weight is not None and w != 0.0:
+        if weight.size > 0 and w != 0.0:
             counts[NONZERO] += 1
     add(limbs[VALUES], kept[:m])
-    if weight is not None:
+    if weight.size > 0:
         add(limbs[WEIGHTS], kept_weight[:m])
     return -1
