@@ -1,5 +1,6 @@
 """The Keras-shaped surface: known values, reductions, weights, dtypes, names and configs."""
 
+import inspect
 import math
 import os
 import subprocess
@@ -269,3 +270,36 @@ def test_a_forked_process_computes_the_same():
                 assert set(pool.map(run, range(4))) == {alone} == {0.25}
     """
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=120)
+
+
+KERAS_POSITIONS = {
+    "BinaryCrossentropy": "from_logits label_smoothing axis reduction name dtype",
+    "CategoricalCrossentropy": "from_logits label_smoothing axis reduction name dtype",
+    "SparseCategoricalCrossentropy": "from_logits ignore_class reduction axis name dtype",
+    "CategoricalGeneralizedCrossEntropy": "q reduction name dtype",
+    "CategoricalHinge": "reduction name dtype",
+    "CosineSimilarity": "axis reduction name dtype",
+    "Huber": "delta reduction name dtype",
+    "KLDivergence": "reduction name dtype",
+    "LogCosh": "reduction name dtype",
+    "MeanAbsoluteError": "reduction name dtype",
+    "MeanAbsolutePercentageError": "reduction name dtype",
+    "MeanSquaredError": "reduction name dtype",
+    "MeanSquaredLogarithmicError": "reduction name dtype",
+    "Poisson": "reduction name dtype",
+}
+"""What Keras 3.15's constructors take, by position."""
+
+
+@pytest.mark.parametrize("name", KERAS_POSITIONS)
+def test_positions_are_those_of_keras(name):
+    parameters = inspect.signature(getattr(sl.losses, name)).parameters.values()
+    positional = [p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    assert positional == KERAS_POSITIONS[name].split()
+
+
+def test_reduction_by_position():
+    assert Sparse(True, None, "sum").reduction == "sum"
+    assert MSE("none").reduction == "none"
+    with pytest.raises(UsageError, match=r"takes 3 arguments by position \(reduction, name, dtype\); received 4"):
+        MSE("sum", "mse", "float32", -1)
