@@ -11,7 +11,7 @@ import math
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import streamloss as sl
@@ -61,6 +61,7 @@ def run(loss, case, **options) -> tuple[bytes, bytes]:
 
 
 @pytest.mark.parametrize("name", LOSSES)
+@settings(max_examples=settings.default.max_examples // 2)  # each example evaluates up to ten times
 @given(data=st.data())
 def test_any_chunking_executor_thread_count_and_merge_tree_gives_identical_bytes(name, data):
     loss = LOSSES[name]
