@@ -73,6 +73,8 @@ class Layout:
 
 def align(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
     """Raises ShapeError, naming both shapes and what would fit."""
+    if not y_pred:
+        raise ShapeError(f"{spec.name}: y_pred is a single number; expected at least one axis, (rows,). Pass [y_pred].")
     if not isinstance(spec.formula, Sparse):
         return _align_dense(spec, y_true, y_pred)
     return _align_sparse(spec, y_true, y_pred)
@@ -92,6 +94,8 @@ def _align_dense(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
             raise ShapeError(f"{spec.name}: {_ONE_ROW.format(y_pred)}")
         if len(shape) == 1:
             class_axis = None  # N samples with one output, not one sample with N features
+    if class_axis is not None and shape[class_axis] == 0:
+        raise ShapeError(f"{spec.name}: y_pred has shape {y_pred}, whose axis {class_axis} is empty; expected a class.")
     axes = [CLASS if i == class_axis else i - (class_axis is not None and i > class_axis) for i in range(len(shape))]
     rows = tuple(n for i, n in enumerate(shape) if i != class_axis)
     return Layout(rows, _view(y_true, axes), _view(y_pred, axes))
@@ -102,6 +106,8 @@ def _align_sparse(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
         raise ShapeError(f"{spec.name}: {_ONE_ROW.format(y_pred)}")
     assert spec.axis is not None
     axis = _axis(spec, spec.axis, len(y_pred))
+    if y_pred[axis] == 0:
+        raise ShapeError(f"{spec.name}: y_pred has shape {y_pred}, whose axis {axis} is empty; expected a class.")
     rows = y_pred[:axis] + y_pred[axis + 1 :]
     with_one = (*y_pred[:axis], 1, *y_pred[axis + 1 :])
     if y_true not in (rows, with_one):

@@ -125,17 +125,27 @@ def load(
         if variable.startswith(ENVIRONMENT) and text:
             key = variable.removeprefix(ENVIRONMENT).lower()
             content[key], origin[key] = _value(text), variable
+    if flags.get("losses"):  # before the settings, which may change the losses' parameters
+        content["losses"], origin["losses"] = _losses(flags["losses"]), "--loss"
     for setting in settings:
         origin[_set(content, setting)] = f"-s {setting}"
     for key, value in flags.items():
-        if value not in (None, ()):
+        if key != "losses" and value not in (None, ()):
             content[key] = value
-            origin[key] = "--loss" if key == "losses" else f"--{key.replace('_', '-')}"
+            origin[key] = f"--{key.replace('_', '-')}"
     try:
         return Config.model_validate(content)
     except ValidationError as error:
         lines = [_explain(e, origin) for e in error.errors()]
         raise ConfigError("\n".join(["the configuration does not fit:", *lines])) from None
+
+
+def _losses(texts: Sequence[str]) -> list[Any]:
+    """The tables that --loss means; texts that mean none stay, for the schema to refuse."""
+    try:
+        return [parse_loss(text) for text in texts]
+    except ValueError:
+        return list(texts)
 
 
 def parse_loss(text: str) -> dict[str, Any]:

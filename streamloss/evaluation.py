@@ -301,6 +301,8 @@ def _warnings(the_plan: Plan, states: States) -> list[str]:
     for job, state in zip(the_plan.jobs, states, strict=True):
         if state.count("count") == 0:
             said.append(f"{job.name}: no row was left to average, so means are 0.0, as in Keras")
+        elif state.count("nonzero_weights") == 0:
+            said.append(f"{job.name}: all weights are 0, so means divided by weights are 0.0, as in Keras")
         if omitted := state.count("omitted"):
             said.append(f"{job.name}: {omitted} rows whose loss is NaN were left out")
     for message in said:

@@ -11,7 +11,7 @@ from .errors import UnknownNameError, UsageError
 from .losses._registry import Declaration, LossSpec, Parameter, declarations, find
 from .types import Reduction
 
-DTYPES = ("float32", "float64", "float16", "bfloat16")
+DTYPES = ("float32", "float64")
 
 
 class Loss:
@@ -182,7 +182,9 @@ def deserialize(config: Any) -> Any:
         return get(config)
     if not isinstance(config, Mapping) or "class_name" not in config:
         raise UsageError(f"expected {{'class_name': ..., 'config': {{...}}}}; received {config!r}.")
-    return loss_class(config["class_name"]).from_config(_plain_config(config.get("config", {})))
+    if config["class_name"] == "function":  # how Keras writes a loss in function form
+        return get(config.get("config"))
+    return loss_class(config["class_name"]).from_config(_plain_config(config.get("config") or {}))
 
 
 def _plain_config(config: Mapping[str, Any]) -> dict[str, Any]:

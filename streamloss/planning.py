@@ -160,7 +160,8 @@ def make_plan(
 
     def block_bytes(block_shape: Shape) -> int:
         read = {(source.role, view): _read_bytes(source, view, block_shape, jobs) for source, view in arrays}
-        return sum(read.values()) + sum(math.prod(block_shape) * 2 * job.dtype.itemsize for job in jobs)
+        scalar = 8 * math.prod(block_shape) if isinstance(sample_weight, float) else 0
+        return scalar + sum(read.values()) + sum(math.prod(block_shape) * 2 * job.dtype.itemsize for job in jobs)
 
     wanted = workers or available_cpus()
     share = (memory_bytes - COMPILER) // wanted

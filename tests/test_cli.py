@@ -379,7 +379,7 @@ def test_plan_as_text_and_json_reads_nothing(run, monkeypatch, place):
     assert made["baseline_bytes"] + made["block_bytes"] < made["projected_bytes"]
     assert made["projected_bytes"] <= 2**30
     text, _ = run("plan", *SPARSE, "--table")
-    for part in (SCCE, "data.zarr/labels", "(10, 3) float32", "rows", "blocks", "MiB at most"):
+    for part in (SCCE, "data.zarr/labels", "(10, 3) float32", "rows", "blocks", "at most"):
         assert part in text
     terminal(monkeypatch, "stdout")
     text, _ = run("plan", *SPARSE)

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 import streamloss as sl
-from streamloss.errors import ShapeError, StreamlossWarning, UnknownNameError, UsageError
+from strategies import every_loss
+from streamloss.errors import ShapeError, StreamlossWarning, UnknownNameError, UsageError, ValueRangeError
+from streamloss.losses._registry import Sparse as SparseFormula
 
 Sparse = sl.losses.SparseCategoricalCrossentropy
 Binary = sl.losses.BinaryCrossentropy
@@ -165,6 +167,42 @@ def test_large_arrays_use_all_cores_and_give_the_same_bits():
     y = (rng.random(400_000) < p).astype(np.float32)
     result = {name: sl.evaluate("mse", y, p, executor=name)["mean_squared_error"].state for name in ("auto", "inline")}
     assert result["auto"].to_bytes() == result["inline"].to_bytes()
+
+
+@pytest.mark.parametrize("name", every_loss())
+def test_a_nan_anywhere_is_refused_by_every_loss(name):
+    """Wherever it stands, in labels or predictions, in the labelled class or in another one."""
+    loss = every_loss()[name]
+    sparse = isinstance(loss.spec.formula, SparseFormula)
+    y = np.array([1]) if sparse else np.array([[0.0, 1.0, 0.0]], np.float32)
+    p = np.array([[0.2, 0.5, 0.3]], np.float32)
+    assert np.isfinite(loss(y, p))
+    spoiled = [(y, np.where(np.arange(3) == j, np.nan, p).astype(np.float32)) for j in range(3)]
+    if not sparse:
+        spoiled += [(np.where(np.arange(3) == j, np.nan, y).astype(np.float32), p) for j in range(3)]
+    for labels, predictions in spoiled:
+        with pytest.raises(ValueRangeError, match="NaN"):
+            loss(labels, predictions)
+
+
+def test_integers_that_no_float_holds_are_refused():
+    with pytest.raises(ValueRangeError, match=r"holds the integer 4611686018427387904.* up to 2\*\*53"):
+        MSE()(np.array([2**62]), np.array([0.5]))
+    assert MSE()(np.array([2**53]), np.array([2**53 - 1])) == 1.0
+
+
+def test_byte_order_does_not_change_the_result_dtype():
+    assert MSE(reduction=None)([0.1], np.array([0.3], ">f8")).dtype == np.float64
+
+
+def test_weights_of_zero_have_no_mean_and_say_so():
+    with pytest.warns(StreamlossWarning, match="all weights are 0"):
+        assert MSE(reduction="mean_with_sample_weight")([0.0], [1.0], [0.0]) == 0.0
+
+
+def test_functions_that_keras_serialised_are_understood():
+    config = {"module": "builtins", "class_name": "function", "config": "huber", "registered_name": "function"}
+    assert sl.losses.deserialize(config) is sl.losses.huber
 
 
 def test_get_takes_every_spelling():

@@ -5,13 +5,17 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from .. import __version__
-from ..errors import StreamlossError, UnknownNameError
+from ..errors import MachineError, StreamlossError, UnknownNameError
+
+DEFECT = 70
+"""Exit code of an unexpected exception: EX_SOFTWARE of sysexits.h."""
 
 EPILOG = """\b
 Exit codes: 0 done; 1 a --fail-if gate failed; 2 wrong usage or configuration;
@@ -152,3 +156,9 @@ def run(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         _say("streamloss: interrupted; what --out holds by now is valid.")
         return 130
+    except OSError as error:  # such as a full disk under stdout
+        _say(f"streamloss: {error}")
+        return MachineError.exit_code
+    except Exception:  # a defect of ours must not look like a failed gate
+        traceback.print_exc()
+        return DEFECT

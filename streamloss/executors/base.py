@@ -18,7 +18,7 @@ from ..planning import Job, Plan
 from ..sinks import Sink
 from ..sources import Source
 from ..types import Block
-from .diagnosis import explain
+from .diagnosis import explain, explain_inexact
 
 Array = np.ndarray[Any, Any]
 States = tuple[State, ...]
@@ -99,6 +99,9 @@ def _run_job(
 ) -> State:
     plan, formula = task.plan, job.spec.formula
     labels, predictions = read(plan.y_true, job.layout.y_true), read(plan.y_pred, job.layout.y_pred)
+    for role, data in (("y_pred", predictions), ("y_true", labels)):
+        if (role == "y_pred" or not isinstance(formula, Sparse)) and convert.inexact_integers(data) is not None:
+            raise explain_inexact(job, role, data, block)
     y_pred = convert.floating(predictions)
     y_pred = y_pred if y_pred.ndim == 2 else y_pred.reshape(-1, 1)
     if isinstance(formula, Sparse):

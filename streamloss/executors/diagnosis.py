@@ -37,6 +37,16 @@ def explain(
     return ValueRangeError(f"{job.name}: {problem}")
 
 
+def explain_inexact(job: Job, role: str, data: Array, block: Block) -> ValueRangeError:
+    """The error for integers that float64 does not hold."""
+    largest = int(data.max()) if abs(int(data.max())) > abs(int(data.min())) else int(data.min())
+    first = ", ".join(str(i) for i in block.start)
+    return ValueRangeError(
+        f"{job.name}: {role} holds the integer {largest}, in the block that begins at row {first}; expected "
+        "integers up to 2**53, which float64 holds exactly. Subtract an offset, or store floats if rounding is meant."
+    )
+
+
 class _Where:
     """Names an element of an array, and the chunk that holds it."""
 

@@ -16,7 +16,7 @@ def result_dtype(y_pred: np.dtype[Any], asked: str | None) -> np.dtype[Any]:
     """float64 where `y_pred` is, or where it was asked for; else float32."""
     if asked is not None:
         return np.dtype(np.float64 if asked == "float64" else np.float32)
-    return np.dtype(np.float64 if y_pred == np.float64 else np.float32)
+    return np.dtype(np.float64 if y_pred.kind == "f" and y_pred.itemsize >= 8 else np.float32)
 
 
 def floating_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -33,6 +33,14 @@ def floating(data: Array, least: np.dtype[Any] | None = None) -> Array:
     """
     dtype = floating_dtype(data.dtype)
     return np.ascontiguousarray(data, dtype if least is None else np.promote_types(dtype, least))
+
+
+def inexact_integers(data: Array) -> Array | None:
+    """Where integers lie beyond 2**53, so that a float64 may not hold them; None where they cannot."""
+    if data.dtype.kind not in "iu" or data.dtype.itemsize < 8:
+        return None
+    outside = (data > 2**53) | (data < -(2**53)) if data.dtype.kind == "i" else data > np.uint64(2**53)
+    return outside if outside.any() else None
 
 
 def weights(data: Array) -> Array:

@@ -22,20 +22,6 @@ SEGMENT = 1024
 
 
 @serial
-def tree_sum(slots: Any, n: int) -> float:
-    """Sum of ``slots[:n]`` by pairs of neighbours; overwrites them."""
-    while n > 1:
-        half = n // 2
-        for k in range(half):
-            slots[k] = slots[2 * k] + slots[2 * k + 1]
-        if n % 2:
-            slots[half] = slots[n - 1]
-            half += 1
-        n = half
-    return float(slots[0])
-
-
-@serial
 def row_maximum(row: Any, lanes: Any) -> float:
     """The maximum of a row that holds no NaN (one that does has a NaN loss by its sum)."""
     n = row.shape[0]
@@ -65,7 +51,7 @@ def two_sum(a: float, b: float) -> tuple[float, float]:
 
 @serial
 def tree_sum_compensated(sums: Any, lost: Any, n: int) -> None:
-    """As :func:`tree_sum`, of ``sums[:n] + lost[:n]``; the result is in their first entries."""
+    """The sum of ``sums[:n] + lost[:n]`` by pairs of neighbours, into their first entries."""
     while n > 1:
         half = n // 2
         for k in range(half):
@@ -77,6 +63,18 @@ def tree_sum_compensated(sums: Any, lost: Any, n: int) -> None:
             lost[half] = lost[n - 1]
             half += 1
         n = half
+
+
+@serial
+def add_tree(total: float, lost: float, slots: Any, rest: Any, n: int) -> tuple[float, float]:
+    """``total + lost`` and the sum of ``slots[:n]``, compensated: many slots and segments cost no accuracy.
+
+    Overwrites `slots` and `rest`.
+    """
+    rest[:n] = 0.0
+    tree_sum_compensated(slots, rest, n)
+    total, error = two_sum(total, slots[0])
+    return total, lost + (rest[0] + error)
 
 
 @cache

@@ -11,10 +11,10 @@ import numpy as np
 from .._jit import scalar, serial
 from ..losses._registry import Elementwise, Formula, Rowwise, Sparse
 from ..types import Interval
-from .order import SEGMENT, SLOTS, row_maximum, row_sums_of, tree_sum
+from .order import SEGMENT, SLOTS, add_tree, row_maximum, row_sums_of
 
 TILE = 512  # rows whose losses are in L1 while they are finished, weighted, stored and added up
-WORK = (4, max(TILE, SLOTS))  # float64 work space of a tile
+WORK = (5, max(TILE, SLOTS))  # float64 work space of a tile
 KEPT, IGNORED, BAD = 0, 1, 2  # a row's status
 
 Rows = Callable[..., None]
@@ -52,7 +52,7 @@ def _elementwise(formula: Elementwise) -> Rows:
         y_true: Any, y_pred: Any, ignore: tuple[int, int], arguments: Any, values: Any, status: Any, work: Any
     ) -> None:
         n, size = y_pred.shape
-        slots = work[0]
+        slots, rest = work[0], work[4]
         y = y_true.reshape(n * size)
         p = y_pred.reshape(n * size)
         status[:n] = KEPT
@@ -66,7 +66,7 @@ def _elementwise(formula: Elementwise) -> Rows:
                 values[r] = term(np.float64(y[r]), np.float64(p[r]), *arguments)
             return
         for r in range(n):
-            total = 0.0
+            total, lost = 0.0, 0.0
             for segment in range(0, size, SEGMENT):
                 end = min(segment + SEGMENT, size)
                 for start in range(segment, end, SLOTS):
@@ -78,8 +78,8 @@ def _elementwise(formula: Elementwise) -> Rows:
                             slots[k] = 0.0
                     for k in range(width):
                         slots[k] += term(np.float64(ys[k]), np.float64(ps[k]), *arguments)
-                total += tree_sum(slots, min(SLOTS, end - segment))
-            values[r] = total / size
+                total, lost = add_tree(total, lost, slots, rest, min(SLOTS, end - segment))
+            values[r] = (total + lost) / size
 
     return rows
 
@@ -96,7 +96,7 @@ def _sparse(formula: Sparse) -> Rows:
     ) -> None:
         classes = y_pred.shape[1]
         lanes = np.empty(64, y_pred.dtype)
-        slots, own, tops, sums = work[0], work[1], work[2], work[3]
+        slots, own, tops, sums, rest = work[0], work[1], work[2], work[3], work[4]
         n = y_pred.shape[0]
         for r in range(n):
             label = y_true[r]
@@ -110,7 +110,7 @@ def _sparse(formula: Sparse) -> Rows:
                 status[r] = BAD
                 continue
             top = row_maximum(row, lanes) if needs_top else np.nan
-            others = 0.0
+            others, lost = 0.0, 0.0
             for segment in range(0, classes, SEGMENT):
                 end = min(segment + SEGMENT, classes)
                 for start in range(segment, end, SLOTS):
@@ -128,8 +128,8 @@ def _sparse(formula: Sparse) -> Rows:
                         if j != label:
                             without += term(np.float64(row[j]), top)
                     slots[slot] = without
-                others += tree_sum(slots, min(SLOTS, end - segment))
-            own[r], tops[r], sums[r] = row[label], top, others
+                others, lost = add_tree(others, lost, slots, rest, min(SLOTS, end - segment))
+            own[r], tops[r], sums[r] = row[label], top, others + lost
         for r in range(n):
             values[r] = finish(own[r], tops[r], sums[r], *arguments)
 

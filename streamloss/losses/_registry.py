@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -95,11 +96,13 @@ class Parameter:
         if wrong_bool or not any(isinstance(value, kind) for kind in self.types):
             wanted = " or ".join("None" if t is type(None) else t.__name__ for t in self.types)
             raise UsageError(f"{loss}: {name} must be {wanted}; received {value!r}.")
-        if self.interval is None:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"{loss}: {name} must be finite; received {value!r}.")
+        if self.interval is None or value is None:
             return value
         if value not in self.interval:
             raise UsageError(f"{loss}: {name} must lie in {self.interval}; received {value!r}.")
-        return float(value)
+        return float(value) if float in self.types else value
 
 
 FROM_LOGITS = Parameter(False, "whether `y_pred` holds logits rather than probabilities", types=(bool,))
@@ -109,7 +112,12 @@ MEAN_AXIS = Parameter(
     "the axis of `y_pred` that is averaged; None: nothing is averaged, each element is a sample",
     types=(int, type(None)),
 )
-IGNORE_CLASS = Parameter(None, "rows with this label have no loss and are not counted", types=(int, type(None)))
+IGNORE_CLASS = Parameter(
+    None,
+    "rows with this label have no loss and are not counted",
+    Interval(-(2.0**63), 2.0**63, low_open=True, high_open=True),  # int64
+    types=(int, type(None)),
+)
 EPSILON = Parameter(
     1e-7,
     "probabilities are clipped to [epsilon, 1 - epsilon] in the result dtype, as in Keras; 0: not clipped",

@@ -15,8 +15,8 @@ def binary_from_probability(y: float, p: float, label_smoothing: float, lower: f
     one = y * (1.0 - label_smoothing) + 0.5 * label_smoothing
     zero = (1.0 - y) * (1.0 - label_smoothing) + 0.5 * label_smoothing
     log_one, log_zero = log(q), log1p(-q)
-    # 0 * log(0) is 0 here: a label's mass of 0 asks nothing of its probability. (0 * p keeps a NaN.)
-    return (one * -log_one if one > 0.0 else 0.0 * p) + (zero * -log_zero if zero > 0.0 else 0.0)
+    # 0 * log(0) is 0 here: a label's mass of 0 asks nothing of its probability. (0 * (y + p) keeps a NaN.)
+    return (one * -log_one if one > 0.0 else 0.0 * (y + p)) + (zero * -log_zero if zero > 0.0 else 0.0 * y)
 
 
 def binary_from_logit(y: float, x: float, label_smoothing: float) -> float:
@@ -100,7 +100,7 @@ declare(
 
 
 def ignored(p: float, top: float) -> float:
-    return 0.0
+    return 0.0 * p  # a NaN is not ignored
 
 
 def generalized_from_probability(p: float, top: float, others: float, q: float) -> float:

@@ -30,7 +30,7 @@ def crossentropy_of_probability(
     mass = y * (1.0 - label_smoothing) + label_smoothing / size
     others = (total - p) + lost  # -log(p / total) = log(1 + others / p): nothing is lost where p is nearly all
     cost = at_most(at_least(log1p(others / p), -log(upper)), -log(lower))
-    return (mass * cost if mass > 0.0 else 0.0 * p,)
+    return (mass * cost if mass > 0.0 else 0.0 * (mass + p),)
 
 
 def first(

@@ -6,6 +6,7 @@ Inside a shard the same holds for inner chunks, which the shard's index tells: z
 
 from __future__ import annotations
 
+import base64
 import copy
 import difflib
 import itertools
@@ -121,13 +122,17 @@ class ZarrSource:
         self.grain = self._array.shards or self._array.chunks
 
     def _refuse_packed(self, array: zarr.Array[Any]) -> None:
-        """Packed numbers (CF conventions) would be read as their raw codes."""
+        """Numbers that mean others, or none (CF conventions), would be read as their raw codes."""
         attributes = array.attrs.asdict()
-        packed = {k: v for k, v in attributes.items() if k in ("scale_factor", "add_offset")}
-        if packed or ("_FillValue" in attributes and array.dtype.kind != "f"):
+        meaning = {k: v for k, v in attributes.items() if k in ("scale_factor", "add_offset")}
+        for key in ("_FillValue", "missing_value"):
+            if key in attributes and not (array.dtype.kind == "f" and _is_nan(attributes[key])):
+                meaning[key] = attributes[key]
+        if meaning:
             raise SourceError(
-                f"{self.role}: {self.where} has the attributes {packed or {'_FillValue': attributes['_FillValue']}}, "
-                "which change what its numbers mean. Store the unpacked values (xarray: decode and write as floats)."
+                f"{self.role}: {self.where} has the attributes {meaning}, "
+                "which change what its numbers mean. Store the unpacked values (xarray: decode and write as floats), "
+                "or remove the attributes if no element is meant."
             )
 
     def _watch_shards(self, array: zarr.Array[Any]) -> None:
@@ -222,6 +227,19 @@ def _is_blosc(array: zarr.Array[Any]) -> bool:
     if array.metadata.zarr_format == 2:
         return getattr(array.metadata.compressor, "codec_id", None) == "blosc"
     return isinstance(array.metadata.codecs[-1], BloscCodec)
+
+
+def _is_nan(attribute: Any) -> bool:
+    """Whether an attribute is NaN, also as xarray writes it: a string, or the little-endian bytes in base64."""
+    try:
+        return math.isnan(float(attribute))
+    except (TypeError, ValueError):
+        pass
+    try:
+        raw = base64.b64decode(attribute, validate=True)
+        return math.isnan(np.frombuffer(raw, {4: "<f4", 8: "<f8"}[len(raw)])[0])
+    except (TypeError, ValueError, KeyError):
+        return False
 
 
 def _touched(selection: Selection, grain: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
