@@ -140,14 +140,15 @@ class ZarrSource:
             return
         codec = next(c for c in array.metadata.codecs if isinstance(c, ShardingCodec))  # type: ignore[union-attr]
         kinds = [type(c) for c in codec.index_codecs]
-        if kinds not in ([BytesCodec], [BytesCodec, Crc32cCodec]):
+        little = _plain(getattr(codec.index_codecs[0], "endian", None)) == "little"
+        if kinds not in ([BytesCodec], [BytesCodec, Crc32cCodec]) or not little:
             raise SourceError(
-                f"{self.role}: the shard index of {self.where} is encoded by {kinds}, so missing chunks cannot be "
-                "told; expected bytes and crc32c. Pass missing_chunks='fill' to read it unchecked."
+                f"{self.role}: the shard index of {self.where} is encoded by {codec.index_codecs}, so missing "
+                "chunks cannot be told; expected little-endian bytes and crc32c. missing_chunks='fill' reads on."
             )
         self._store.inner_chunks = math.prod(s // c for s, c in zip(array.shards, array.chunks, strict=True))
         self._store.index_bytes = 16 * self._store.inner_chunks + 4 * (len(kinds) - 1)
-        self._store.index_first = codec.index_location.value == "start"
+        self._store.index_first = _plain(codec.index_location) == "start"
 
     def read(self, selection: Selection) -> np.ndarray[Any, Any]:
         try:
@@ -227,6 +228,11 @@ def _is_blosc(array: zarr.Array[Any]) -> bool:
     if array.metadata.zarr_format == 2:
         return getattr(array.metadata.compressor, "codec_id", None) == "blosc"
     return isinstance(array.metadata.codecs[-1], BloscCodec)
+
+
+def _plain(setting: Any) -> Any:
+    """Settings of codecs are enumerations up to zarr 3.1, and strings since."""
+    return getattr(setting, "value", setting)
 
 
 def _is_nan(attribute: Any) -> bool:
