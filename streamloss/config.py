@@ -125,7 +125,7 @@ def load(
         if variable.startswith(ENVIRONMENT) and text:
             key = variable.removeprefix(ENVIRONMENT).lower()
             content[key], origin[key] = _value(text), variable
-    if flags.get("losses"):  # before the settings, which may change the losses' parameters
+    if flags.get("losses") not in (None, ()):  # before the settings, which may change the losses' parameters
         content["losses"], origin["losses"] = _losses(flags["losses"]), "--loss"
     for setting in settings:
         origin[_set(content, setting)] = f"-s {setting}"
@@ -140,12 +140,12 @@ def load(
         raise ConfigError("\n".join(["the configuration does not fit:", *lines])) from None
 
 
-def _losses(texts: Sequence[str]) -> list[Any]:
-    """The tables that --loss means; texts that mean none stay, for the schema to refuse."""
+def _losses(given: Any) -> Any:
+    """The tables that --loss means; what means none stays, for the schema to refuse."""
     try:
-        return [parse_loss(text) for text in texts]
-    except ValueError:
-        return list(texts)
+        return [parse_loss(text) for text in given]
+    except (ValueError, TypeError, AttributeError):
+        return given
 
 
 def parse_loss(text: str) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def test_shapes_that_align(spec, y_true, y_pred, rows):
         (elementwise(), (8, 3), (8, 1), "expected equal shapes"),
         (elementwise(), (1, 8), (8,), "expected equal shapes"),
         (elementwise(), (8, 1, 1), (8,), "expected equal shapes"),
-        (elementwise(), (), (), "expected equal shapes"),
+        (elementwise(), (), (), "expected at least one axis"),
         (elementwise(), (7, 3), (8, 3), r"They have 7 and 8 rows: pass rows=slice\(0, 7\)"),
         (elementwise(2), (8, 3), (8, 3), "axis=2 is out of bounds for y_pred of rank 2; expected -2 to 1"),
         (elementwise(-3), (8, 3), (8, 3), "axis=-3 is out of bounds"),

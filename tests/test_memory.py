@@ -14,7 +14,7 @@ import zarr
 
 import streamloss as sl
 
-ROWS, CLASSES, CHUNK = 10_000_000, 100, 100_000
+ROWS, CLASSES, CHUNK = 10_000_000, 100, 50_000
 BUDGET = 600_000_000
 LOSS = "sparse_categorical_crossentropy"
 

@@ -83,6 +83,7 @@ def exp(x: float, lost: float = 0.0) -> float:
 
     Scales by 2**k in two halves, so that results may be subnormal.
     """
+    lost = 0.0 if abs(x) > 746.0 else lost
     p, n = _reduced(at_most(at_least(x, -746.0), 710.0), lost)  # beyond: 0 and inf
     half = n >> np.int64(1)
     return (1.0 + p) * _power_of_two(half) * _power_of_two(n - half)
