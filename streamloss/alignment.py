@@ -74,7 +74,7 @@ class Layout:
 def align(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
     """Raises ShapeError, naming both shapes and what would fit."""
     if not y_pred:
-        raise ShapeError(f"{spec.name}: y_pred is a single number; expected at least one axis, (rows,). Pass [y_pred].")
+        raise ShapeError(f"{spec.name}: y_pred has shape (); expected at least one axis, (rows,). Pass [y_pred].")
     if not isinstance(spec.formula, Sparse):
         return _align_dense(spec, y_true, y_pred)
     return _align_sparse(spec, y_true, y_pred)
