@@ -19,7 +19,7 @@ DEFECT = 70
 
 EPILOG = """\b
 Exit codes: 0 done; 1 a --fail-if gate failed; 2 wrong usage or configuration;
-3 wrong data; 5 the environment; 130 interrupted.
+3 wrong data; 5 the environment; 70 a defect of streamloss; 130 interrupted.
 """
 
 
