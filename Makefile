@@ -9,7 +9,7 @@ demo: $(VENV)/.ready
 	$(BIN)/python bench/demo.py
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

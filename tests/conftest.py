@@ -2,7 +2,10 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
+
+from streamloss.losses._registry import declarations
 
 # Kernels compile inside examples, so a deadline would only measure the compiler.
 # The explain phase traces every Python line, which makes the compiler four times slower.
@@ -16,3 +19,13 @@ settings.register_profile("dev", max_examples=20, **common)
 settings.register_profile("ci", max_examples=20, derandomize=True, **common)
 settings.register_profile("long", max_examples=1000, **common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+
+def pytest_collection_modifyitems(items):
+    """All tests of a loss, whichever file they stand in, run in one process, which compiles its kernels once;
+    tests that name no loss stay together by file.
+    """
+    names = sorted((declaration.name for declaration in declarations()), key=len, reverse=True)
+    for item in items:
+        loss = next((name for name in names if name in item.name), None)
+        item.add_marker(pytest.mark.xdist_group(loss or item.nodeid.partition("::")[0]))

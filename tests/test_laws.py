@@ -36,8 +36,8 @@ def small_blocks():
 
 
 def stored(data: st.DataObject, array: np.ndarray) -> zarr.Array:
-    """The array in a Zarr store in memory, with any chunks, sharded or not, in either format."""
-    chunks = tuple(data.draw(st.integers(1, n), label="chunk") for n in array.shape)
+    """The array in a Zarr store in memory, with any chunks (up to five along an axis), sharded or not, in either format."""
+    chunks = tuple(data.draw(st.integers(-(-n // 5), n), label="chunk") for n in array.shape)
     layout = data.draw(st.sampled_from(["v2", "v3", "sharded"]), label="layout")
     shards = tuple(2 * c for c in chunks) if layout == "sharded" else None
     made = zarr.create_array(

@@ -16,6 +16,8 @@ import streamloss as sl
 
 ROWS, CLASSES, CHUNK = 10_000_000, 100, 50_000
 BUDGET = 600_000_000
+COUNTING = 4 << 20
+"""Linux counts resident pages in batches for each thread, so two readings of one peak differ by a few hundred KiB."""
 LOSS = "sparse_categorical_crossentropy"
 
 MEASURE = """
@@ -68,7 +70,8 @@ def test_four_gigabytes_are_evaluated_within_the_budget_and_the_plan(tmp_path, c
     assert done.returncode == 0, done.stderr
     measured = int(done.stderr) * 1024
     found = json.loads(done.stdout)
-    assert found["peak_memory_bytes"] <= measured < BUDGET
+    assert abs(found["peak_memory_bytes"] - measured) <= COUNTING
+    assert measured < BUDGET
     assert measured <= found["plan"]["projected_bytes"] <= BUDGET
     assert found["bytes_read"] == ROWS * (CLASSES * 4 + 1)
     assert found["losses"][LOSS]["count"] == found["rows"] == ROWS
