@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from . import errors as errors
     from . import losses as losses
+    from . import nn as nn
     from .evaluation import evaluate as evaluate
     from .evaluation import plan as plan
     from .exact.state import State as State
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from .result import Result as Result
     from .types import Reduction as Reduction
 
-__all__ = ["Plan", "Reduction", "Result", "State", "errors", "evaluate", "losses", "plan"]
+__all__ = ["Plan", "Reduction", "Result", "State", "errors", "evaluate", "losses", "nn", "plan"]
 
 # Loaded on first use: NumPy, Numba and Zarr take a second to import, which a command's --help need not wait for.
 _WHERE = {
@@ -38,7 +39,7 @@ _WHERE = {
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("errors", "losses"):
+    if name in ("errors", "losses", "nn"):
         return import_module(f".{name}", __name__)
     if name in _WHERE:
         return getattr(import_module(f".{_WHERE[name]}", __name__), name)

@@ -7,18 +7,23 @@ which axis of the losses it follows; a block of losses then selects a rectangle 
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from .errors import ShapeError
-from .losses._registry import LossSpec, Rowwise, Sparse
+from .losses._kinds import Elementwise, LabelSequence, Overlap, Parametric, Sparse
+from .losses._registry import LossSpec
 from .types import Block
 
 CLASS = -1  # an axis read whole: the classes, or the features of one sample
 ONE = -2  # an axis of length 1 that the losses do not have
 SPREAD = -3  # an axis of length 1 that holds for the losses' whole axis
+
+MAX_CELLS = 4096
+"""Ratios over the whole data that one evaluation holds: a state stays within some megabytes."""
 
 _ONE_ROW = (
     "y_pred has shape {}; expected at least two axes, (rows, classes). For a single row of classes pass "
@@ -51,7 +56,7 @@ class View:
         return tuple(block_shape[axis] if axis >= 0 else size for axis, size in zip(self.axes, self.shape, strict=True))
 
     def to_rows(self, data: Array, block_shape: Shape) -> Array:
-        """The rectangle as (rows,), or (rows, classes) where the view has a class axis."""
+        """The rectangle as (rows,), with the axes of classes behind."""
         classes = tuple(i for i, axis in enumerate(self.axes) if axis == CLASS)
         ones = tuple(i for i, axis in enumerate(self.axes) if axis == ONE)
         data = np.moveaxis(data, classes, range(-len(classes), 0)) if classes else data
@@ -66,62 +71,98 @@ class Layout:
     """One loss on arrays of certain shapes."""
 
     rows: Shape
-    """The losses' shape."""
+    """The losses' shape; for sums over the whole data, the shape of what is summed over."""
     y_true: View
     y_pred: View
+    cells: Shape | None = None
+    """For sums over the whole data: the shape of the losses that there are in the end."""
 
 
 def align(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
     """Raises ShapeError, naming both shapes and what would fit."""
     if not y_pred:
         raise ShapeError(f"{spec.name}: y_pred has shape (); expected at least one axis, (rows,). Pass [y_pred].")
-    if not isinstance(spec.formula, Sparse):
-        return _align_dense(spec, y_true, y_pred)
-    return _align_sparse(spec, y_true, y_pred)
+    match spec.formula:
+        case Sparse() | Parametric():
+            return _align_one_number(spec, y_true, y_pred)
+        case LabelSequence():
+            return _align_sequences(spec, y_true, y_pred)
+        case _:
+            return _align_equal(spec, y_true, y_pred)
 
 
-def _align_dense(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
+def _align_equal(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
+    """A label for each element."""
     shape = y_true if y_pred == (*y_true, 1) and y_true else y_pred  # a trailing 1 that only one has is no axis
     if y_true not in (shape, (*shape, 1)) or not shape:
         raise ShapeError(
             f"{spec.name}: y_true has shape {y_true} but y_pred has {y_pred}; expected equal shapes"
             " (a trailing axis of length 1 may be missing in one of them). " + _advice(y_true, y_pred)
         )
-    class_axis = None
-    if spec.axis is not None:
-        class_axis = _axis(spec, spec.axis, len(shape))
-        if len(shape) == 1 and isinstance(spec.formula, Rowwise):
+    if isinstance(spec.formula, Overlap):
+        return _layout_of_overlap(spec, shape, y_true, y_pred)
+    inner = _axes(spec, len(shape))
+    if len(shape) == 1 and inner:
+        if not isinstance(spec.formula, Elementwise):
             raise ShapeError(f"{spec.name}: {_ONE_ROW.format(y_pred)}")
-        if len(shape) == 1:
-            class_axis = None  # N samples with one output, not one sample with N features
-    if class_axis is not None and shape[class_axis] == 0:
-        raise ShapeError(f"{spec.name}: y_pred has shape {y_pred}, whose axis {class_axis} is empty; expected a class.")
-    axes = [CLASS if i == class_axis else i - (class_axis is not None and i > class_axis) for i in range(len(shape))]
-    rows = tuple(n for i, n in enumerate(shape) if i != class_axis)
+        inner = ()  # N samples with one output, not one sample with N features
+    axes = _positions(spec, shape, inner)
+    rows = tuple(n for n, axis in zip(shape, axes, strict=True) if axis >= 0)
     return Layout(rows, _view(y_true, axes), _view(y_pred, axes))
 
 
-def _align_sparse(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
+def _layout_of_overlap(spec: LossSpec, shape: Shape, y_true: Shape, y_pred: Shape) -> Layout:
+    """Sums inside each row, or over the rows: then what stays is a cell, read whole, and what is summed is cut."""
+    summed = _axes(spec, len(shape)) if spec.axis is not None else tuple(range(len(shape)))
+    over_rows = 0 in summed
+    kept = tuple(i for i in range(len(shape)) if i not in summed)
+    axes = _positions(spec, shape, kept if over_rows else summed)
+    cut = tuple(n for n, axis in zip(shape, axes, strict=True) if axis >= 0)
+    cells = tuple(shape[i] for i in kept) if over_rows else None
+    if cells is not None and math.prod(cells) > MAX_CELLS:
+        raise ShapeError(
+            f"{spec.name}: axis={spec.axis} of y_pred with shape {y_pred} leaves {math.prod(cells):,} ratios over the "
+            f"whole data; expected at most {MAX_CELLS:,}. Sum over more axes, or leave the first axis out."
+        )
+    return Layout(cut, _view(y_true, axes), _view(y_pred, axes), cells)
+
+
+def _align_one_number(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
+    """A label, or a number, for each row."""
     if len(y_pred) < 2:
         raise ShapeError(f"{spec.name}: {_ONE_ROW.format(y_pred)}")
-    assert spec.axis is not None
-    axis = _axis(spec, spec.axis, len(y_pred))
-    if y_pred[axis] == 0:
-        raise ShapeError(f"{spec.name}: y_pred has shape {y_pred}, whose axis {axis} is empty; expected a class.")
+    (axis,) = _axes(spec, len(y_pred))
+    axes = _positions(spec, y_pred, (axis,))
     rows = y_pred[:axis] + y_pred[axis + 1 :]
     with_one = (*y_pred[:axis], 1, *y_pred[axis + 1 :])
-    if y_true not in (rows, with_one):
+    formula = spec.formula
+    if isinstance(formula, Parametric) and y_pred[axis] != len(formula.meanings):
         raise ShapeError(
-            f"{spec.name}: y_true has shape {y_true} but y_pred has {y_pred}, whose axis {axis} holds the classes; "
-            f"expected one integer label for each row: shape {rows} or {with_one}. " + _advice(y_true, y_pred)
+            f"{spec.name}: y_pred has shape {y_pred}, whose axis {axis} has {y_pred[axis]} entries; expected "
+            f"{len(formula.meanings)}: {' and '.join(formula.meanings)}."
         )
-    axes = [CLASS if i == axis else i - (i > axis) for i in range(len(y_pred))]
+    if y_true not in (rows, with_one):
+        what = "one integer label" if isinstance(formula, Sparse) else "one number"
+        holds = "the classes" if isinstance(formula, Sparse) else "the distribution's parameters"
+        raise ShapeError(
+            f"{spec.name}: y_true has shape {y_true} but y_pred has {y_pred}, whose axis {axis} holds {holds}; "
+            f"expected {what} for each row: shape {rows} or {with_one}. " + _advice(y_true, y_pred)
+        )
     labels = list(range(len(rows))) if y_true == rows else [ONE if a == CLASS else a for a in axes]
     return Layout(rows, _view(y_true, labels), _view(y_pred, axes))
 
 
-def align_weight(weight: Shape, rows: Shape) -> View:
-    """A weight for each loss: the losses' shape, or their rank with 1s, or with one more trailing 1.
+def _align_sequences(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
+    if len(y_true) != 2 or len(y_pred) != 3 or y_true[0] != y_pred[0] or 0 in y_pred[1:]:
+        raise ShapeError(
+            f"{spec.name}: y_true has shape {y_true} and y_pred {y_pred}; expected (rows, length) and "
+            "(rows, time, classes), with as many rows. " + _advice(y_true, y_pred)
+        )
+    return Layout(y_pred[:1], View(y_true, (0, CLASS)), View(y_pred, (0, CLASS, CLASS)))
+
+
+def align_weight(weight: Shape, rows: Shape, role: str = "sample_weight") -> View:
+    """A weight (or mask) for each loss: the losses' shape, or their rank with 1s, or with one more trailing 1.
 
     Raises ShapeError for anything else; a lower rank would be a guess which axes are meant.
     """
@@ -130,12 +171,13 @@ def align_weight(weight: Shape, rows: Shape) -> View:
         return _view(weight, [i if w == n else SPREAD for i, (w, n) in enumerate(zip(squeezed, rows, strict=True))])
     if options := _reshapes(weight, rows):
         raise ShapeError(
-            f"sample_weight has shape {weight} but the losses have shape {rows}: which axis it follows is ambiguous. "
+            f"{role} has shape {weight} but the losses have shape {rows}: which axis it follows is ambiguous. "
             f"Reshape it to {' or '.join(map(str, options))}."
         )
     raise ShapeError(
-        f"sample_weight has shape {weight} but the losses have shape {rows}; expected a scalar, the losses' shape, or "
-        "their rank with 1s where a weight holds for the whole axis."
+        f"{role} has shape {weight} but the losses have shape {rows}; expected "
+        f"{'a scalar, ' if role == 'sample_weight' else ''}the losses' shape, or their rank with 1s where one "
+        "entry holds for the whole axis."
     )
 
 
@@ -153,12 +195,26 @@ def _view(shape: Shape, axes: list[int]) -> View:
     return View(shape, tuple([*axes, ONE] if len(shape) > len(axes) else axes))
 
 
-def _axis(spec: LossSpec, axis: int, rank: int) -> int:
-    if not -rank <= axis < rank:
-        raise ShapeError(
-            f"{spec.name}: axis={axis} is out of bounds for y_pred of rank {rank}; expected {-rank} to {rank - 1}."
-        )
-    return axis % rank
+def _axes(spec: LossSpec, rank: int) -> tuple[int, ...]:
+    """The loss' axes, counted from the front; none for ``axis=None``."""
+    given = spec.axis if isinstance(spec.axis, tuple) else () if spec.axis is None else (spec.axis,)
+    for axis in given:
+        if not -rank <= axis < rank:
+            raise ShapeError(
+                f"{spec.name}: axis={axis} is out of bounds for y_pred of rank {rank}; expected {-rank} to {rank - 1}."
+            )
+    axes = tuple(sorted({axis % rank for axis in given}))
+    if len(axes) < len(given):
+        raise ShapeError(f"{spec.name}: axis={spec.axis} names an axis of y_pred of rank {rank} twice.")
+    return axes
+
+
+def _positions(spec: LossSpec, shape: Shape, inner: tuple[int, ...]) -> list[int]:
+    """For each axis its place among the losses' axes, or CLASS for the inner ones."""
+    for axis in inner:
+        if shape[axis] == 0:
+            raise ShapeError(f"{spec.name}: y_pred has shape {shape}, whose axis {axis} is empty; expected a class.")
+    return [CLASS if i in inner else i - sum(c < i for c in inner) for i in range(len(shape))]
 
 
 def _advice(y_true: Shape, y_pred: Shape) -> str:

@@ -48,6 +48,8 @@ class Config(_Strict):
     y_true: str
     y_pred: str
     sample_weight: str | float | None = None
+    mask: str | None = None
+    class_weight: dict[int, float] | None = None
     reduction: str | None = None
     out: str | None = None
     overwrite: bool = False
@@ -98,6 +100,8 @@ class Config(_Strict):
             "y_true": self.y_true,
             "y_pred": self.y_pred,
             "sample_weight": self.sample_weight,
+            "mask": self.mask,
+            "class_weight": self.class_weight,
             "memory": self.memory,
             "workers": self.workers,
             "rows": parse_rows(self.rows),

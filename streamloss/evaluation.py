@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from .errors import StreamlossWarning, UnknownNameError, UsageError
+from .errors import StreamlossWarning, UnknownNameError, UsageError, ValueRangeError
 from .executors import Executor, Task, get_executor
-from .executors.base import NAN_POLICIES, States
+from .executors.base import NAN_POLICIES, States, all_labels_are_binary
+from .interop import as_loss, serialize
 from .kernels.convert import result_dtype
-from .loss import Loss, as_loss, serialize
-from .planning import Job, Plan, make_plan
-from .result import LossResult, Result, reduce_state
-from .sinks.base import ArraySink, Sink
+from .loss import Loss
+from .machine import DEFAULT_MEMORY, parse_memory, peak_memory
+from .outputs import open_sinks, targets_by_name, write_cells
+from .planning import Plan, Request, make_plan
+from .reductions import losses_of_cells, reduce_state, totals
+from .result import LossResult, Result
+from .sinks.base import ArraySink
 from .sources import Source, open_source
 from .sources.base import nbytes
 from .types import Block, Progress, Reduction
-from .uris import same_place
-
-DEFAULT_MEMORY = "1GiB"
-_UNITS = {
-    "": 1,
-    "b": 1,
-    "kb": 10**3,
-    "mb": 10**6,
-    "gb": 10**9,
-    "tb": 10**12,
-    "kib": 2**10,
-    "mib": 2**20,
-    "gib": 2**30,
-    "tib": 2**40,
-}
 
 
 def evaluate(
@@ -45,6 +32,8 @@ def evaluate(
     y_pred: Any,
     sample_weight: Any = None,
     *,
+    mask: Any = None,
+    class_weight: Mapping[int, float] | None = None,
     reduction: str | None = "",
     out: str | Mapping[str, str] | None = None,
     overwrite: bool = False,
@@ -66,6 +55,12 @@ def evaluate(
         In memory, or a URI: ``a.npy``, ``store.zarr/path/in/group``.
     sample_weight : float, or as `y_true`, optional
         At least 0; of the losses' shape, or their rank with 1s.
+    mask : as `y_true`, optional
+        Booleans, or 0 and 1, of the losses' shape, or their rank with 1s. Rows where it is False have no loss: they are
+        not counted, whatever they hold, and are 0 in NONE.
+    class_weight : mapping of int to float, optional
+        What rows of a label count, as in Keras' ``fit``; other labels count 1. Multiplies `sample_weight`. Labels are
+        integers, or one-hot.
     reduction : str, optional
         For all losses; by default each loss has its own. See `Reduction`.
     out : str or mapping, optional
@@ -108,16 +103,19 @@ def evaluate(
     chosen = {name: loss.reduction if reduction == "" else Reduction.parse(reduction) for name, loss in named.items()}
     if nan_policy not in NAN_POLICIES:
         raise UnknownNameError("nan_policy", nan_policy, NAN_POLICIES)
-    the_plan = _plan(named, y_true, y_pred, sample_weight, memory, workers, rows, missing_chunks)
-    targets = _targets(out, named)
+    the_plan = _plan(named, y_true, y_pred, sample_weight, mask, class_weight, memory, workers, rows, missing_chunks)
+    targets = targets_by_name(out, named)
     for name, asked in chosen.items():
         if asked is Reduction.NONE and name not in targets:
             raise UsageError(
                 f"{name}: reduction 'none' needs a place for the losses of rows: pass out='losses.zarr' (--out)."
             )
     runner = get_executor(executor, all(source.in_memory for source in the_plan.sources))
-    task = Task(the_plan, _open_sinks(the_plan, named, targets, overwrite), nan_policy)
+    sinks = open_sinks(the_plan, {name: serialize(loss) for name, loss in named.items()}, targets, overwrite)
+    task = Task(the_plan, sinks, nan_policy, _conventions(the_plan, sinks))
     states = _run(runner, task, progress, begin)
+    _refuse_undefined_cells(the_plan, states, nan_policy)
+    write_cells(the_plan, states, sinks)
     said = _warnings(the_plan, states)
     results = {
         job.name: LossResult(
@@ -144,6 +142,8 @@ def plan(
     y_pred: Any,
     sample_weight: Any = None,
     *,
+    mask: Any = None,
+    class_weight: Mapping[int, float] | None = None,
     memory: int | str = DEFAULT_MEMORY,
     workers: int | None = None,
     rows: slice | None = None,
@@ -153,45 +153,27 @@ def plan(
 
     Raises what `evaluate` would raise before its first block.
     """
-    return _plan(_named(losses), y_true, y_pred, sample_weight, memory, workers, rows, missing_chunks)
+    return _plan(
+        _named(losses), y_true, y_pred, sample_weight, mask, class_weight, memory, workers, rows, missing_chunks
+    )
 
 
-def call(loss: Loss, y_true: Any, y_pred: Any, sample_weight: Any) -> Any:
+def call(loss: Loss, y_true: Any, y_pred: Any, sample_weight: Any, mask: Any) -> Any:
     """``loss(y_true, y_pred, sample_weight)``: the value, or for NONE an array of the losses of rows."""
-    the_plan = _plan({loss.name: loss}, y_true, y_pred, sample_weight, DEFAULT_MEMORY, None, None, None)
+    named = {loss.name: loss}
+    the_plan = _plan(named, y_true, y_pred, sample_weight, mask, None, DEFAULT_MEMORY, None, None, None)
     runner = get_executor("auto", all(source.in_memory for source in the_plan.sources))
     job = the_plan.jobs[0]
-    if loss.reduction is Reduction.NONE:
-        sink = ArraySink(the_plan.shape, job.dtype)
-        runner.run(Task(the_plan, {job.name: sink}), lambda block: None)
-        return sink.array
-    states = runner.run(Task(the_plan), lambda block: None)
+    unreduced = loss.reduction is Reduction.NONE
+    sinks = {job.name: ArraySink(the_plan.shape, job.dtype)} if unreduced and job.layout.cells is None else {}
+    states = runner.run(Task(the_plan, sinks, all_binary=_conventions(the_plan, sinks)), lambda block: None)
+    _refuse_undefined_cells(the_plan, states, "raise")
+    if job.name in sinks:
+        return sinks[job.name].array
+    if unreduced:
+        return losses_of_cells(states[0], weighted=True)
     _warnings(the_plan, states)
     return np.float64(reduce_state(states[0], loss.reduction))
-
-
-def parse_memory(memory: int | str) -> int:
-    """Bytes from 1073741824, "1GiB", "600 MB"."""
-    text = str(memory).strip().lower()
-    number = text.rstrip("bikmgt ")
-    unit = text[len(number) :].strip()
-    try:
-        size = int(float(number) * _UNITS[unit])
-    except (KeyError, ValueError, OverflowError):
-        raise UsageError(f"memory must be bytes or a size such as '600MB' or '1GiB'; received {memory!r}.") from None
-    if size <= 0:
-        raise UsageError(f"memory must be positive; received {memory!r}.")
-    return size
-
-
-def peak_memory() -> int:
-    """The process' peak resident memory in bytes."""
-    try:  # ru_maxrss would begin with the memory of the process that started this one
-        with open("/proc/self/status", encoding="ascii") as status:
-            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
-    except (OSError, StopIteration):
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _named(losses: Any) -> dict[str, Loss]:
@@ -216,6 +198,8 @@ def _plan(
     y_true: Any,
     y_pred: Any,
     sample_weight: Any,
+    mask: Any,
+    class_weight: Mapping[int, float] | None,
     memory: int | str,
     workers: int | None,
     rows: slice | None,
@@ -223,12 +207,17 @@ def _plan(
 ) -> Plan:
     true_source = open_source(y_true, "y_true", missing_chunks or "warn")
     pred_source = open_source(y_pred, "y_pred", missing_chunks or "error")
-    specs = [(name, loss.spec, result_dtype(pred_source.dtype, loss.dtype)) for name, loss in named.items()]
+    requests = [
+        Request(name, loss.spec, result_dtype(pred_source.dtype, loss.dtype), loss.precision)
+        for name, loss in named.items()
+    ]
     return make_plan(
-        specs,
+        requests,
         true_source,
         pred_source,
         _open_weight(sample_weight, missing_chunks or "warn"),
+        _open_mask(mask, missing_chunks or "error"),
+        _checked_class_weight(class_weight),
         memory_bytes=parse_memory(memory),
         workers=workers,
         rows=rows,
@@ -239,45 +228,58 @@ def _open_weight(sample_weight: Any, missing_chunks: str) -> Source | float | No
     if sample_weight is None:
         return None
     if not isinstance(sample_weight, str) and np.ndim(sample_weight) == 0 and not hasattr(sample_weight, "__fspath__"):
-        return float(sample_weight)
+        weight = float(sample_weight)
+        if not 0.0 <= weight < np.inf:
+            raise ValueRangeError(f"sample_weight is {weight:g}; expected a finite weight of at least 0.")
+        return weight
     return open_source(sample_weight, "sample_weight", missing_chunks)
 
 
-def _targets(out: str | Mapping[str, str] | None, named: Iterable[str]) -> dict[str, str]:
-    """Where the losses of rows go, by name."""
-    names = list(named)
-    if out is None:
-        return {}
-    if isinstance(out, Mapping):
-        for name in out:
-            if name not in names:
-                raise UnknownNameError("loss in out", name, names)
-        return {name: str(uri) for name, uri in out.items()}
-    return {name: f"{str(out).rstrip('/')}/{name}" for name in names}
+def _open_mask(mask: Any, missing_chunks: str) -> Source | None:
+    if mask is None:
+        return None
+    source = open_source(mask, "mask", missing_chunks)
+    if source.dtype.kind not in "biu":
+        raise UsageError(
+            f"mask has dtype {source.dtype}; expected booleans, or integers 0 and 1: whether a row counts."
+        )
+    return source
 
 
-def _open_sinks(
-    the_plan: Plan, named: Mapping[str, Loss], targets: Mapping[str, str], overwrite: bool
-) -> dict[str, Sink]:
-    """Create the targets; none of them if one is refused."""
-    if not targets:
-        return {}
-    from .sinks.zarr import ZarrSink, check_target
+def _checked_class_weight(class_weight: Mapping[int, float] | None) -> dict[int, float] | None:
+    """None where no class has a weight. Raises UsageError for what is no class or no weight."""
+    if class_weight is None:
+        return None
+    if not isinstance(class_weight, Mapping):
+        raise UsageError(f"class_weight must map labels to weights, as {{0: 1.0, 1: 5.0}}; received {class_weight!r}.")
+    for label, weight in class_weight.items():
+        if isinstance(label, bool) or not isinstance(label, int | np.integer):
+            raise UsageError(f"class_weight: {label!r} is no label; expected an integer.")
+        if not isinstance(weight, int | float | np.number) or not 0.0 <= weight < np.inf:
+            raise UsageError(f"class_weight[{label}] is {weight!r}; expected a finite weight of at least 0.")
+    return {int(label): float(weight) for label, weight in class_weight.items()} or None
 
-    taken = {f"{source.role} is read from": source.where for source in the_plan.sources}
-    for name, uri in targets.items():
-        for use, place in taken.items():
-            if same_place(uri, place):
-                raise UsageError(f"out: {uri!r} is where {use}; write to another place.")
-        taken[f"{name} is written"] = uri
-        check_target(uri, overwrite)
-    chunks = tuple(max(1, size) for size in the_plan.block_shape)
 
-    def open_sink(job: Job) -> Sink:
-        attributes = {"loss": serialize(named[job.name]), "rows_from": the_plan.start}
-        return ZarrSink(targets[job.name], the_plan.shape, chunks, job.dtype, attributes, overwrite)
+def _conventions(the_plan: Plan, sinks: Mapping[str, Any]) -> dict[str, bool]:
+    """Losses of rows are written as they are computed, so what all labels decide must be known before."""
+    return {
+        job.name: all_labels_are_binary(the_plan, job)
+        for job in the_plan.jobs
+        if job.name in sinks and job.spec.both_conventions
+    }
 
-    return {job.name: open_sink(job) for job in the_plan.jobs if job.name in targets}
+
+def _refuse_undefined_cells(the_plan: Plan, states: States, nan_policy: str) -> None:
+    """Raises ValueRangeError for a ratio over the whole data that is 0 / 0."""
+    for job, state in zip(the_plan.jobs, states, strict=True):
+        if job.layout.cells is None or nan_policy != "raise" or not state.count("elements"):
+            continue
+        undefined = np.argwhere(np.isnan(losses_of_cells(state)))
+        if len(undefined):
+            raise ValueRangeError(
+                f"{job.name}: the ratio at {tuple(undefined[0].tolist())} is 0 / 0: no label and no prediction "
+                "above 0; expected an overlap that is defined. Pass epsilon above 0."
+            )
 
 
 def _run(runner: Executor, task: Task, progress: Callable[[Progress], None] | None, begin: float) -> States:
@@ -299,9 +301,10 @@ def _warnings(the_plan: Plan, states: States) -> list[str]:
         if filled := getattr(source, "filled", 0):
             said.append(f"{source.role}: {filled} chunks of {source.where} do not exist; their fill value was read")
     for job, state in zip(the_plan.jobs, states, strict=True):
-        if state.count("count") == 0:
+        of = totals(state)
+        if of.count == 0:
             said.append(f"{job.name}: no row was left to average, so means are 0.0, as in Keras")
-        elif state.count("nonzero_weights") == 0:
+        elif of.nonzero_weights == 0:
             said.append(f"{job.name}: all weights are 0, so means divided by weights are 0.0, as in Keras")
         if omitted := state.count("omitted"):
             said.append(f"{job.name}: {omitted} rows whose loss is NaN were left out")

@@ -1,4 +1,4 @@
-"""The Keras-shaped losses: a class for each declaration, called on arrays; and finding them by name or config."""
+"""The Keras-shaped losses: a class and a function for each declaration, called on arrays."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from functools import cache
 from typing import Any, ClassVar
 
 from .errors import UnknownNameError, UsageError
-from .losses._registry import Declaration, LossSpec, Parameter, declarations, find
+from .losses._parameters import Parameter
+from .losses._registry import Declaration, LossSpec, declarations, find
 from .types import Reduction
 
-DTYPES = ("float32", "float64")
+DTYPES = ("float32", "float64", "float16", "bfloat16")
 
 
 class Loss:
@@ -34,7 +35,12 @@ class Loss:
             raise UnknownNameError("dtype", dtype, DTYPES)
         self.dtype = None if dtype is None else str(dtype)
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+    @property
+    def precision(self) -> str | None:
+        """The dtype that labels and predictions are rounded to first; the losses of such inputs are float32."""
+        return self.dtype if self.dtype in ("float16", "bfloat16") else None
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None, *, mask: Any = None) -> Any:
         """The reduced loss as a float64 scalar or, for the reduction NONE, the array of losses of rows.
 
         Parameters
@@ -45,6 +51,8 @@ class Loss:
             Predictions: any real dtype; float64 makes losses float64, anything else float32.
         sample_weight : array_like or float, optional
             At least 0: a scalar, the losses' shape, or their rank with 1s.
+        mask : array_like of bool, optional
+            Of the losses' shape, or their rank with 1s: rows where it is False have no loss, and are 0 for NONE.
 
         Raises
         ------
@@ -56,7 +64,7 @@ class Loss:
         """
         from .evaluation import call
 
-        return call(self, y_true, y_pred, sample_weight)
+        return call(self, y_true, y_pred, sample_weight, mask)
 
     def get_config(self) -> dict[str, Any]:
         """Keras' configuration of this loss: ``deserialize`` and ``from_config`` take it."""
@@ -87,7 +95,7 @@ def loss_class(name: str) -> type[Loss]:
         return loss_class(declaration.name)
     defaults = {k: p.default for k, p in declaration.parameters.items()}
     defaults |= {"reduction": "sum_over_batch_size", "name": declaration.name, "dtype": None}
-    positional = (*declaration.positional, "name", "dtype")
+    positional = _positions(declaration)
     namespace = {
         "__doc__": f"{declaration.doc}\n\n{_describe(declaration.parameters)}",
         "__module__": "streamloss.losses",
@@ -96,6 +104,11 @@ def loss_class(name: str) -> type[Loss]:
         "__init__": _positional_init(declaration.class_name, positional),
     }
     return type(declaration.class_name, (Loss,), namespace)
+
+
+def _positions(declaration: Declaration) -> tuple[str, ...]:
+    """What a constructor takes by position: what Keras' does, in most losses with `name` and `dtype` last."""
+    return tuple(dict.fromkeys((*declaration.positional, "name", "dtype")))
 
 
 def _positional_init(class_name: str, names: tuple[str, ...]) -> Callable[..., None]:
@@ -121,7 +134,7 @@ def _by_name(what: str, names: tuple[str, ...], args: tuple[Any, ...], kwargs: M
 def loss_function(name: str) -> Callable[..., Any]:
     """Keras' function form: the losses of rows, unreduced."""
     declaration = find(name)
-    names = tuple(name for name in declaration.positional if name != "reduction")
+    names = tuple(name for name in declaration.positional if name not in ("reduction", "name"))
 
     def function(y_true: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:
         parameters = _by_name(declaration.name, names, args, kwargs)
@@ -137,80 +150,6 @@ def loss_function(name: str) -> Callable[..., Any]:
     return function
 
 
-def get(identifier: Any) -> Any:
-    """A loss from its name, its config, or itself.
-
-    ``get("mse")`` is a function, as in Keras; ``get("MeanSquaredError")`` an instance with defaults;
-    ``get({"class_name": ..., "config": {...}})`` an instance; None and callables come back as they are.
-
-    Raises UnknownNameError with the nearest known name.
-
-    >>> import streamloss as sl
-    >>> sl.losses.get({"class_name": "BinaryCrossentropy", "config": {"from_logits": True}})
-    BinaryCrossentropy(from_logits=True)
-    """
-    if identifier is None or (callable(identifier) and not isinstance(identifier, str)):
-        return identifier
-    if isinstance(identifier, str):
-        declaration = find(identifier)
-        return (
-            loss_class(declaration.name)() if identifier == declaration.class_name else loss_function(declaration.name)
-        )
-    if isinstance(identifier, Mapping):
-        return deserialize(identifier)
-    raise UsageError(f"expected a loss, its name or its config; received {identifier!r}.")
-
-
-def serialize(loss: Any) -> Any:
-    """A config that ``deserialize`` turns into the loss again: a dict for an instance, a name for a function."""
-    if isinstance(loss, Loss):
-        return {
-            "module": "streamloss.losses",
-            "class_name": type(loss).__name__,
-            "config": loss.get_config(),
-            "registered_name": None,
-        }
-    name = getattr(loss, "__name__", None)
-    if name is None:
-        raise UsageError(f"expected a loss; received {loss!r}.")
-    return find(name).name
-
-
-def deserialize(config: Any) -> Any:
-    """The inverse of :func:`serialize`; also takes Keras' configs."""
-    if isinstance(config, str):
-        return get(config)
-    if not isinstance(config, Mapping) or "class_name" not in config:
-        raise UsageError(f"expected {{'class_name': ..., 'config': {{...}}}}; received {config!r}.")
-    if config["class_name"] == "function":  # how Keras writes a loss in function form
-        return get(config.get("config"))
-    return loss_class(config["class_name"]).from_config(_plain_config(config.get("config") or {}))
-
-
-def _plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Keras writes dtypes as policies."""
-    plain = dict(config)
-    dtype = plain.get("dtype")
-    if isinstance(dtype, Mapping):
-        plain["dtype"] = dtype.get("config", {}).get("name")
-    return plain
-
-
-def as_loss(identifier: Any) -> Loss:
-    """What ``evaluate`` takes for a loss, as an instance."""
-    if isinstance(identifier, str):
-        return loss_class(find(identifier).name)()
-    if isinstance(identifier, type) and issubclass(identifier, Loss):
-        return identifier()
-    found = get(identifier)
-    if isinstance(found, Loss):
-        return found
-    name = getattr(found, "__name__", None)
-    if callable(found) and getattr(found, "__module__", None) == "streamloss.losses" and name:
-        return loss_class(name)()
-    raise UsageError(f"expected a loss, its name or its config; received {identifier!r}.")
-
-
 def class_names() -> list[str]:
     return [d.class_name for d in declarations()]
 
@@ -224,12 +163,14 @@ def _describe(parameters: Mapping[str, Parameter]) -> str:
     for name, parameter in parameters.items():
         where = f", in {parameter.interval}" if parameter.interval else ""
         lines.append(
-            f"{name} : default {parameter.default!r}{where}\n    {parameter.doc[0].upper()}{parameter.doc[1:]}."
+            f"{name} : default {parameter.default!r}{where}{' or a list' * parameter.several}\n"
+            f"    {parameter.doc[0].upper()}{parameter.doc[1:]}."
         )
     lines += [
         "reduction : default 'sum_over_batch_size'\n    A name of `Reduction`, in any case; None: no reduction.",
         "name : str\n    Names the loss in results.",
-        "dtype : default None\n    'float64' makes the losses of rows float64 whatever the predictions' dtype.",
+        "dtype : default None\n    'float64' makes the losses of rows float64 whatever the predictions' dtype;"
+        "\n    'float16' and 'bfloat16' round labels and predictions to it first, and make losses float32.",
     ]
     return "\n".join(lines)
 

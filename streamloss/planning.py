@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
 from . import blocking
-from .alignment import Layout, Shape, View, align, align_weight
+from .alignment import CLASS, Layout, Shape, View, align, align_weight
 from .errors import MemoryBudgetError, ShapeError, UsageError
 from .kernels.convert import floating_dtype
-from .losses._registry import LossSpec, Sparse
+from .losses._kinds import Elementwise, Formula, LabelSequence, Overlap, Rowwise, Sparse
+from .losses._registry import LossSpec
+from .machine import available_cpus, mib, resident_bytes
 from .sources.base import Source, nbytes
 from .types import Block
 
@@ -23,15 +24,31 @@ COMPILER = 224 << 20
 """What compiling kernels, and the libraries' own pools, add to a process (measured: up to 190 MiB)."""
 
 
+CELL_BYTES = 4 << 10
+"""For each ratio over the whole data: its sums, as integers and on the way there."""
+
+
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One loss of an evaluation."""
+class Request:
+    """One loss that is asked for."""
 
     name: str
     spec: LossSpec
     dtype: np.dtype[Any]
     """Of the losses of rows."""
-    layout: Layout
+    precision: str | None = None
+    """"float16" or "bfloat16" where labels and predictions are to be rounded to it first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job(Request):
+    """One loss of an evaluation, and how the arrays' axes meet in it."""
+
+    layout: Layout = field(kw_only=True)
+
+    @property
+    def formula(self) -> Formula:
+        return self.spec.formula
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +60,9 @@ class Plan:
     y_pred: Source
     sample_weight: Source | float | None
     weight_view: View | None
+    mask: Source | None
+    mask_view: View | None
+    class_weight: Mapping[int, float] | None
     shape: Shape
     """The losses' shape, of the rows evaluated."""
     start: int
@@ -73,8 +93,12 @@ class Plan:
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        weight = self.sample_weight
-        return (self.y_true, self.y_pred) + (() if weight is None or isinstance(weight, float) else (weight,))
+        optional = (self.sample_weight, self.mask)
+        return (self.y_true, self.y_pred, *(s for s in optional if s is not None and not isinstance(s, float)))
+
+    @property
+    def weighted(self) -> bool:
+        return self.sample_weight is not None or self.class_weight is not None
 
     @property
     def grid(self) -> Shape:
@@ -122,19 +146,21 @@ class Plan:
             ),
             f"rows      {self.rows:,} of shape {self.shape}" + (f", from row {self.start:,}" if self.start else ""),
             f"blocks    {self.num_blocks:,} of {self.block_shape}, {self.workers} at a time",
-            f"memory    at most {_mib(self.projected_bytes)} of {_mib(self.baseline_bytes + self.memory_bytes)}: "
-            f"{_mib(self.baseline_bytes)} held now, {_mib(COMPILER)} for the compiler, "
-            f"{self.workers} x {_mib(self.block_bytes)} for blocks",
+            f"memory    at most {mib(self.projected_bytes)} of {mib(self.baseline_bytes + self.memory_bytes)}: "
+            f"{mib(self.baseline_bytes)} held now, {mib(COMPILER)} for the compiler, "
+            f"{self.workers} x {mib(self.block_bytes)} for blocks",
             *(f"note      {note}" for note in self.notes),
         ]
         return "\n".join(lines)
 
 
 def make_plan(
-    named: Sequence[tuple[str, LossSpec, np.dtype[Any]]],
+    requests: Sequence[Request],
     y_true: Source,
     y_pred: Source,
     sample_weight: Source | float | None,
+    mask: Source | None = None,
+    class_weight: Mapping[int, float] | None = None,
     *,
     memory_bytes: int,
     workers: int | None,
@@ -143,16 +169,20 @@ def make_plan(
     """Raises ShapeError where the arrays do not align and MemoryBudgetError where nothing fits."""
     if workers is not None and workers < 1:
         raise UsageError(f"workers must be at least 1; received {workers}.")
-    sources = [y_true, y_pred] + ([] if sample_weight is None or isinstance(sample_weight, float) else [sample_weight])
-    shapes = [source.shape for source in sources]
+    weight = None if isinstance(sample_weight, float) else sample_weight
+    sources = [y_true, y_pred, *(source for source in (weight, mask) if source is not None)]
+    shapes: Mapping[str, Shape] = {source.role: source.shape for source in sources}
     if rows is not None:
-        shapes = _cut_to_common_rows(shapes, [spec for _, spec, _ in named])
-    jobs = tuple(Job(name, spec, dtype, align(spec, shapes[0], shapes[1])) for name, spec, dtype in named)
+        shapes = _cut_to_common_rows(shapes, [request.spec for request in requests])
+    jobs = tuple(_job(request, shapes) for request in requests)
     shape = _common_shape(jobs)
     arrays = [(y_true, job.layout.y_true) for job in jobs] + [(y_pred, job.layout.y_pred) for job in jobs]
-    weight_view = align_weight(shapes[2], shape) if len(sources) == 3 else None
-    if weight_view is not None:
-        arrays.append((sources[2], weight_view))
+    weight_view = None if weight is None else align_weight(shapes[weight.role], shape)
+    mask_view = None if mask is None else align_weight(shapes[mask.role], shape, mask.role)
+    for source, view in ((weight, weight_view), (mask, mask_view)):
+        if source is not None and view is not None:
+            arrays.append((source, view))
+    _refuse_weights(jobs, weight, class_weight)
     long_enough = [source for source in sources if source.shape and source.shape[0] >= shape[0]]
     shortest = min(long_enough, key=lambda source: source.shape[0], default=y_pred)
     start, stop = _range(rows, shape[0], shortest.role)
@@ -160,8 +190,12 @@ def make_plan(
 
     def block_bytes(block_shape: Shape) -> int:
         read = {(source.role, view): _read_bytes(source, view, block_shape, jobs) for source, view in arrays}
-        scalar = 8 * math.prod(block_shape) if isinstance(sample_weight, float) else 0
-        return scalar + sum(read.values()) + sum(math.prod(block_shape) * 2 * job.dtype.itemsize for job in jobs)
+        rows_in_block = math.prod(block_shape)
+        scalar = 8 * rows_in_block if isinstance(sample_weight, float) else 0
+        by_class = 4 * 8 * rows_in_block if class_weight is not None else 0
+        losses = sum(rows_in_block * 2 * job.dtype.itemsize for job in jobs if job.layout.cells is None)
+        cells = sum(CELL_BYTES * math.prod(job.layout.cells) for job in jobs if job.layout.cells is not None)
+        return scalar + by_class + sum(read.values()) + losses + cells
 
     wanted = workers or available_cpus()
     share = (memory_bytes - COMPILER) // wanted
@@ -181,6 +215,9 @@ def make_plan(
         y_pred=y_pred,
         sample_weight=sample_weight,
         weight_view=weight_view,
+        mask=mask,
+        mask_view=mask_view,
+        class_weight=class_weight,
         shape=shape,
         start=start,
         block_shape=block_shape,
@@ -190,6 +227,30 @@ def make_plan(
         memory_bytes=memory_bytes,
         notes=tuple(notes),
     )
+
+
+def _job(request: Request, shapes: Mapping[str, Shape]) -> Job:
+    layout = align(request.spec, shapes["y_true"], shapes["y_pred"])
+    classes = [n for n, axis in zip(layout.y_pred.shape, layout.y_pred.axes, strict=True) if axis == CLASS]
+    request.spec.per_class(math.prod(classes))  # refuses a list of another length
+    return Job(**{f.name: getattr(request, f.name) for f in fields(request)}, layout=layout)
+
+
+def _refuse_weights(jobs: Sequence[Job], weight: Source | None, class_weight: Mapping[int, float] | None) -> None:
+    """Raises UsageError where weights would have no meaning."""
+    for job in jobs:
+        if job.layout.cells is not None and (weight is not None or class_weight is not None):
+            raise UsageError(
+                f"{job.name}: one ratio over the whole data has no rows that could be weighted; expected no "
+                "weights, or one number. Leave the first axis out of axis= for a loss of each row, which can be."
+            )
+        classes = CLASS in job.layout.y_pred.axes
+        one_label = isinstance(job.formula, Sparse | Rowwise) or (isinstance(job.formula, Elementwise) and not classes)
+        if class_weight is not None and not one_label:
+            raise UsageError(
+                f"{job.name}: class_weight needs one label for each row: an integer, or one-hot over the classes; this "
+                f"loss has labels of shape {job.layout.y_true.shape}. Pass sample_weight instead."
+            )
 
 
 def _common_shape(jobs: Sequence[Job]) -> Shape:
@@ -207,13 +268,13 @@ def _common_shape(jobs: Sequence[Job]) -> Shape:
 def _too_small(memory_bytes: int, each: int, block_shape: Shape, shape: Shape, arrays: blocking.Arrays) -> str:
     held = resident_bytes()
     message = (
-        f"the smallest block, {block_shape} of {shape} rows, needs {_mib(each)} and the compiler {_mib(COMPILER)}, "
-        f"but memory leaves {_mib(max(0, memory_bytes))} beyond the {_mib(held)} that the process holds. "
-        f"Allow at least {_mib(each + COMPILER)} "
+        f"the smallest block, {block_shape} of {shape} rows, needs {mib(each)} and the compiler {mib(COMPILER)}, "
+        f"but memory leaves {mib(max(0, memory_bytes))} beyond the {mib(held)} that the process holds. "
+        f"Allow at least {mib(each + COMPILER)} "
         f"(on the command line: --memory {-(-(held + each + COMPILER) >> 20)}MiB)"
     )
     chunks = {
-        source.role: f"{source.role} has chunks of {source.grain} ({_mib(nbytes(source.grain, source.dtype))})"
+        source.role: f"{source.role} has chunks of {source.grain} ({mib(nbytes(source.grain, source.dtype))})"
         for source, _ in arrays
         if max(source.grain) > 1
     }
@@ -222,30 +283,20 @@ def _too_small(memory_bytes: int, each: int, block_shape: Shape, shape: Shape, a
     )
 
 
-def available_cpus() -> int:
-    """Processors this process may use, which in a container or a job are fewer than the machine's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def resident_bytes() -> int:
-    """Memory the process holds now; 0 where the system does not say."""
-    try:
-        with open("/proc/self/statm", encoding="ascii") as statm:
-            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
-
-
-def _cut_to_common_rows(shapes: list[Shape], specs: Sequence[LossSpec]) -> list[Shape]:
+def _cut_to_common_rows(shapes: Mapping[str, Shape], specs: Sequence[LossSpec]) -> Mapping[str, Shape]:
     """Under ``rows=``, arrays may differ in their number of rows: as if the longer ones ended with the shortest.
 
     Only where the first axis is rows for every loss; cut classes would be another loss.
     """
-    y_pred = shapes[1]
-    if not y_pred or any(len(y_pred) > 1 and s.axis is not None and s.axis % len(y_pred) == 0 for s in specs):
+    y_pred = shapes["y_pred"]
+    if not y_pred or any(len(y_pred) > 1 and _reads_first_axis_whole(spec, len(y_pred)) for spec in specs):
         return shapes
-    fewest = min(shape[0] for shape in shapes if shape and (shape[0] != 1 or y_pred[0] == 1))
-    return [(min(shape[0], fewest), *shape[1:]) if shape else shape for shape in shapes]
+    fewest = min(shape[0] for shape in shapes.values() if shape and (shape[0] != 1 or y_pred[0] == 1))
+    return {role: (min(shape[0], fewest), *shape[1:]) if shape else shape for role, shape in shapes.items()}
+
+
+def _reads_first_axis_whole(spec: LossSpec, rank: int) -> bool:
+    return isinstance(spec.axis, int) and spec.axis % rank == 0 and not isinstance(spec.formula, Overlap)
 
 
 def _range(rows: slice | None, count: int, shortest: str) -> tuple[int, int]:
@@ -268,16 +319,13 @@ def _read_bytes(source: Source, view: View, block_shape: Shape, jobs: Sequence[J
     selected = view.selected_shape(block_shape)
     read = source.read_bytes(selected)
     rows = math.prod(block_shape)
-    classes = math.prod(n for n, axis in zip(view.shape, view.axes, strict=True) if axis == -1)
-    if source.role == "sample_weight":
+    classes = math.prod(n for n, axis in zip(view.shape, view.axes, strict=True) if axis == CLASS)
+    if source.role in ("sample_weight", "mask"):
         return read + 8 * rows
-    sparse = source.role == "y_true" and any(isinstance(job.spec.formula, Sparse) for job in jobs)
-    if sparse:
-        return read + 3 * 8 * rows  # int64, and two steps on the way there from floats
+    integers = source.role == "y_true" and any(isinstance(job.spec.formula, Sparse | LabelSequence) for job in jobs)
+    if integers:
+        return read + 3 * 8 * rows * classes  # int64, and two steps on the way there from floats
     # in memory and float already: views; axes out of order or another dtype: one copy
-    plain = floating_dtype(source.dtype) == source.dtype and (-1 not in view.axes or view.axes[-1] == -1)
+    in_order = CLASS not in view.axes or view.axes[-1] == CLASS
+    plain = floating_dtype(source.dtype) == source.dtype and in_order and all(job.precision is None for job in jobs)
     return read + (0 if plain else 2 * rows * classes * floating_dtype(source.dtype).itemsize)
-
-
-def _mib(size: int) -> str:
-    return f"{size / 2**20:,.0f} MiB"

@@ -6,28 +6,13 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 from .exact.state import State
+from .reductions import reduce_state, totals
 from .types import Reduction
 
 SCHEMA = "streamloss.result/1"
-
-
-def reduce_state(state: State, reduction: Reduction) -> float:
-    """The value under a reduction other than NONE: the exact sum over the exact divisor, rounded once."""
-    total = state.sum("loss")
-    match reduction:
-        case Reduction.SUM:
-            return total.rounded()
-        case Reduction.SUM_OVER_BATCH_SIZE | Reduction.MEAN | Reduction.AUTO:
-            return total.over(Fraction(state.count("count")))
-        case Reduction.MEAN_WITH_SAMPLE_WEIGHT:
-            return total.over(state.sum("weight").exactly())
-        case Reduction.SUM_BY_NONZERO_WEIGHTS:
-            return total.over(Fraction(state.count("nonzero_weights")))
-    raise ValueError(f"{reduction} is not one number")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +51,13 @@ class LossResult:
 
     @property
     def count(self) -> int:
-        """Losses added up: rows but the ignored and the omitted ones."""
-        return self.state.count("count")
+        """Losses added up: rows but the ignored and the omitted ones; for ratios over the whole data, the ratios."""
+        return totals(self.state).count
 
     @property
     def weight_sum(self) -> float:
         """``Σ w``, with w broadcast to the losses; without weights, the count."""
-        return self.state.sum("weight").rounded()
+        return totals(self.state).weight.rounded()
 
     @property
     def ignored(self) -> int:

@@ -10,13 +10,13 @@ import streamloss
 PACKAGE = Path(streamloss.__file__).parent
 
 FLOORS = [
-    {"errors", "types", "uris", "_jit", "_primitives"},
+    {"errors", "types", "uris", "machine", "_jit", "_primitives"},
     {"exact", "losses.*"},
     {"kernels", "sources", "sinks"},
-    {"alignment"},
+    {"alignment", "reductions"},
     {"blocking", "planning"},
     {"executors"},
-    {"loss", "result", "evaluation", "losses", ""},
+    {"loss", "interop", "nn", "outputs", "result", "evaluation", "losses", ""},
     {"config"},
     {"cli", "__main__"},
 ]

@@ -58,6 +58,7 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
         option("--y-true", metavar="URI", help="Labels: a.npy, store.zarr/path."),
         option("--y-pred", metavar="URI", help="Predictions."),
         option("--sample-weight", metavar="URI|NUMBER", help="Weights: an array, or one for all."),
+        option("--mask", metavar="URI", help="Booleans, or 0 and 1: whether a row counts."),
         option("--rows", metavar="START:STOP", help="Only these rows."),
         option("--memory", metavar="SIZE", help="Peak memory of the process, such as 600MB; default 1GiB."),
         option("--workers", type=click.IntRange(min=1), help="Threads; default: the processors there are."),
@@ -112,6 +113,7 @@ def plan(form: str | None, **given: Any) -> None:
 @cli.command()
 @click.argument("name", required=False)
 @click.option("--json", "form", flag_value="json", help="JSON on stdout.")
+@click.option("--markdown", "form", flag_value="markdown", help="The table of the documentation, on stdout.")
 def losses(name: str | None, form: str | None) -> None:
     """List the losses, or describe one of them."""
     from .show import show_losses

@@ -17,8 +17,8 @@ import click
 
 from .. import config as configuration
 from ..errors import StreamlossWarning, UnknownNameError, UsageError
-from ..evaluation import evaluate, parse_memory, plan
-from ..planning import resident_bytes
+from ..evaluation import evaluate, plan
+from ..machine import parse_memory, resident_bytes
 from ..result import Result
 from ..types import Progress, Reduction
 from .table import hanging, print_result

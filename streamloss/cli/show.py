@@ -11,15 +11,17 @@ import click
 from rich.text import Text
 
 from .. import __version__
-from ..evaluation import DEFAULT_MEMORY
+from ..losses._parameters import Parameter
 from ..losses._registry import Declaration, declarations, find
-from ..planning import available_cpus
+from ..machine import DEFAULT_MEMORY, available_cpus
 from .table import hanging, new_table, stdout
 
 
 def show_losses(name: str | None, form: str | None) -> None:
     chosen = declarations() if name is None else [find(name)]
-    if form == "json":
+    if form == "markdown":
+        click.echo(_markdown(chosen))
+    elif form == "json":
         described = [_describe(d) for d in chosen]
         click.echo(json.dumps(described if name is None else described[0], indent=2))
     elif name is None:
@@ -41,6 +43,40 @@ def _list(chosen: list[Declaration]) -> None:
     click.echo("Describe one: streamloss losses NAME")
 
 
+def _markdown(chosen: list[Declaration]) -> str:
+    """A page of the documentation: a row for each loss."""
+    lines = [
+        "# Losses",
+        "",
+        "Written by `streamloss losses --markdown`; `streamloss losses NAME` describes one with an example. Every loss "
+        "also takes `reduction`, `name` and `dtype`. Where we differ from Keras: [semantics](semantics.md).",
+        "",
+        "| class, and its other names | value | parameters | as in |",
+        "|---|---|---|---|",
+    ]
+    for declaration in chosen:
+        names = " ".join(f"`{name}`" for name in (declaration.name, *declaration.aliases))
+        value = " ".join(declaration.doc.partition("Source:")[0].split()).replace("``", "`")
+        cells = (f"`{declaration.class_name}`<br>{names}", value, _parameters(declaration), declaration.peer)
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(lines)
+
+
+def _parameters(declaration: Declaration) -> str:
+    described = []
+    for name, parameter in declaration.parameters.items():
+        where = ", ".join(parameter.choices) or _range(parameter)
+        several = " or a list" if parameter.several else ""
+        described.append(f"`{name}={parameter.default!r}`{f' {where}' if where else ''}{several}")
+    return "<br>".join(described)
+
+
+def _range(parameter: Parameter) -> str:
+    """Where a number may lie; nothing for any integer."""
+    interval = parameter.interval
+    return "" if interval is None or interval.low <= -(2.0**63) else f"in {interval}"
+
+
 def _show(declaration: Declaration) -> None:
     names = ", ".join([declaration.name, *declaration.aliases])
     click.echo(f"{declaration.class_name}, also {names}\n")
@@ -50,8 +86,8 @@ def _show(declaration: Declaration) -> None:
         click.echo()
     table = new_table("parameter", "default", "")
     for name, parameter in declaration.parameters.items():
-        interval = f", in {parameter.interval}" if parameter.interval else ""
-        table.add_row(name, repr(parameter.default), Text(parameter.doc.replace("``", "`") + interval))
+        where = _range(parameter)
+        table.add_row(name, repr(parameter.default), Text(parameter.doc.replace("``", "`") + (where and f", {where}")))
     stdout().print(table)
     click.echo(hanging("Every loss also takes reduction (a name or 'none'), name (its name in results) and dtype.", 0))
     click.echo()

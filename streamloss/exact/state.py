@@ -41,6 +41,22 @@ class ExactSum:
         """The sum of ``count`` ones."""
         return cls(count << UNIT_EXPONENT)
 
+    @classmethod
+    def of_value(cls, value: float) -> Self:
+        """The sum of one float64."""
+        if math.isnan(value):
+            return cls(nan=1)
+        if math.isinf(value):
+            return cls(positive_infinity=int(value > 0), negative_infinity=int(value < 0))
+        numerator, denominator = value.as_integer_ratio()
+        return cls((numerator << UNIT_EXPONENT) // denominator)
+
+    def times(self, count: int) -> ExactSum:
+        """The same sum, `count` times."""
+        return ExactSum(
+            self.units * count, self.nan * count, self.positive_infinity * count, self.negative_infinity * count
+        )
+
     def __add__(self, other: ExactSum) -> ExactSum:
         return ExactSum(
             self.units + other.units,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
 import numpy as np
 
-from ..alignment import View
+from ..alignment import CLASS, View
 from ..errors import ValueRangeError
-from ..losses._registry import Elementwise
+from ..kernels.convert import NOT_A_LABEL
+from ..losses._kinds import LabelSequence, Parametric, Sparse
 from ..planning import Job, Plan
 from ..sources import Source
 from ..types import Block, Interval
@@ -29,9 +31,10 @@ def explain(
     pred_where = _Where(plan, plan.y_pred, job.layout.y_pred, at)
     problem = (
         _weight_problem(plan, at, weight, row)
-        or _label_problem(job, label, prediction.size, true_where)
-        or _outside(prediction, job.spec.formula.y_pred, pred_where, _prediction_advice(job))
+        or _label_problem(job, label, prediction.shape[-1], true_where)
+        or _prediction_problem(job, prediction, pred_where)
         or _nan_problem(label, prediction, true_where, pred_where)
+        or _alignment_problem(job, label, prediction, true_where, pred_where)
         or _odd_problem(label, prediction, weight if weight is None else weight[row], true_where, pred_where)
     )
     return ValueRangeError(f"{job.name}: {problem}")
@@ -47,6 +50,26 @@ def explain_inexact(job: Job, role: str, data: Array, block: Block) -> ValueRang
     )
 
 
+def explain_mask(plan: Plan, mask: Source, view: View, block: Block, data: Array) -> ValueRangeError:
+    """The error for a mask with an entry that says neither yes nor no; `data` are its rows under the block."""
+    row = int(np.argmax((data != 0) & (data != 1)))
+    at = tuple(a + int(i) for a, i in zip(block.start, np.unravel_index(row, block.shape), strict=True))
+    where = _Where(plan, mask, view, at)
+    return ValueRangeError(
+        f"{where()} is {_number(float(data[row]))}{where.place()}; expected booleans, or 0 and 1: whether a row counts."
+    )
+
+
+def explain_class(job: Job, block: Block, labels: Array, classes: Array) -> ValueRangeError:
+    """The error for a label that names no class, where weights go by classes."""
+    row = int(np.argmax(classes == NOT_A_LABEL))
+    at = ", ".join(str(a + int(i)) for a, i in zip(block.start, np.unravel_index(row, block.shape), strict=True))
+    return ValueRangeError(
+        f"{job.name}: y_true[{at}] is {_number(float(labels[row]))}; expected whole numbers, "
+        "for class_weight names classes."
+    )
+
+
 class _Where:
     """Names an element of an array, and the chunk that holds it."""
 
@@ -57,13 +80,16 @@ class _Where:
 
     def index(self, position: int | None = None) -> tuple[int, ...]:
         index = list(self._index)
-        if position is not None and -1 in self._view.axes:
-            index[self._view.axes.index(-1)] = position
+        inner = [i for i, axis in enumerate(self._view.axes) if axis == CLASS]
+        if position is not None and inner:
+            inside = np.unravel_index(position, [self._view.shape[i] for i in inner])
+            for i, at in zip(inner, inside, strict=True):
+                index[i] = int(at)
         return tuple(index)
 
     def row(self) -> str:
         """All of the row: ``y_pred[7, :]``."""
-        index = [":" if axis == -1 else str(i) for i, axis in zip(self._index, self._view.axes, strict=True)]
+        index = [":" if axis == CLASS else str(i) for i, axis in zip(self._index, self._view.axes, strict=True)]
         return f"{self._source.role}[{', '.join(index)}]"
 
     def __call__(self, position: int | None = None) -> str:
@@ -88,32 +114,65 @@ def _weight_problem(plan: Plan, at: tuple[int, ...], weight: Array | None, row: 
 
 
 def _label_problem(job: Job, label: Array, classes: int, where: _Where) -> str | None:
-    formula = job.spec.formula
-    if isinstance(formula, Elementwise):
-        return _outside(label, formula.y_true, where, "")
-    expected = f"expected an integer label from 0 to {classes - 1}"
-    number = float(label[0])
+    match job.formula:
+        case Sparse():
+            return _integer_problem(float(label[0]), 0, classes, where, True)
+        case LabelSequence():
+            return _sequence_problem(label.astype(np.float64), classes, where)
+        case _:
+            return _outside(label, job.formula.y_true, where, "")
+
+
+def _integer_problem(
+    number: float, least: int, classes: int, where: _Where, may_ignore: bool, position: int | None = None
+) -> str | None:
+    expected = f"expected an integer label from {least} to {classes - 1}"
+    place = where.place(position)
     if not math.isfinite(number) or number != math.floor(number):
+        advice = " Rows without a label: give them one integer, such as -1, and pass ignore_class=-1."
+        return f"{where(position)} is {_number(number)}{place}; {expected}.{advice if may_ignore else ''}"
+    value = int(number)
+    if not least <= value < classes:
+        advice = f" If {value} marks rows without a label, pass ignore_class={value}."
         return (
-            f"{where()} is {_number(number)}{where.place()}; {expected}. "
-            "Rows without a label: give them one integer, such as -1, and pass ignore_class=-1."
-        )
-    value = int(label[0])
-    if not 0 <= value < classes:
-        return (
-            f"{where()} is {value}{where.place()}, but y_pred has {classes} classes; {expected}. "
-            f"If {value} marks rows without a label, pass ignore_class={value}."
+            f"{where(position)} is {value}{place}, but y_pred has {classes} classes; {expected}."
+            f"{advice if may_ignore else ''}"
         )
     return None
 
 
-def _outside(values: Array, interval: Interval, where: _Where, advice: str) -> str | None:
-    numbers = values.astype(np.float64)
+def _sequence_problem(labels: Array, classes: int, where: _Where) -> str | None:
+    """Labels first, then zeros."""
+    for position, number in enumerate(labels.tolist()):
+        if problem := _integer_problem(number, 0, classes, where, False, position):
+            return problem
+        if number != 0 and (labels[:position] == 0).any():
+            return (
+                f"{where(position)} is {int(number)}{where.place(position)}, behind a 0; expected labels from 1 to "
+                f"{classes - 1} and then only zeros, which fill up the row (0 is the blank)."
+            )
+    return None
+
+
+def _prediction_problem(job: Job, prediction: Array, where: _Where) -> str | None:
+    if not isinstance(job.formula, Parametric):
+        return _outside(prediction, job.formula.y_pred, where, _prediction_advice(job))
+    for position, (meaning, interval) in enumerate(zip(job.formula.meanings, job.formula.y_preds, strict=True)):
+        if problem := _outside(
+            prediction[position : position + 1], interval, where, f" It is the {meaning}.", position
+        ):
+            return problem
+    return None
+
+
+def _outside(values: Array, interval: Interval, where: _Where, advice: str, offset: int = 0) -> str | None:
+    numbers = values.astype(np.float64).ravel()
     outside = (numbers < interval.smallest) | (numbers > interval.largest)
     if not outside.any():
         return None
     first = int(np.argmax(outside))
-    return f"{where(first)} is {_number(numbers[first])}{where.place(first)}; expected a value in {interval}.{advice}"
+    at = first + offset
+    return f"{where(at)} is {_number(numbers[first])}{where.place(at)}; expected a value in {interval}.{advice}"
 
 
 def _prediction_advice(job: Job) -> str:
@@ -124,19 +183,37 @@ def _prediction_advice(job: Job) -> str:
 
 def _nan_problem(label: Array, prediction: Array, true_where: _Where, pred_where: _Where) -> str | None:
     for values, where in ((prediction, pred_where), (label, true_where)):
-        numbers = values.astype(np.float64)
+        numbers = values.astype(np.float64).ravel()
         if np.isnan(numbers).any():
             first = int(np.argmax(np.isnan(numbers)))
             return f"{where(first)} is NaN{where.place(first)}; expected a number. {_POLICY_ADVICE}"
     return None
 
 
+def _alignment_problem(job: Job, label: Array, prediction: Array, true_where: _Where, pred_where: _Where) -> str | None:
+    """A sequence of labels that its time steps have no room for, or no probability."""
+    if not isinstance(job.formula, LabelSequence):
+        return None
+    labels = label[: np.count_nonzero(label)].tolist()
+    steps, needed = len(prediction), len(labels) + sum(a == b for a, b in itertools.pairwise(labels))
+    why = (
+        f"its {len(labels)} labels need {needed} time steps (equal neighbours need a blank between them), "
+        f"but y_pred has {steps}"
+        if needed > steps
+        else "every alignment has a step whose logit is -inf"
+    )
+    return (
+        f"{true_where.row()} cannot be aligned with {pred_where.row()}{pred_where.place(0)}: {why}; expected a "
+        "possible sequence. Pass nan_policy='omit' to leave such rows out, or 'propagate' for infinite losses."
+    )
+
+
 def _odd_problem(label: Array, prediction: Array, weight: float | None, true_where: _Where, pred_where: _Where) -> str:
-    """Each value is allowed, their loss is NaN: infinities against each other."""
+    """Each value is allowed, but their loss is NaN: infinities against each other."""
     weighted = "" if weight is None else f", sample_weight = {_number(weight)}"
-    infinite = np.isinf(prediction.astype(np.float64))
+    infinite = np.isinf(prediction.astype(np.float64).ravel())
     first = int(np.argmax(infinite)) if infinite.any() else None
-    culprit = "" if first is None else f"; {pred_where(first)} is {_number(float(prediction[first]))}"
+    culprit = "" if first is None else f"; {pred_where(first)} is {_number(float(prediction.ravel()[first]))}"
     return (
         f"the loss of {pred_where.row()}{pred_where.place(first)} is NaN: {true_where.row()} = {_short(label)}, "
         f"{pred_where.row()} = {_short(prediction)}{weighted}{culprit}; expected values whose loss is a number. "

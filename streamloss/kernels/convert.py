@@ -15,7 +15,7 @@ NOT_A_LABEL = np.int64(np.iinfo(np.int64).min)
 def result_dtype(y_pred: np.dtype[Any], asked: str | None) -> np.dtype[Any]:
     """float64 where `y_pred` is, or where it was asked for; else float32."""
     if asked is not None:
-        return np.dtype(np.float64 if asked == "float64" else np.float32)
+        return np.dtype(np.float64 if asked == "float64" else np.float32)  # float16 and bfloat16 round the inputs
     return np.dtype(np.float64 if y_pred.kind == "f" and y_pred.itemsize >= 8 else np.float32)
 
 
@@ -41,6 +41,25 @@ def inexact_integers(data: Array) -> Array | None:
         return None
     outside = (data > 2**53) | (data < -(2**53)) if data.dtype.kind == "i" else data > np.uint64(2**53)
     return outside if outside.any() else None
+
+
+def rounded(data: Array, precision: str | None) -> Array:
+    """Floats rounded to float16 or bfloat16, as a loss of that dtype would receive them; in float32."""
+    if precision is None or data.dtype.kind in "b":
+        return data
+    if precision == "float16":
+        with np.errstate(over="ignore"):  # infinities are refused, or not, like any other
+            return data.astype(np.float16).astype(np.float32)
+    bits = np.ascontiguousarray(data, np.float32).view(np.uint32)
+    nearest = (bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))) & np.uint32(0xFFFF0000)
+    return np.where(np.isnan(bits.view(np.float32)), np.float32(np.nan), nearest.view(np.float32))
+
+
+def mask(data: Array) -> Array | None:
+    """Booleans from booleans or integers 0 and 1; None where there is another integer."""
+    if data.dtype.kind != "b" and ((data != 0) & (data != 1)).any():
+        return None
+    return np.ascontiguousarray(data, np.bool_)
 
 
 def weights(data: Array) -> Array:

@@ -13,13 +13,15 @@ import numpy as np
 from numba import prange
 
 from .. import _jit
-from ..losses._registry import Formula
-from .rows import TILE, WORK, build
+from ..losses._kinds import Formula
+from .overlap import Whole, sums_over_rows
+from .rows import IGNORED, TILE, WORK, build
 from .tile import reduce_tile
 
 PIECES = 64  # pieces of the parallel loop: enough to balance the cores, few enough that their states are small
 
 Loop = Callable[..., Any]
+AnyFormula = Formula | Whole
 
 _entered = threading.Lock()
 _forked = False
@@ -50,13 +52,18 @@ def all_cores() -> Iterator[bool]:
 
 
 @cache
-def serial(formula: Formula) -> Loop:
-    """``loop(y_true, y_pred, weight, ignore, arguments, nan_policy, out, limbs, counts) -> first bad row or -1``
+def serial(formula: AnyFormula) -> Loop:
+    """``loop(y_true, y_pred, weight, mask, ignore, arguments, each, nan_policy, out, limbs, counts)``: the first bad
+    row or -1.
 
-    ``y_pred`` is C-contiguous (rows, classes), float32 or float64; ``y_true`` the same for element-wise
-    losses and int64 (rows,) for sparse ones; ``weight`` float64 (rows,), or empty for none; ``ignore`` (1, label) or
-    (0, 0); ``out`` float32 or float64 (rows,); ``limbs`` int64 (2, SIZE) and ``counts`` int64, both added to.
+    ``y_pred`` is C-contiguous (rows, classes), float32 or float64, or (rows, time, classes) for sequences;
+    ``y_true`` the same for losses of elements and classes, (rows,) for a number, int64 for labels: (rows,), or
+    (rows, length) for sequences. ``weight`` is float64 (rows,), or empty for none; ``mask`` bool (rows,), or empty:
+    rows where it is False are ignored; ``ignore`` (1, label) or (0, 0); ``each`` float64 (classes,), or empty; ``out``
+    float32 or float64 (rows,); ``limbs`` int64 (2, SIZE) and ``counts`` int64, both added to.
     """
+    if isinstance(formula, Whole):
+        return sums_over_rows(formula.overlap)
     rows = build(formula)
 
     @_jit.serial
@@ -64,20 +71,24 @@ def serial(formula: Formula) -> Loop:
         y_true: Any,
         y_pred: Any,
         weight: Any,
+        mask: Any,
         ignore: tuple[int, int],
         arguments: Any,
+        each: Any,
         nan_policy: int,
         out: Any,
         limbs: Any,
         counts: Any,
     ) -> int:
-        n = out.shape[0]
+        n = y_pred.shape[0]
         values = np.empty(TILE)
         status = np.empty(TILE, np.int8)
         work = np.empty(WORK)
         for a in range(0, n, TILE):
             b = min(a + TILE, n)
-            rows(y_true[a:b], y_pred[a:b], ignore, arguments, values, status, work)
+            rows(y_true[a:b], y_pred[a:b], ignore, arguments, each, values, status, work)
+            for r in range(min(b, mask.size) - min(a, mask.size)):
+                status[r] = status[r] if mask[a + r] else IGNORED
             bad = reduce_tile(values[: b - a], status, weight[a:b], nan_policy, out[a:b], limbs, counts)
             if bad >= 0:
                 return a + bad
@@ -87,8 +98,8 @@ def serial(formula: Formula) -> Loop:
 
 
 @cache
-def parallel(formula: Formula) -> Loop:
-    """The same over all cores, with ``limbs`` (PIECES, 2, SIZE) and ``counts`` (PIECES, n): one for each
+def parallel(formula: AnyFormula) -> Loop:
+    """The same over all cores, with ``limbs`` (PIECES, sums, SIZE) and ``counts`` (PIECES, n): one for each
     piece of rows, to be added up by the caller. Returns the first bad row of each piece, or -1.
     """
     serial_loop = serial(formula)
@@ -98,14 +109,16 @@ def parallel(formula: Formula) -> Loop:
         y_true: Any,
         y_pred: Any,
         weight: Any,
+        mask: Any,
         ignore: tuple[int, int],
         arguments: Any,
+        each: Any,
         nan_policy: int,
         out: Any,
         limbs: Any,
         counts: Any,
     ) -> Any:
-        n = out.shape[0]
+        n = y_pred.shape[0]
         size = -(-n // PIECES)
         first_bad = np.full(PIECES, -1)
         for piece in prange(PIECES):
@@ -114,8 +127,10 @@ def parallel(formula: Formula) -> Loop:
                 y_true[a:b],
                 y_pred[a:b],
                 weight[a:b],
+                mask[a:b],
                 ignore,
                 arguments,
+                each,
                 nan_policy,
                 out[a:b],
                 limbs[piece],

@@ -79,13 +79,13 @@ def add_tree(total: float, lost: float, slots: Any, rest: Any, n: int) -> tuple[
 
 @cache
 def row_sums_of(terms: int) -> Callable[..., Callable[..., Any]]:
-    """For a function of a class, the loop that adds its ``terms`` values over a row, compensated."""
+    """For a compiled ``value(each, j, (y, p, *carry), arguments)`` of a class, the loop that adds its ``terms``
+    values over a row, compensated.
+    """
 
-    def over(function: Callable[..., Any]) -> Callable[..., Any]:
-        value = scalar(function)
-
+    def over(value: Callable[..., Any]) -> Callable[..., Any]:
         @serial
-        def row_sums(y: Any, p: Any, carry: Any, arguments: Any, slots: Any, sums: Any) -> None:
+        def row_sums(y: Any, p: Any, each: Any, carry: Any, arguments: Any, slots: Any, sums: Any) -> None:
             size = p.shape[0]
             for i in range(terms):
                 sums[0, i] = 0.0
@@ -98,7 +98,8 @@ def row_sums_of(terms: int) -> Callable[..., Callable[..., Any]]:
                     width = min(SLOTS, end - start)
                     ys, ps = y[start : start + width], p[start : start + width]
                     for k in range(width):
-                        values = value(np.float64(ys[k]), np.float64(ps[k]), *carry, *arguments)
+                        data = (np.float64(ys[k]), np.float64(ps[k]), *carry)
+                        values = value(each, start + k, data, arguments)
                         for i in range(terms):
                             s, e = two_sum(slots[0, i, k], values[i])
                             slots[0, i, k] = s

@@ -8,7 +8,7 @@ import numpy as np
 
 from .._jit import serial
 from ..exact.accumulator import add
-from .rows import BAD, KEPT
+from .rows import BAD, IGNORED, KEPT
 
 RAISE, OMIT, PROPAGATE = 0, 1, 2  # nan_policy
 VALUES, WEIGHTS = 0, 1  # rows of `limbs`
@@ -59,13 +59,13 @@ def reduce_tile(values: Any, status: Any, weight: Any, nan_policy: int, out: Any
         w = 1.0 if weight.size == 0 else weight[r]
         if status[r] == BAD or not (w >= 0.0 and w < np.inf):
             return r
-        if status[r] != KEPT:
+        if status[r] == IGNORED:
             out[r] = 0.0
             counts[IGNORED_ROWS] += 1
             continue
         v = values[r] * w
         out[r] = v
-        if v != v:
+        if v != v or status[r] != KEPT:
             if nan_policy == RAISE:
                 return r
             if nan_policy == OMIT:

@@ -8,18 +8,18 @@ from typing import Any
 
 from ..types import Reduction
 
-_FUNCTIONS = ("Loss", "deserialize", "get", "serialize")
-
-__all__ = ["Loss", "Reduction", "deserialize", "get", "serialize"]
+__all__ = ["Loss", "Reduction", "deserialize", "get", "is_categorical_crossentropy", "serialize", "to_categorical"]
 
 
 def __getattr__(name: str) -> Any:
     if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .. import loss
+    from .. import interop, loss
 
-    if name in _FUNCTIONS:
-        return getattr(loss, name)
+    if name == "Loss":
+        return loss.Loss
+    if name in __all__:
+        return getattr(interop, name)
     if name in loss.class_names():
         return loss.loss_class(name)
     if name in loss.function_names():

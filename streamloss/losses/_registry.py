@@ -1,128 +1,23 @@
-"""What a loss is, how one is declared, and how it is found by name."""
+"""How a loss is declared, and how it is found by name. Kinds of formulas: `_kinds`; parameters: `_parameters`."""
 
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from ..errors import UnknownNameError, UsageError
-from ..types import REAL, Interval
+from ._kinds import Elementwise, Formula, Rowwise
+from ._parameters import FROM_LOGITS, Parameter
 
-Scalar = Callable[..., float]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Elementwise:
-    """A term for each element of ``y_pred``; a row's loss is the mean of its terms.
-
-    ``term(y, p, *arguments)`` with y and p as float64.
-    """
-
-    term: Scalar
-    y_true: Interval = REAL
-    y_pred: Interval = REAL
-
-    @property
-    def argument_names(self) -> tuple[str, ...]:
-        return _names(self.term)[2:]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sparse:
-    """An integer label and a row over the classes.
-
-    ``finish(p_label, top, others, *arguments)``, where ``others`` is the sum of ``term(p, top)`` over all
-    classes but the labelled one, and ``top`` the row's maximum (NaN unless ``needs_top``). The labelled class
-    stays out of the sum because the loss of a confident, right prediction *is* the others' share: adding 1
-    to it and subtracting 1 again would lose it.
-    """
-
-    term: Scalar
-    finish: Scalar
-    y_pred: Interval = REAL
-    needs_top: bool = False
-
-    @property
-    def argument_names(self) -> tuple[str, ...]:
-        return _names(self.finish)[3:]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rowwise:
-    """Labels and predictions over the classes; a row's loss is made of sums over them.
-
-    ``term(y, p, top, total, lost, size, *arguments)`` gives a tuple of ``terms`` floats for each class, and
-    ``finish(sums, lost, top, size, *arguments)`` the row's loss from their sums. `top` is the maximum of
-    ``peak(y, p)`` and ``total + lost`` the sum of ``share(p, top)`` over the row, where a loss has these (else
-    NaN). Sums are compensated: ``sums[i] + lost[i]`` has twice a float64's digits, so they may cancel.
-    """
-
-    term: Callable[..., tuple[float, ...]]
-    terms: int
-    finish: Scalar
-    y_true: Interval = REAL
-    y_pred: Interval = REAL
-    peak: Scalar | None = None
-    share: Scalar | None = None
-
-    @property
-    def argument_names(self) -> tuple[str, ...]:
-        return _names(self.finish)[4:]
-
-
-Formula = Elementwise | Sparse | Rowwise
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One keyword of a loss."""
-
-    default: Any
-    doc: str
-    interval: Interval | None = None
-    """Where numbers are allowed; None for parameters that are not plain numbers."""
-    types: tuple[type, ...] = (float, int)
-
-    def check(self, loss: str, name: str, given: Any) -> Any:
-        """The value in its plain Python type, or UsageError."""
-        value: Any = given.item() if isinstance(given, np.generic) else given
-        wrong_bool = isinstance(value, bool) and bool not in self.types
-        if wrong_bool or not any(isinstance(value, kind) for kind in self.types):
-            wanted = " or ".join("None" if t is type(None) else t.__name__ for t in self.types)
-            raise UsageError(f"{loss}: {name} must be {wanted}; received {value!r}.")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(f"{loss}: {name} must be finite; received {value!r}.")
-        if self.interval is None or value is None:
-            return value
-        if value not in self.interval:
-            raise UsageError(f"{loss}: {name} must lie in {self.interval}; received {value!r}.")
-        return float(value) if float in self.types else value
-
-
-FROM_LOGITS = Parameter(False, "whether `y_pred` holds logits rather than probabilities", types=(bool,))
-AXIS = Parameter(-1, "the axis of `y_pred` that holds the classes", types=(int,))
-MEAN_AXIS = Parameter(
-    -1,
-    "the axis of `y_pred` that is averaged; None: nothing is averaged, each element is a sample",
-    types=(int, type(None)),
-)
-IGNORE_CLASS = Parameter(
-    None,
-    "rows with this label have no loss and are not counted",
-    Interval(-(2.0**63), 2.0**63, low_open=True, high_open=True),  # int64
-    types=(int, type(None)),
-)
-EPSILON = Parameter(
-    1e-7,
-    "probabilities are clipped to [epsilon, 1 - epsilon] in the result dtype, as in Keras; 0: not clipped",
-    Interval(0.0, 0.5, high_open=True),
-)
+REFUSED = {
+    "circle": "Circle pairs every sample of a batch with every other one, so its value depends on how the data is cut "
+    "into batches: it has no value over a stream of rows. Evaluate it batch by batch in Keras.",
+}
+"""Losses that Keras has and that cannot be, by name in lower case; and why."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # one object for each loss: identity is equality
@@ -135,11 +30,21 @@ class Declaration:
     aliases: tuple[str, ...]
     doc: str
     parameters: Mapping[str, Parameter]
-    formula: Formula
-    logits: Formula | None
-    """The formula under ``from_logits=True``, if the loss has that parameter."""
+    formulas: Mapping[Any, Formula]
+    """By the value of the parameter `selector`; a loss with one formula has it under None."""
+    selector: str | None
     positional: tuple[str, ...]
     """What Keras' constructor takes by position, before `name` and `dtype`. Other parameters are ours, by keyword."""
+    peer: str
+    """Who defines it: "Keras", "TensorFlow", "PyTorch", "scikit-learn"."""
+
+    @property
+    def variants(self) -> list[dict[str, Any]]:
+        """Parameters that choose each of the formulas, the default one first."""
+        if self.selector is None:
+            return [{}]
+        default = self.parameters[self.selector].default
+        return [{}, *({self.selector: value} for value in self.formulas if value != default)]
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All parameters: the given ones checked, the others by default. Raises UsageError."""
@@ -171,25 +76,48 @@ class LossSpec:
     @property
     def formula(self) -> Formula:
         declaration = self.declaration
-        if self.parameters.get("from_logits"):
-            assert declaration.logits is not None
-            return declaration.logits
-        return declaration.formula
+        return declaration.formulas[self.parameters[declaration.selector] if declaration.selector else None]
 
     @property
-    def axis(self) -> int | None:
-        axis: int | None = self.parameters.get("axis", -1)
+    def axis(self) -> int | tuple[int, ...] | None:
+        axis: int | tuple[int, ...] | None = self.parameters.get("axis", -1)
         return axis
 
-    def arguments(self, dtype: np.dtype[Any]) -> tuple[float, ...]:
-        """The formula's arguments after its data, by name. ``lower`` and ``upper`` are the clip bounds that
-        ``epsilon`` means in the result dtype (float32: 1 - 2**-23, not 1 - 1e-7).
+    @property
+    def both_conventions(self) -> bool:
+        """Whether the labels' convention ({0, 1} or {-1, 1}) depends on all labels of the whole data."""
+        return bool(self.parameters.get("labels") == "auto")
+
+    def arguments(self, dtype: np.dtype[Any], **given: float) -> tuple[float, ...]:
+        """The formula's arguments after its data, by name; `given` ones before the parameters'.
+
+        ``lower`` and ``upper`` are the clip bounds that ``epsilon`` means in the result dtype
+        (float32: 1 - 2**-23, not 1 - 1e-7); ``binary`` is 1.0 where labels are declared to be 0 and 1.
         """
         known = dict(self.parameters)
         if "epsilon" in known:
             epsilon = dtype.type(known["epsilon"])
             known |= {"lower": epsilon, "upper": dtype.type(1) - epsilon}
+        if "labels" in known:
+            known["binary"] = known["labels"] == "01"
+        known |= given
         return tuple(float(known[name]) for name in self.formula.argument_names)
+
+    def per_class(self, classes: int) -> np.ndarray[Any, Any]:
+        """The parameter that has a value for each class, as float64 (classes,); empty where there is none.
+
+        Raises UsageError where it is a list of another length.
+        """
+        formula = self.formula
+        if not isinstance(formula, Elementwise | Rowwise) or formula.per_class is None:
+            return np.empty(0)
+        values = self.parameters[formula.per_class]
+        if isinstance(values, tuple) and len(values) != classes:
+            raise UsageError(
+                f"{self.name}: {formula.per_class} has {len(values)} entries, but y_pred has {classes} classes; "
+                "expected a number, or one for each class."
+            )
+        return np.broadcast_to(np.asarray(values, np.float64), (classes,)).copy()
 
 
 _DECLARATIONS: dict[str, Declaration] = {}
@@ -199,27 +127,36 @@ def declare(
     name: str,
     class_name: str,
     *aliases: str,
-    formula: Formula,
+    formula: Formula | None = None,
     logits: Formula | None = None,
+    select: tuple[str | None, Mapping[Any, Formula]] | None = None,
     parameters: Mapping[str, Parameter] | None = None,
     positional: tuple[str, ...] = ("reduction",),
+    peer: str = "Keras",
     doc: str,
 ) -> Declaration:
-    """Make a loss known under its names. ``from_logits`` is a parameter where there is a formula for it."""
-    first = {"from_logits": FROM_LOGITS} if logits is not None else {}
+    """Make a loss known under its names.
+
+    It has one `formula`; or another one for `logits`, and then the parameter ``from_logits``; or one for each value of
+    the parameter that `select` names.
+    """
+    known = dict(parameters or {})
+    if logits is not None:
+        assert formula is not None
+        known = {"from_logits": FROM_LOGITS} | known
+        select = ("from_logits", {False: formula, True: logits})
+    if select is None:
+        assert formula is not None, f"{name} has no formula"
+        select = None, {None: formula}
+    selector, formulas = select
     declaration = Declaration(
-        name, class_name, aliases, inspect.cleandoc(doc), first | dict(parameters or {}), formula, logits, positional
+        name, class_name, aliases, inspect.cleandoc(doc), known, formulas, selector, positional, peer
     )
-    for known in (name, class_name, *aliases):
-        if known in _DECLARATIONS:
-            raise ValueError(f"the loss name {known!r} is taken by {_DECLARATIONS[known].class_name}")
-        _DECLARATIONS[known] = declaration
+    for spelling in (name, class_name, *aliases):
+        if spelling in _DECLARATIONS:
+            raise ValueError(f"the loss name {spelling!r} is taken by {_DECLARATIONS[spelling].class_name}")
+        _DECLARATIONS[spelling] = declaration
     return declaration
-
-
-@cache
-def _names(function: Scalar) -> tuple[str, ...]:
-    return tuple(inspect.signature(function).parameters)
 
 
 def _all() -> dict[str, Declaration]:
@@ -230,9 +167,14 @@ def _all() -> dict[str, Declaration]:
 
 
 def find(name: str) -> Declaration:
-    """The loss of that name, class name or alias; UnknownNameError with the nearest name otherwise."""
+    """The loss of that name, class name or alias.
+
+    Raises UnknownNameError with the nearest name otherwise, and UsageError for a loss that cannot be.
+    """
     known = _all()
     if name not in known:
+        if (why := REFUSED.get(str(name).lower())) is not None:
+            raise UsageError(f"{name!r} is refused. {why}")
         raise UnknownNameError("loss", name, known, {d.class_name for d in known.values()})
     return known[name]
 

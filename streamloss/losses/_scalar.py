@@ -17,6 +17,8 @@ _ROUND_BITS = np.int64(0x4338000000000000)  # its bits
 _EXPONENT = np.int64(52)  # where a float64's exponent begins
 _SQRT_HALF_BITS = np.int64(0x3FE6A09E667F3BCD)  # bits of sqrt(1/2): mantissas are taken in [sqrt(1/2), sqrt(2))
 _LOG2E = 1.4426950408889634
+_LEAST_NORMAL = 2.2250738585072014e-308
+_TWO_54 = 18014398509481984.0  # 2**54 makes subnormals normal
 _LN2_HI = 0.693147180369123816490  # the first 33 bits of ln 2: its product with an exponent is exact
 _LN2_LO = 1.90821492927058770002e-10  # the rest
 
@@ -90,6 +92,24 @@ def exp(x: float, lost: float = 0.0) -> float:
 
 
 @scalar
+def exp_parts(x: float, lost: float) -> tuple[float, float]:
+    """``exp(x + lost)`` as m and k with ``m 2**k`` and m near 1, for x <= 0 of any size; within 1 ulp (from -2**40 on;
+    beyond, x itself within 1 ulp). ``(0, 0)`` for -inf.
+    """
+    far = x < -1099511627776.0  # 2**40: its exponent's rounding is below half a unit in the last place of x
+    p, n = _reduced(0.0 if far else x, 0.0 if far else lost)
+    m, k = 1.0 + p, float_of(n + _ROUND_BITS) - _ROUND
+    m, k = (1.0, np.floor(x * _LOG2E)) if far else (m, k)
+    return (0.0, 0.0) if x == -np.inf else (m, k)
+
+
+@scalar
+def log_of_scaled(m: float, k: float) -> float:
+    """``log(m 2**k)``."""
+    return k * _LN2_HI + (log(m) + k * _LN2_LO)
+
+
+@scalar
 def expm1(x: float) -> float:
     """``exp(x) - 1`` within 2 ulp, also for tiny x."""
     p, n = _reduced(at_most(at_least(x, -50.0), 709.0), 0.0)
@@ -121,8 +141,8 @@ def _log_of_parts(k: float, f: float, c: float) -> float:
 @scalar
 def log(x: float) -> float:
     """Natural logarithm within 1 ulp; ``log(0) = -inf``, NaN below 0."""
-    tiny = x < 2.2250738585072014e-308
-    u = x * 18014398509481984.0 if tiny else x  # 2**54 makes subnormals normal
+    tiny = x < _LEAST_NORMAL
+    u = x * _TWO_54 if tiny else x
     b = bits_of(u)
     n = (b - _SQRT_HALF_BITS) >> _EXPONENT
     m = float_of(b - (n << _EXPONENT))
@@ -151,14 +171,15 @@ def log1p(x: float) -> float:
 
 @scalar
 def log_parts(x: float) -> tuple[float, float]:
-    """``log(x)`` for normal x > 0 as an unevaluated sum of two floats, within 2**-57 relative.
+    """``log(x)`` for finite x > 0 as an unevaluated sum of two floats, within 2**-57 relative.
 
     log(m) = 2 atanh(s), s = f / (2 + f), in two parts, by a series whose remainder is below 2**-64.
     """
-    b = bits_of(x)
+    tiny = x < _LEAST_NORMAL
+    b = bits_of(x * _TWO_54 if tiny else x)
     n = (b - _SQRT_HALF_BITS) >> _EXPONENT
     f = float_of(b - (n << _EXPONENT)) - 1.0
-    k = float_of(n + _ROUND_BITS) - _ROUND
+    k = (float_of(n + _ROUND_BITS) - _ROUND) - (54.0 if tiny else 0.0)
     d = 2.0 + f
     d_lost = f - (d - 2.0)
     s = f / d
@@ -184,10 +205,39 @@ def log_parts(x: float) -> tuple[float, float]:
 
 @scalar
 def power(x: float, y: float) -> float:
-    """``x**y`` for finite x >= 0 and finite y >= 0, within 2 ulp for normal x; ``0**0 = 1``."""
+    """``x**y`` for finite x >= 0 and finite y >= 0, within 2 ulp; ``0**0 = 1``."""
     high, low = log_parts(x)
     product = y * high
     lost = fma(y, high, -product) + y * low
     z = exp(product, lost)
     z = 0.0 if x == 0.0 else z
     return 1.0 if y == 0.0 else (x if y == 1.0 else z) + 0.0 * x
+
+
+@scalar
+def share_cost(p: float, others: float, lower: float, upper: float) -> float:
+    """``-log(q)`` of the share ``q = p / (p + others)`` clipped to ``[lower, upper]``.
+
+    As ``log(1 + others / p)``, in which nothing is lost where p is nearly all, between the logarithms of the bounds.
+    Where the quotient overflows, p is scaled by 2**64.
+    """
+    odds = others / p
+    over = (odds == np.inf) & (p > 0.0)
+    odds = others / (p * 18446744073709551616.0) if over else odds
+    cost = log1p(odds) + (44.3614195558364998 if over else 0.0)  # 64 ln 2
+    return at_most(at_least(cost, -log(upper)), -log(lower))
+
+
+@scalar
+def logistic(x: float) -> float:
+    """``1 / (1 + exp(-x))`` within 3 ulp, tails included."""
+    e = exp(-abs(x))
+    return (1.0 if x >= 0.0 else e) / (1.0 + e)
+
+
+@scalar
+def log_quotient(a: float, b: float) -> float:
+    """``log(a / b)`` for positive a and b, within 2 ulp also where the quotient's rounding would show."""
+    q = a / b
+    lost = fma(-q, b, a) / a  # relative to q
+    return log(q) + (lost if abs(lost) < 1.0 else 0.0)

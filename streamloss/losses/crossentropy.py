@@ -1,13 +1,12 @@
-"""Cross-entropies: between a label, or a probability, and a predicted distribution."""
+"""Cross-entropies of two outcomes: a label, or a probability, and the predicted probability or logit of it."""
 
-from .._primitives import fma
-from ..types import UNIT, Interval
-from ._registry import AXIS, EPSILON, IGNORE_CLASS, MEAN_AXIS, Elementwise, Parameter, Sparse, declare
-from ._scalar import at_least, at_most, difference, exp, expm1, log, log1p, log_parts
+from ..types import UNIT
+from ._kinds import Elementwise
+from ._parameters import EPSILON, LABEL_SMOOTHING, MEAN_AXIS, NOT_NEGATIVE, Parameter
+from ._registry import declare
+from ._scalar import at_least, at_most, exp, log, log1p
 
-LABEL_SMOOTHING = Parameter(0.0, "how much of the labels' mass is spread evenly over the outcomes", Interval(0.0, 1.0))
-
-# Binary. The two labels' masses, y and 1 - y, are smoothed apart: 1 - (smoothed y) would cancel for y near 1.
+# The two labels' masses, y and 1 - y, are smoothed apart: 1 - (smoothed y) would cancel for y near 1.
 
 
 def binary_from_probability(y: float, p: float, label_smoothing: float, lower: float, upper: float) -> float:
@@ -51,90 +50,34 @@ declare(
     """,
 )
 
-# Sparse categorical. Only the other classes are summed; see `Sparse`.
 
-
-def other_probability(p: float, top: float) -> float:
-    return p
-
-
-def sparse_from_probabilities(p: float, top: float, others: float, lower: float, upper: float) -> float:
-    # -log(clip(q)) of q = p / (p + others), as log(1 + others / p) between the logarithms of the bounds
-    return at_most(at_least(log1p(others / p), -log(upper)), -log(lower))
-
-
-def other_odds(x: float, top: float) -> float:
-    d, lost = difference(x, top)
-    return exp(d, lost)
-
-
-def sparse_from_logits(x: float, top: float, others: float) -> float:
-    # log(sum(exp)) - x, relative to the maximum; the label's own exp(x - top) is 1 where it is the maximum
-    d, lost = difference(x, top)
-    return log1p(others + (exp(d, lost) - 1.0)) - d
+def weighted_from_logit(y: float, x: float, pos_weight: float) -> float:
+    # (1 - y) softplus(x) + pos_weight y softplus(-x): neither term is negative, and none is lost in another
+    tail = log1p(exp(-abs(x)))
+    return (1.0 - y) * (at_least(x, 0.0) + tail) + pos_weight * y * (at_least(-x, 0.0) + tail)
 
 
 declare(
-    "sparse_categorical_crossentropy",
-    "SparseCategoricalCrossentropy",
-    formula=Sparse(other_probability, sparse_from_probabilities, y_pred=UNIT),
-    logits=Sparse(other_odds, sparse_from_logits, needs_top=True),
-    parameters={"ignore_class": IGNORE_CLASS, "axis": AXIS, "epsilon": EPSILON},
-    positional=("from_logits", "ignore_class", "reduction", "axis"),
-    doc="""
-    Cross-entropy between integer labels and a distribution over the classes.
-
-    From probabilities ``-log(q)``, q being the labelled class' share ``p_k / sum(p)`` clipped to
-    ``[epsilon, 1 - epsilon]``; from logits ``log(sum(exp(x))) - x_k``, which is not clipped.
-    `y_true` has the shape of `y_pred` without its class axis (or with 1 there).
-
-    Source: Keras 3, ``sparse_categorical_crossentropy``; from logits TensorFlow's
-    ``sparse_softmax_cross_entropy_with_logits``.
-
-    >>> import streamloss as sl
-    >>> loss = sl.losses.SparseCategoricalCrossentropy()
-    >>> loss([1, 2], [[0.05, 0.95, 0], [0.1, 0.8, 0.1]]).round(4)
-    np.float64(1.1769)
-    """,
-)
-
-
-def ignored(p: float, top: float) -> float:
-    return 0.0 * p  # a NaN is not ignored
-
-
-def generalized_from_probability(p: float, top: float, others: float, q: float) -> float:
-    # (1 - p**q) / q = -expm1(q log(p)) / q
-    high, low = log_parts(p)
-    x = q * high
-    lost = fma(q, high, -x) + q * low
-    y = expm1(x)
-    y += lost * (1.0 + y)
-    y = -1.0 if p == 0.0 else y
-    return -y / q + 0.0 * (p + others)
-
-
-declare(
-    "categorical_generalized_cross_entropy",
-    "CategoricalGeneralizedCrossEntropy",
-    formula=Sparse(ignored, generalized_from_probability, y_pred=UNIT),
+    "weighted_cross_entropy_with_logits",
+    "WeightedCrossEntropyWithLogits",
+    formula=Elementwise(weighted_from_logit, y_true=UNIT, per_class="pos_weight"),
     parameters={
-        "q": Parameter(
-            0.5,
-            "between categorical cross-entropy (towards 0) and the mean absolute error (towards 1)",
-            Interval(0.0, 1.0, low_open=True, high_open=True),
+        "pos_weight": Parameter(
+            1.0, "how much positive labels cost; a number, or one for each class", NOT_NEGATIVE, several=True
         ),
-        "axis": AXIS,
+        "axis": MEAN_AXIS,
     },
-    positional=("q", "reduction"),
+    positional=("pos_weight", "reduction"),
+    peer="TensorFlow",
     doc="""
-    Generalised cross-entropy between integer labels and a distribution, robust to wrong labels: ``(1 - p_k**q) / q``.
+    Binary cross-entropy from logits whose positive labels are weighted, averaged over ``axis``:
+    ``y_true pos_weight -log(sigmoid(x)) + (1 - y_true) -log(1 - sigmoid(x))``.
 
-    Source: Keras 3, ``categorical_generalized_cross_entropy`` (Zhang and Sabuncu 2018).
+    Source: TensorFlow, ``weighted_cross_entropy_with_logits``; PyTorch, ``BCEWithLogitsLoss(pos_weight)``.
 
     >>> import streamloss as sl
-    >>> loss = sl.losses.CategoricalGeneralizedCrossEntropy(q=0.7)
-    >>> loss([0, 1], [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1]]).round(6)
-    np.float64(0.261112)
+    >>> loss = sl.losses.WeightedCrossEntropyWithLogits(pos_weight=3.0)
+    >>> loss([0, 1], [-1.5, -0.5]).round(6)
+    np.float64(1.561822)
     """,
 )

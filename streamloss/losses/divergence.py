@@ -1,88 +1,11 @@
-"""Divergences and cross-entropies between two distributions over the classes."""
+"""Divergences between two distributions over the classes."""
 
-from ..types import UNIT, Interval
-from ._registry import AXIS, EPSILON, Parameter, Rowwise, declare
-from ._scalar import at_least, at_most, difference, exp, log, log1p
-
-NOT_NEGATIVE = Interval(0.0)
-LABEL_SMOOTHING = Parameter(0.0, "how much of the labels' mass is spread evenly over the classes", UNIT)
-
-
-def own(p: float, top: float) -> float:
-    return p
-
-
-def largest(y: float, p: float) -> float:
-    return p
-
-
-def crossentropy_of_probability(
-    y: float,
-    p: float,
-    top: float,
-    total: float,
-    lost: float,
-    size: float,
-    label_smoothing: float,
-    lower: float,
-    upper: float,
-) -> tuple[float]:
-    mass = y * (1.0 - label_smoothing) + label_smoothing / size
-    others = (total - p) + lost  # -log(p / total) = log(1 + others / p): nothing is lost where p is nearly all
-    cost = at_most(at_least(log1p(others / p), -log(upper)), -log(lower))
-    return (mass * cost if mass > 0.0 else 0.0 * (mass + p),)
-
-
-def first(
-    sums: tuple[float], lost: tuple[float], top: float, size: float, label_smoothing: float, lower: float, upper: float
-) -> float:
-    return sums[0] + lost[0]
-
-
-def crossentropy_of_logit(
-    y: float, x: float, top: float, total: float, lost: float, size: float, label_smoothing: float
-) -> tuple[float, float, float, float]:
-    mass = y * (1.0 - label_smoothing) + label_smoothing / size
-    d, d_lost = difference(x, top)
-    odds = exp(d, d_lost)
-    # the maximum stays out of the sum of odds, and is counted: 1 + (a tiny sum) would lose the sum
-    return (0.0 if d == 0.0 else odds, 1.0 if d == 0.0 else 0.0, mass, mass * -d if mass > 0.0 else 0.0)
-
-
-def crossentropy_of_logits(
-    sums: tuple[float, float, float, float],
-    lost: tuple[float, float, float, float],
-    top: float,
-    size: float,
-    label_smoothing: float,
-) -> float:
-    odds, maxima, mass, gaps = sums[0] + lost[0], sums[1], sums[2] + lost[2], sums[3] + lost[3]
-    return gaps + mass * log1p(odds + (maxima - 1.0))
-
-
-declare(
-    "categorical_crossentropy",
-    "CategoricalCrossentropy",
-    formula=Rowwise(crossentropy_of_probability, 1, first, y_true=NOT_NEGATIVE, y_pred=UNIT, share=own),
-    logits=Rowwise(crossentropy_of_logit, 4, crossentropy_of_logits, y_true=NOT_NEGATIVE, peak=largest),
-    parameters={"label_smoothing": LABEL_SMOOTHING, "axis": AXIS, "epsilon": EPSILON},
-    positional=("from_logits", "label_smoothing", "axis", "reduction"),
-    doc="""
-    Cross-entropy between two distributions over the classes, of which labels are often one-hot.
-
-    With ``y = y_true (1 - label_smoothing) + label_smoothing / C``: from probabilities ``-sum(y log(q))``, q being
-    each class' share ``p / sum(p)`` clipped to ``[epsilon, 1 - epsilon]``; from logits
-    ``-sum(y log_softmax(x))``, which is not clipped. Labels need not sum to 1.
-
-    Source: Keras 3, ``categorical_crossentropy``; from logits TensorFlow's
-    ``softmax_cross_entropy_with_logits``.
-
-    >>> import streamloss as sl
-    >>> loss = sl.losses.CategoricalCrossentropy()
-    >>> loss([[0, 1, 0], [0, 0, 1]], [[0.05, 0.95, 0], [0.1, 0.8, 0.1]]).round(4)
-    np.float64(1.1769)
-    """,
-)
+from .._primitives import fma
+from ..types import UNIT
+from ._kinds import Rowwise
+from ._parameters import AXIS, EPSILON
+from ._registry import declare
+from ._scalar import at_least, at_most, log_quotient
 
 
 def relative_entropy(
@@ -109,7 +32,9 @@ def relative_entropy(
     r = r * z + 1.0 / 5.0
     r = r * z + 1.0 / 3.0
     near = d * s - 2.0 * y * (s * z * r)
-    return (near, -d) if abs(s) < 0.2 else (y * log(y / p), 0.0)
+    far = log_quotient(y, p)
+    product = y * far
+    return (near, -d) if abs(s) < 0.2 else (product, fma(y, far, -product))
 
 
 def divergence(sums: tuple[float, float], lost: tuple[float, float], top: float, size: float, lower: float) -> float:

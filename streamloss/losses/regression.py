@@ -1,19 +1,13 @@
 """Losses between two real numbers."""
 
-from .._primitives import fma
-from ..types import Interval
-from ._registry import MEAN_AXIS, Elementwise, Parameter, declare
-from ._scalar import at_least, difference, exp, expm1, log1p, log_parts
+from ..types import UNIT
+from ._kinds import Elementwise
+from ._parameters import MEAN_AXIS, POSITIVE, Parameter, floor
+from ._registry import declare
+from ._scalar import at_least, exp, expm1, log1p
 
 AXIS = {"axis": MEAN_AXIS}
-NOT_NEGATIVE = Interval(0.0)
 LN2 = 0.6931471805599453
-INFINITY = float("inf")
-
-
-def floor(doc: str) -> Parameter:
-    """``epsilon``, which formulas receive as `lower`: rounded to the result dtype, as in Keras."""
-    return Parameter(1e-7, doc, Interval(0.0))
 
 
 def squared_error(y: float, p: float) -> float:
@@ -124,7 +118,7 @@ declare(
     "huber_loss",
     formula=Elementwise(huber_error),
     parameters={
-        "delta": Parameter(1.0, "where the loss turns from quadratic to linear", Interval(0.0, low_open=True)),
+        "delta": Parameter(1.0, "where the loss turns from quadratic to linear", POSITIVE),
         **AXIS,
     },
     positional=("delta", "reduction"),
@@ -166,33 +160,6 @@ declare(
 )
 
 
-def poisson_deviation(y: float, p: float, lower: float) -> float:
-    shifted, lost = difference(p, -lower)
-    usable = shifted if shifted > 0.0 else 1.0
-    high, low = log_parts(usable)
-    low += lost / usable
-    value = fma(-y, high, p) - y * low
-    at_zero = 0.0 if y == 0.0 else y * INFINITY
-    return value if shifted != 0.0 else at_zero
-
-
-declare(
-    "poisson",
-    "Poisson",
-    formula=Elementwise(poisson_deviation, y_pred=NOT_NEGATIVE),
-    parameters={**AXIS, "epsilon": floor("added to `y_pred` inside the logarithm")},
-    doc="""
-    Mean of ``y_pred - y_true log(y_pred + epsilon)``: the Poisson deviance up to terms without `y_pred`.
-
-    Source: Keras 3, ``poisson``.
-
-    >>> import streamloss as sl
-    >>> sl.losses.Poisson()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [0.0, 0.0]]).round(6)
-    np.float64(0.5)
-    """,
-)
-
-
 def pinball(y: float, p: float, quantile: float) -> float:
     error = y - p
     return quantile * error if error >= 0.0 else (quantile - 1.0) * error
@@ -204,8 +171,9 @@ declare(
     "quantile",
     "mean_pinball_loss",
     formula=Elementwise(pinball),
-    parameters={"quantile": Parameter(0.5, "the quantile that is predicted", Interval(0.0, 1.0)), **AXIS},
+    parameters={"quantile": Parameter(0.5, "the quantile that is predicted", UNIT), **AXIS},
     positional=("quantile", "reduction"),
+    peer="scikit-learn",
     doc="""
     Quantile loss: the mean of ``quantile (y_true - y_pred)`` above the prediction and
     ``(1 - quantile) (y_pred - y_true)`` below it.

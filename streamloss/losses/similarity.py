@@ -2,7 +2,9 @@
 
 from .._jit import scalar
 from .._primitives import fma
-from ._registry import AXIS, Rowwise, declare
+from ._kinds import Rowwise
+from ._parameters import AXIS
+from ._registry import declare
 from ._scalar import sqrt
 
 SMALLEST_NORM = 1e-7

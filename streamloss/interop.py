@@ -1,0 +1,162 @@
+"""Losses by name, by configuration, and from Keras' own objects; and back again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .errors import UsageError, ValueRangeError
+from .loss import Loss, loss_class, loss_function
+from .losses._registry import find
+from .types import Reduction
+
+KERAS_REDUCTIONS = ("none", "sum", "sum_over_batch_size", "mean", "mean_with_sample_weight")
+
+
+def get(identifier: Any) -> Any:
+    """A loss from its name, its config, a Keras loss, or itself.
+
+    ``get("mse")`` is a function, as in Keras; ``get("MeanSquaredError")`` an instance with defaults;
+    ``get({"class_name": ..., "config": {...}})`` an instance. A loss of Keras becomes ours, with its settings (read
+    from the object: Keras is not imported). None and other callables come back as they are.
+
+    Raises UnknownNameError with the nearest known name, and UsageError for a loss that cannot be, such as Circle.
+
+    >>> import streamloss as sl
+    >>> sl.losses.get({"class_name": "BinaryCrossentropy", "config": {"from_logits": True}})
+    BinaryCrossentropy(from_logits=True)
+    """
+    if identifier is None:
+        return None
+    if isinstance(identifier, str):
+        declaration = find(identifier)
+        as_class = identifier == declaration.class_name
+        return loss_class(declaration.name)() if as_class else loss_function(declaration.name)
+    if isinstance(identifier, Mapping):
+        return deserialize(identifier)
+    if _is_of_keras(identifier):
+        return _from_keras(identifier)
+    if callable(identifier):
+        return identifier
+    raise UsageError(f"expected a loss, its name or its config; received {identifier!r}.")
+
+
+def serialize(loss: Any) -> Any:
+    """A config that ``deserialize`` turns into the loss again: a dict for an instance, a name for a function.
+
+    Keras' ``deserialize`` takes it too, for a loss that Keras has, with settings that it has.
+    """
+    if isinstance(loss, Loss):
+        config = loss.get_config()
+        for_keras = _config_for_keras(loss)
+        return {
+            "module": "streamloss.losses" if for_keras is None else "keras.losses",
+            "class_name": type(loss).__name__,
+            "config": config if for_keras is None else for_keras,
+            "registered_name": None,
+        }
+    name = getattr(loss, "__name__", None)
+    if name is None:
+        raise UsageError(f"expected a loss; received {loss!r}.")
+    return find(name).name
+
+
+def deserialize(config: Any) -> Any:
+    """The inverse of :func:`serialize`; also takes Keras' configs."""
+    if isinstance(config, str):
+        return get(config)
+    if not isinstance(config, Mapping) or "class_name" not in config:
+        raise UsageError(f"expected {{'class_name': ..., 'config': {{...}}}}; received {config!r}.")
+    if config["class_name"] == "function":  # how Keras writes a loss in function form
+        return get(config.get("config"))
+    return loss_class(config["class_name"]).from_config(_plain_config(config.get("config") or {}))
+
+
+def as_loss(identifier: Any) -> Loss:
+    """What ``evaluate`` takes for a loss, as an instance."""
+    if isinstance(identifier, str):
+        return loss_class(find(identifier).name)()
+    if isinstance(identifier, type) and issubclass(identifier, Loss):
+        return identifier()
+    found = get(identifier)
+    if isinstance(found, Loss):
+        return found
+    name = getattr(found, "__name__", None)
+    if callable(found) and getattr(found, "__module__", None) == "streamloss.losses" and name:
+        return loss_class(name)()
+    raise UsageError(f"expected a loss, its name or its config; received {identifier!r}.")
+
+
+def is_categorical_crossentropy(loss: Any) -> bool:
+    """Whether a loss, in any form, is categorical cross-entropy: then labels are to be one-hot (Keras 1 and 2).
+
+    >>> import streamloss as sl
+    >>> sl.losses.is_categorical_crossentropy("categorical_crossentropy")
+    True
+    """
+    try:
+        return as_loss(loss).spec.name == "categorical_crossentropy"
+    except UsageError:
+        return False
+
+
+def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, Any]:
+    """Integer labels as one-hot rows: float32 with the classes behind; a trailing axis of 1 is dropped, as in Keras.
+
+    `num_classes` is by default the largest label and 1. Raises ValueRangeError for a label that is none.
+
+    >>> import streamloss as sl
+    >>> sl.losses.to_categorical([0, 2])
+    array([[1., 0., 0.],
+           [0., 0., 1.]], dtype=float32)
+    """
+    given = np.asarray(x)
+    labels = given.astype(np.int64)
+    if labels.ndim > 1 and labels.shape[-1] == 1:
+        given, labels = given[..., 0], labels[..., 0]
+    classes = int(labels.max(initial=-1)) + 1 if num_classes is None else num_classes
+    wrong = (labels < 0) | (labels >= classes) | (labels != given)
+    if wrong.any():
+        at = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise ValueRangeError(f"x{list(at)} is {given[at]}; expected an integer label from 0 to {classes - 1}.")
+    return np.eye(classes, dtype=np.float32)[labels]
+
+
+def _is_of_keras(loss: Any) -> bool:
+    module = getattr(loss, "__module__", None) or type(loss).__module__
+    return str(module).partition(".")[0] in ("keras", "tf_keras")
+
+
+def _from_keras(loss: Any) -> Any:
+    """Ours for a loss of Keras. In some versions its ``get_config`` leaves out arguments that it holds."""
+    if isinstance(loss, type):
+        return loss_class(loss.__name__)()
+    if not hasattr(loss, "get_config"):
+        return loss_function(getattr(loss, "__name__", type(loss).__name__))
+    wanted = find(type(loss).__name__).parameters
+    held = {k: v for k, v in (getattr(loss, "_fn_kwargs", None) or {}).items() if k in wanted}
+    return deserialize({"class_name": type(loss).__name__, "config": {**held, **loss.get_config()}})
+
+
+def _plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Keras writes dtypes as policies, and leaves what it does not know as it found it."""
+    plain = dict(config)
+    dtype = plain.get("dtype")
+    if isinstance(dtype, Mapping):
+        plain["dtype"] = dtype.get("config", {}).get("name")
+    return plain
+
+
+def _config_for_keras(loss: Loss) -> dict[str, Any] | None:
+    """The config in Keras' words; None for what Keras could not read."""
+    declaration = find(loss.spec.name)
+    ours = {k: v for k, v in loss.spec.parameters.items() if k not in declaration.positional}
+    if declaration.peer != "Keras" or any(value != declaration.parameters[k].default for k, value in ours.items()):
+        return None
+    reduction = Reduction.SUM_OVER_BATCH_SIZE if loss.reduction is Reduction.AUTO else loss.reduction
+    if reduction not in KERAS_REDUCTIONS:
+        return None
+    theirs = {k: v for k, v in loss.get_config().items() if k not in ours}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in theirs.items()} | {"reduction": str(reduction)}

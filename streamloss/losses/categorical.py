@@ -1,0 +1,174 @@
+"""Cross-entropies over classes: between a label, or a distribution, and the predicted probabilities or logits."""
+
+from .._primitives import fma
+from ..types import UNIT, Interval
+from ._kinds import Rowwise, Sparse
+from ._parameters import AXIS, EPSILON, IGNORE_CLASS, LABEL_SMOOTHING, NOT_NEGATIVE, Parameter
+from ._registry import declare
+from ._scalar import difference, exp, expm1, log1p, log_parts, share_cost
+
+# Sparse categorical. Only the other classes are summed; see `Sparse`.
+
+
+def other_probability(p: float, pivot: float, earlier: float) -> float:
+    return p
+
+
+def sparse_from_probabilities(p: float, pivot: float, others: float, lower: float, upper: float) -> float:
+    return share_cost(p, others, lower, upper)
+
+
+def other_odds(x: float, top: float, earlier: float) -> float:
+    d, lost = difference(x, top)
+    return exp(d, lost)
+
+
+def sparse_from_logits(x: float, top: float, others: float) -> float:
+    # log(sum(exp)) - x, relative to the maximum; the label's own exp(x - top) is 1 where it is the maximum
+    d, lost = difference(x, top)
+    return log1p(others + (exp(d, lost) - 1.0)) - d
+
+
+declare(
+    "sparse_categorical_crossentropy",
+    "SparseCategoricalCrossentropy",
+    formula=Sparse(other_probability, sparse_from_probabilities, y_pred=UNIT),
+    logits=Sparse(other_odds, sparse_from_logits, pivot="maximum"),
+    parameters={"ignore_class": IGNORE_CLASS, "axis": AXIS, "epsilon": EPSILON},
+    positional=("from_logits", "ignore_class", "reduction", "axis"),
+    doc="""
+    Cross-entropy between integer labels and a distribution over the classes.
+
+    From probabilities ``-log(q)``, q being the labelled class' share ``p_k / sum(p)`` clipped to
+    ``[epsilon, 1 - epsilon]``; from logits ``log(sum(exp(x))) - x_k``, which is not clipped.
+    `y_true` has the shape of `y_pred` without its class axis (or with 1 there).
+
+    Source: Keras 3, ``sparse_categorical_crossentropy``; from logits TensorFlow's
+    ``sparse_softmax_cross_entropy_with_logits``.
+
+    >>> import streamloss as sl
+    >>> loss = sl.losses.SparseCategoricalCrossentropy()
+    >>> loss([1, 2], [[0.05, 0.95, 0], [0.1, 0.8, 0.1]]).round(4)
+    np.float64(1.1769)
+    """,
+)
+
+
+def ignored(p: float, pivot: float, earlier: float) -> float:
+    return 0.0 * p  # a NaN is not ignored
+
+
+def generalized_from_probability(p: float, pivot: float, others: float, q: float) -> float:
+    # (1 - p**q) / q = -expm1(q log(p)) / q
+    high, low = log_parts(p)
+    x = q * high
+    lost = fma(q, high, -x) + q * low
+    y = expm1(x)
+    y += lost * (1.0 + y)
+    y = -1.0 if p == 0.0 else y
+    return -y / q + 0.0 * (p + others)
+
+
+declare(
+    "categorical_generalized_cross_entropy",
+    "CategoricalGeneralizedCrossEntropy",
+    formula=Sparse(ignored, generalized_from_probability, y_pred=UNIT),
+    parameters={
+        "q": Parameter(
+            0.5,
+            "between categorical cross-entropy (towards 0) and the mean absolute error (towards 1)",
+            Interval(0.0, 1.0, low_open=True, high_open=True),
+        ),
+        "axis": AXIS,
+    },
+    positional=("q", "reduction"),
+    doc="""
+    Generalised cross-entropy between integer labels and a distribution, robust to wrong labels: ``(1 - p_k**q) / q``.
+
+    Source: Keras 3, ``categorical_generalized_cross_entropy`` (Zhang and Sabuncu 2018).
+
+    >>> import streamloss as sl
+    >>> loss = sl.losses.CategoricalGeneralizedCrossEntropy(q=0.7)
+    >>> loss([0, 1], [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1]]).round(6)
+    np.float64(0.261112)
+    """,
+)
+
+
+# Between two distributions.
+
+
+def own(p: float, top: float) -> float:
+    return p
+
+
+def largest(y: float, p: float) -> float:
+    return p
+
+
+def crossentropy_of_probability(
+    y: float,
+    p: float,
+    top: float,
+    total: float,
+    lost: float,
+    size: float,
+    label_smoothing: float,
+    lower: float,
+    upper: float,
+) -> tuple[float]:
+    mass = y * (1.0 - label_smoothing) + label_smoothing / size
+    cost = share_cost(p, (total - p) + lost, lower, upper)
+    return (mass * cost if mass > 0.0 else 0.0 * (mass + p),)
+
+
+def first(
+    sums: tuple[float], lost: tuple[float], top: float, size: float, label_smoothing: float, lower: float, upper: float
+) -> float:
+    return sums[0] + lost[0]
+
+
+def crossentropy_of_logit(
+    y: float, x: float, top: float, total: float, lost: float, size: float, label_smoothing: float
+) -> tuple[float, float, float, float]:
+    mass = y * (1.0 - label_smoothing) + label_smoothing / size
+    d, d_lost = difference(x, top)
+    odds = exp(d, d_lost)
+    # the maximum stays out of the sum of odds, and is counted: 1 + (a tiny sum) would lose the sum
+    return (0.0 if d == 0.0 else odds, 1.0 if d == 0.0 else 0.0, mass, mass * -d if mass > 0.0 else 0.0)
+
+
+def crossentropy_of_logits(
+    sums: tuple[float, float, float, float],
+    lost: tuple[float, float, float, float],
+    top: float,
+    size: float,
+    label_smoothing: float,
+) -> float:
+    odds, maxima, mass, gaps = sums[0] + lost[0], sums[1], sums[2] + lost[2], sums[3] + lost[3]
+    return gaps + mass * log1p(odds + (maxima - 1.0))
+
+
+declare(
+    "categorical_crossentropy",
+    "CategoricalCrossentropy",
+    formula=Rowwise(crossentropy_of_probability, 1, first, y_true=NOT_NEGATIVE, y_pred=UNIT, share=own),
+    logits=Rowwise(crossentropy_of_logit, 4, crossentropy_of_logits, y_true=NOT_NEGATIVE, peak=largest),
+    parameters={"label_smoothing": LABEL_SMOOTHING, "axis": AXIS, "epsilon": EPSILON},
+    positional=("from_logits", "label_smoothing", "axis", "reduction"),
+    doc="""
+    Cross-entropy between two distributions over the classes, of which labels are often one-hot.
+
+    With ``y = y_true (1 - label_smoothing) + label_smoothing / C``: from probabilities ``-sum(y log(q))``, q being
+    each class' share ``p / sum(p)`` clipped to ``[epsilon, 1 - epsilon]``; from logits
+    ``-sum(y log_softmax(x))``, which is not clipped. Labels need not sum to 1.
+
+    Source: Keras 3, ``categorical_crossentropy``; from logits TensorFlow's
+    ``softmax_cross_entropy_with_logits``.
+
+    >>> import streamloss as sl
+    >>> loss = sl.losses.CategoricalCrossentropy()
+    >>> loss([[0, 1, 0], [0, 0, 1]], [[0.05, 0.95, 0], [0.1, 0.8, 0.1]]).round(4)
+    np.float64(1.1769)
+    """,
+)

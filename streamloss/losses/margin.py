@@ -1,0 +1,113 @@
+"""Margin losses."""
+
+from collections.abc import Callable
+
+from .._jit import scalar
+from .._primitives import fma
+from ..types import UNIT, Interval
+from ._kinds import Elementwise, Rowwise
+from ._parameters import AXIS, MEAN_AXIS, Parameter
+from ._registry import declare
+from ._scalar import at_least, difference
+
+SIGN = Interval(-1.0, 1.0)
+LABELS = Parameter(
+    "auto",
+    "what labels are: '01' for 0 and 1, 'pm1' for -1 and 1; 'auto': '01' if all labels of the whole data are 0 or 1",
+    types=(str,),
+    choices=("auto", "01", "pm1"),
+)
+
+
+@scalar
+def shortfall(y: float, p: float, binary: float) -> float:
+    """What the margin ``y p`` lacks of 1, at least 0. A label of 0 takes no side, not even an infinite prediction's."""
+    side = 2.0 * y - 1.0 if binary != 0.0 else y
+    return at_least(fma(-side, p, 1.0), 0.0) if side != 0.0 else 1.0 + (p - p if p != p else 0.0)
+
+
+def hinge(y: float, p: float, binary: float) -> float:
+    return shortfall(y, p, binary)
+
+
+def squared_hinge(y: float, p: float, binary: float) -> float:
+    missing = shortfall(y, p, binary)
+    return missing * missing
+
+
+def by_labels(term: Callable[..., float]) -> tuple[str, dict[str, Elementwise]]:
+    """One term, for labels in either range."""
+    signed = Elementwise(term, y_true=SIGN)
+    return "labels", {"auto": signed, "pm1": signed, "01": Elementwise(term, y_true=UNIT)}
+
+
+declare(
+    "hinge",
+    "Hinge",
+    select=by_labels(hinge),
+    parameters={"labels": LABELS, "axis": MEAN_AXIS},
+    doc="""
+    Hinge: the mean of ``max(1 - y_true y_pred, 0)``, labels being -1 or 1; labels 0 or 1 count as ``2 y_true - 1``.
+
+    Which of the two labels are, ``labels="auto"`` decides over the whole data, as Keras does over a batch.
+
+    Source: Keras 3, ``hinge``.
+
+    >>> import streamloss as sl
+    >>> sl.losses.Hinge()([[0, 1], [0, 0]], [[0.6, 0.4], [0.4, 0.6]]).round(6)
+    np.float64(1.3)
+    """,
+)
+
+declare(
+    "squared_hinge",
+    "SquaredHinge",
+    select=by_labels(squared_hinge),
+    parameters={"labels": LABELS, "axis": MEAN_AXIS},
+    doc="""
+    Squared hinge: the mean of ``max(1 - y_true y_pred, 0)**2``, labels being -1 or 1; labels 0 or 1 count as
+    ``2 y_true - 1``.
+
+    Which of the two labels are, ``labels="auto"`` decides over the whole data, as Keras does over a batch.
+
+    Source: Keras 3, ``squared_hinge``.
+
+    >>> import streamloss as sl
+    >>> sl.losses.SquaredHinge()([[0, 1], [0, 0]], [[0.6, 0.4], [0.4, 0.6]]).round(6)
+    np.float64(1.86)
+    """,
+)
+
+
+def wrong(y: float, p: float) -> float:
+    return (1.0 - y) * p
+
+
+def right(y: float, p: float, top: float, total: float, lost: float, size: float) -> tuple[float, float]:
+    product = y * p
+    return (product, fma(y, p, -product))
+
+
+def margin(sums: tuple[float, float], lost: tuple[float, float], top: float, size: float) -> float:
+    # top - sums + 1 in two parts: the three may cancel
+    gap, gap_lost = difference(top, sums[0])
+    value, value_lost = difference(gap, -1.0)
+    return at_least(value + ((value_lost + gap_lost) - (lost[0] + sums[1])), 0.0)
+
+
+declare(
+    "categorical_hinge",
+    "CategoricalHinge",
+    formula=Rowwise(right, 2, margin, peak=wrong),
+    parameters={"axis": AXIS},
+    doc="""
+    Multi-class hinge: ``max(max((1 - y_true) y_pred) - sum(y_true y_pred) + 1, 0)`` over the classes, of which labels
+    are one-hot.
+
+    Source: Keras 3, ``categorical_hinge``.
+
+    >>> import streamloss as sl
+    >>> sl.losses.CategoricalHinge()([[0, 1], [0, 0]], [[0.6, 0.4], [0.4, 0.6]]).round(6)
+    np.float64(1.4)
+    """,
+)

@@ -1,0 +1,74 @@
+"""Overlap losses: ratios of what labels and predictions share to what either has."""
+
+from typing import Any
+
+from ._kinds import Overlap
+from ._parameters import NOT_NEGATIVE, Parameter, floor
+from ._registry import declare
+
+AXES = Parameter(
+    None,
+    "the axes that are summed over: one, or a list; None: all, which gives one value for the whole data",
+    types=(int, type(None)),
+    several=True,
+)
+EPSILON = floor("added to the divisor, so that nothing against nothing costs 1 rather than being undefined")
+
+
+def dice_complement(both: Any, only_pred: Any, only_true: Any, lower: Any) -> Any:
+    # 1 - 2 sum(y p) / (sum(y) + sum(p) + epsilon), with the 1 inside the ratio: nothing cancels
+    apart = only_pred + only_true + lower
+    return apart / (both + both + apart)
+
+
+declare(
+    "dice",
+    "Dice",
+    formula=Overlap(dice_complement),
+    parameters={"axis": AXES, "epsilon": EPSILON},
+    positional=("reduction", "name", "axis"),
+    doc="""
+    Dice: ``1 - 2 sum(y_true y_pred) / (sum(y_true) + sum(y_pred) + epsilon)``, summed over ``axis``.
+
+    With ``axis=None``, or one that includes the first, the sums go over the whole data: they are exact, and divided
+    once at the end. Other axes give a loss for each row.
+
+    Source: Keras 3, ``dice``.
+
+    >>> import streamloss as sl
+    >>> sl.losses.Dice()([[1, 0], [1, 1]], [[0.5, 0.25], [1.0, 0.25]]).round(6)
+    np.float64(0.3)
+    """,
+)
+
+
+def tversky_complement(both: Any, only_pred: Any, only_true: Any, alpha: Any, beta: Any, lower: Any) -> Any:
+    apart = alpha * only_pred + beta * only_true + lower
+    return apart / (both + apart)
+
+
+declare(
+    "tversky",
+    "Tversky",
+    formula=Overlap(tversky_complement),
+    parameters={
+        "alpha": Parameter(0.5, "what false positives cost", NOT_NEGATIVE),
+        "beta": Parameter(0.5, "what false negatives cost", NOT_NEGATIVE),
+        "axis": AXES,
+        "epsilon": EPSILON,
+    },
+    positional=("alpha", "beta", "reduction", "name", "axis"),
+    doc="""
+    Tversky: ``1 - both / (both + alpha only_pred + beta only_true + epsilon)``, with the sums over ``axis`` of
+    ``y_true y_pred``, ``(1 - y_true) y_pred`` and ``y_true (1 - y_pred)``.
+
+    ``alpha`` weighs false positives, ``beta`` false negatives (Keras up to 3.15.1 has the two exchanged). Sums over
+    the whole data are exact, as for :class:`Dice`.
+
+    Source: Keras 3, ``tversky`` (Salehi et al. 2017).
+
+    >>> import streamloss as sl
+    >>> sl.losses.Tversky(alpha=0.25, beta=0.75)([[1, 0], [1, 1]], [[0.5, 0.25], [1.0, 0.25]]).round(6)
+    np.float64(0.363636)
+    """,
+)

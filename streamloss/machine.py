@@ -1,0 +1,65 @@
+"""What the machine and the process have: processors, memory, and sizes as people write them."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+
+from .errors import UsageError
+
+DEFAULT_MEMORY = "1GiB"
+_UNITS = {
+    "": 1,
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "tb": 10**12,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+    "tib": 2**40,
+}
+
+
+def available_cpus() -> int:
+    """Processors this process may use, which in a container or a job are fewer than the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def resident_bytes() -> int:
+    """Memory the process holds now; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+def parse_memory(memory: int | str) -> int:
+    """Bytes from 1073741824, "1GiB", "600 MB"."""
+    text = str(memory).strip().lower()
+    number = text.rstrip("bikmgt ")
+    unit = text[len(number) :].strip()
+    try:
+        size = int(float(number) * _UNITS[unit])
+    except (KeyError, ValueError, OverflowError):
+        raise UsageError(f"memory must be bytes or a size such as '600MB' or '1GiB'; received {memory!r}.") from None
+    if size <= 0:
+        raise UsageError(f"memory must be positive; received {memory!r}.")
+    return size
+
+
+def peak_memory() -> int:
+    """The process' peak resident memory in bytes."""
+    try:  # ru_maxrss would begin with the memory of the process that started this one
+        with open("/proc/self/status", encoding="ascii") as status:
+            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+
+
+def mib(size: int) -> str:
+    return f"{size / 2**20:,.0f} MiB"

@@ -1,0 +1,63 @@
+"""Where the losses of rows go: targets by name, created before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .errors import UnknownNameError, UsageError
+from .exact.state import State
+from .planning import Job, Plan
+from .reductions import losses_of_cells
+from .sinks import Sink
+from .types import Block
+from .uris import same_place
+
+
+def targets_by_name(out: str | Mapping[str, str] | None, named: Iterable[str]) -> dict[str, str]:
+    """Where the losses of rows go, by name."""
+    names = list(named)
+    if out is None:
+        return {}
+    if isinstance(out, Mapping):
+        for name in out:
+            if name not in names:
+                raise UnknownNameError("loss in out", name, names)
+        return {name: str(uri) for name, uri in out.items()}
+    return {name: f"{str(out).rstrip('/')}/{name}" for name in names}
+
+
+def open_sinks(
+    the_plan: Plan, configs: Mapping[str, Any], targets: Mapping[str, str], overwrite: bool
+) -> dict[str, Sink]:
+    """Create the targets; none of them if one is refused."""
+    if not targets:
+        return {}
+    from .sinks.zarr import ZarrSink, check_target
+
+    taken = {f"{source.role} is read from": source.where for source in the_plan.sources}
+    for name, uri in targets.items():
+        for use, place in taken.items():
+            if same_place(uri, place):
+                raise UsageError(f"out: {uri!r} is where {use}; write to another place.")
+        taken[f"{name} is written"] = uri
+        check_target(uri, overwrite)
+
+    def open_sink(job: Job) -> Sink:
+        shape, chunks, dtype = the_plan.shape, the_plan.block_shape, job.dtype
+        if job.layout.cells is not None:
+            shape, chunks, dtype = job.layout.cells, job.layout.cells, np.dtype(np.float64)
+        attributes = {"loss": configs[job.name], "rows_from": the_plan.start}
+        return ZarrSink(targets[job.name], shape, chunks, dtype, attributes, overwrite)
+
+    return {job.name: open_sink(job) for job in the_plan.jobs if job.name in targets}
+
+
+def write_cells(the_plan: Plan, states: Iterable[State], sinks: Mapping[str, Sink]) -> None:
+    """Ratios over the whole data, which are known at the end only."""
+    for job, state in zip(the_plan.jobs, states, strict=True):
+        if job.layout.cells is not None and job.name in sinks:
+            block = Block(0, (0,) * len(job.layout.cells), job.layout.cells)
+            sinks[job.name].write(block, losses_of_cells(state, weighted=True))

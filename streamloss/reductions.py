@@ -1,0 +1,90 @@
+"""From an exact state to values: what each reduction divides by, and ratios over the whole data."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from .exact.state import ExactSum, State
+from .losses._kinds import Overlap
+from .losses._registry import LossSpec
+from .types import Reduction
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What reductions are made of."""
+
+    loss: ExactSum
+    """``Σ v w``"""
+    weight: ExactSum
+    """``Σ w``, with w broadcast to the losses; the count where there are no weights."""
+    count: int
+    nonzero_weights: int
+
+
+def totals(state: State) -> Totals:
+    """The sums over a state's losses.
+
+    A loss whose labels' convention was left open has both sums, of which all labels decide; ratios over the whole data
+    are computed here.
+    """
+    of = json.loads(state.of)
+    if "cells" in of:
+        losses = losses_of_cells(state, weighted=True)
+        total = sum((ExactSum.of_value(loss) for loss in losses.ravel().tolist()), ExactSum())
+        weight = ExactSum.of_value(of["weight"])
+        return Totals(total, weight.times(losses.size), losses.size, losses.size if of["weight"] else 0)
+    open_convention = of["parameters"].get("labels") == "auto"
+    binary = open_convention and state.count("other_labels") == 0
+    return Totals(
+        state.sum("loss_binary" if binary else "loss"),
+        state.sum("weight"),
+        state.count("count"),
+        state.count("nonzero_weights"),
+    )
+
+
+def reduce_state(state: State, reduction: Reduction) -> float:
+    """The value under a reduction other than NONE: the exact sum over the exact divisor, rounded once."""
+    of = totals(state)
+    match reduction:
+        case Reduction.SUM:
+            return of.loss.rounded()
+        case Reduction.SUM_OVER_BATCH_SIZE | Reduction.MEAN | Reduction.AUTO:
+            return of.loss.over(Fraction(of.count))
+        case Reduction.MEAN_WITH_SAMPLE_WEIGHT:
+            return of.loss.over(of.weight.exactly())
+        case Reduction.SUM_BY_NONZERO_WEIGHTS:
+            return of.loss.over(Fraction(of.nonzero_weights))
+    raise ValueError(f"{reduction} is not one number")
+
+
+def cell_sums(cells: int) -> list[str]:
+    """The names of a state's sums for ratios over the whole data: of ``y p``, p and y, for each cell."""
+    return [f"{name}/{cell}" for cell in range(cells) for name in ("both", "y_pred", "y_true")]
+
+
+def losses_of_cells(state: State, weighted: bool = False) -> np.ndarray[Any, Any]:
+    """The ratios over the whole data: float64 of the cells' shape, each rounded once, then times the weight."""
+    of: Mapping[str, Any] = json.loads(state.of)
+    spec = LossSpec.of(of["loss"], of["parameters"])
+    assert isinstance(spec.formula, Overlap)
+    arguments = [Fraction(value) for value in spec.arguments(np.dtype(of["dtype"]))]
+    losses = np.empty(of["cells"], np.float64)
+    names = iter(cell_sums(losses.size))
+    for cell in range(losses.size):
+        both, y_pred, y_true = (state.sum(next(names)) for _ in range(3))
+        shared = both.exactly()
+        try:
+            ratio = spec.formula.finish(shared, y_pred.exactly() - shared, y_true.exactly() - shared, *arguments)
+        except ZeroDivisionError:  # nothing against nothing, with epsilon=0
+            ratio = math.nan
+        losses.flat[cell] = math.nan if (y_pred + y_true).special is not None else float(ratio)
+    return losses * of["weight"] if weighted else losses
