@@ -12,7 +12,7 @@ import numpy as np
 from .errors import StreamlossWarning, UnknownNameError, UsageError, ValueRangeError
 from .executors import Executor, Task, get_executor
 from .executors.base import NAN_POLICIES, States, all_labels_are_binary
-from .interop import as_loss, serialize
+from .interop import as_loss, describe
 from .kernels.convert import result_dtype
 from .loss import Loss
 from .machine import DEFAULT_MEMORY, parse_memory, peak_memory
@@ -111,7 +111,7 @@ def evaluate(
                 f"{name}: reduction 'none' needs a place for the losses of rows: pass out='losses.zarr' (--out)."
             )
     runner = get_executor(executor, all(source.in_memory for source in the_plan.sources))
-    sinks = open_sinks(the_plan, {name: serialize(loss) for name, loss in named.items()}, targets, overwrite)
+    sinks = open_sinks(the_plan, {name: describe(loss) for name, loss in named.items()}, targets, overwrite)
     task = Task(the_plan, sinks, nan_policy, _conventions(the_plan, sinks))
     states = _run(runner, task, progress, begin)
     _refuse_undefined_cells(the_plan, states, nan_policy)
@@ -119,7 +119,7 @@ def evaluate(
     said = _warnings(the_plan, states)
     results = {
         job.name: LossResult(
-            job.name, serialize(named[job.name]), str(job.dtype), chosen[job.name], state, targets.get(job.name)
+            job.name, describe(named[job.name]), str(job.dtype), chosen[job.name], state, targets.get(job.name)
         )
         for job, state in zip(the_plan.jobs, states, strict=True)
     }

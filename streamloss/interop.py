@@ -63,6 +63,11 @@ def serialize(loss: Any) -> Any:
     return find(name).name
 
 
+def describe(loss: Loss) -> dict[str, Any]:
+    """All settings of a loss, for results: also those that Keras does not have."""
+    return {**serialize(loss), "module": "streamloss.losses", "config": loss.get_config()}
+
+
 def deserialize(config: Any) -> Any:
     """The inverse of :func:`serialize`; also takes Keras' configs."""
     if isinstance(config, str):

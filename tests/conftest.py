@@ -21,10 +21,12 @@ settings.register_profile("long", max_examples=1000, **common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """All tests of a loss, whichever file they stand in, run in one process, which compiles its kernels once;
     tests that name no loss stay together by file.
     """
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
     names = sorted((declaration.name for declaration in declarations()), key=len, reverse=True)
     for item in items:
         loss = next((name for name in names if name in item.name), None)

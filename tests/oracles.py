@@ -1,4 +1,4 @@
-"""Slow, obvious references: formulas in arbitrary precision, sums in exact arithmetic.
+"""Slow, obvious references: formulas in arbitrary precision, sums in exact arithmetic; and rows that try formulas.
 
 Each formula is written from the loss' documentation, not from its code. It takes the labels and predictions of a
 row (of an element, where rows are means of elements) as mpf and gives the loss; or, where the loss adds up
@@ -16,7 +16,8 @@ import numpy as np
 from mpmath import mp, mpf
 
 import streamloss as sl
-from streamloss.losses._kinds import Elementwise, LabelSequence, Overlap, Parametric
+from streamloss.losses._kinds import Elementwise, LabelSequence, Overlap, Parametric, Rowwise, Sparse
+from streamloss.types import REAL, UNIT, Interval
 
 mp.prec = 350  # of what is not computed under `precision_for`
 TWO_PI = 2 * mp.pi
@@ -35,9 +36,9 @@ class Truth(NamedTuple):
 
 
 def precision_for(numbers: Sequence[Any]) -> int:
-    """Bits that hold sums of products of these numbers and 1, exactly: 1 + 1e-300 has a thousand."""
-    exponents = [np.frexp(abs(float(v)))[1] for v in numbers if v and np.isfinite(float(v))]
-    return 350 + 2 * (max(exponents, default=0) - min(exponents, default=0) + max(map(abs, exponents), default=0))
+    """Bits that hold sums of these numbers and 1 to 350 bits of the smallest: 1 + 1e-300 takes a thousand more."""
+    exponents = [0, *(np.frexp(float(v))[1] for v in numbers if v and np.isfinite(float(v)))]
+    return 350 + int(max(exponents) - min(exponents))
 
 
 def clip(q, epsilon, dtype):
@@ -399,6 +400,129 @@ def ulps(value, true, scale=None) -> float:
     size = min(abs(true if scale is None else scale), limit)
     spacing = np.spacing(value.dtype.type(float(size)))
     return float(abs(mpf(float(value)) - true) / mpf(float(spacing)))
+
+
+def worst_ulps(loss: sl.losses.Loss, y_true, y_pred, dtype, got=None) -> float:
+    """The worst error of a loss over rows, or of what another implementation `got` for them."""
+    y_pred = np.asarray(y_pred, dtype)
+    truths = losses_of_rows(loss, y_true, y_pred, np.dtype(dtype))
+    if got is None:
+        got = np.atleast_1d(loss(y_true, y_pred))
+    return max(ulps(value, *truth) for value, truth in zip(got, truths, strict=True))
+
+
+# Rows that try a loss, read off its declaration: everyday ones, and those in which formulas lose their digits.
+
+
+def powers(rng, n, low, high):
+    """Numbers of every magnitude between ``10**low`` and ``10**high``."""
+    return 10.0 ** rng.uniform(low, high, n)
+
+
+def mixed(rng, n, *draws):
+    """Some of each."""
+    which = rng.integers(0, len(draws), n)
+    return np.choose(which, [np.broadcast_to(draw, n) for draw in draws])
+
+
+def unit_numbers(rng, n):
+    """Probabilities: everyday ones, almost 0, almost 1, and the ends."""
+    everyday, tiny, almost = rng.random(n), powers(rng, n, -12, 0), 1 - powers(rng, n, -16, 0)
+    return mixed(rng, n, everyday, tiny, almost, powers(rng, n, -300, 0), rng.integers(0, 2, n))
+
+
+def logits(rng, n):
+    return mixed(rng, n, rng.normal(size=n) * 3, rng.uniform(-80, 80, n), signs(rng, n) * powers(rng, n, -9, 3))
+
+
+def signs(rng, n):
+    return rng.choice([-1.0, 1.0], n)
+
+
+def numbers_in(interval: Interval, rng, n):
+    if interval == UNIT:
+        return mixed(rng, n, unit_numbers(rng, n), rng.integers(0, 2, n))
+    if interval.high == 1:  # -1 to 1
+        return signs(rng, n) * numbers_in(UNIT, rng, n)
+    sizes = mixed(
+        rng, n, abs(rng.normal(size=n)), powers(rng, n, -9, 9), powers(rng, n, -30, 18), rng.integers(0, 9, n)
+    )
+    return signs(rng, n) * sizes if interval.low < 0 else sizes
+
+
+def inside(interval: Interval, values, dtype):
+    """In the dtype, with what lies outside moved to the nearest number inside."""
+    values = np.clip(values, interval.low, interval.high).astype(dtype)
+    return np.maximum(values, np.nextafter(dtype(interval.low), dtype(np.inf))) if interval.low_open else values
+
+
+def nearby(rng, values):
+    """The same numbers but for a part between a half and the last digit; some a little further."""
+    n = values.size
+    by_part = values * (1 + signs(rng, n) * powers(rng, n, -16.5, -0.3))
+    return mixed(rng, n, by_part, by_part, values + signs(rng, n) * powers(rng, n, -16.5, 1), values)
+
+
+def distributions(rng, n, classes):
+    """Rows of probabilities: even, peaked, and with one class that has almost all, or almost nothing."""
+    even, peaked = rng.dirichlet(np.ones(classes), n), rng.dirichlet(np.full(classes, 0.05), n)
+    most = even * powers(rng, n, -300, 0)[:, None] * (rng.random((n, 1)) < 0.5)
+    most[:, 0] = 1 - most[:, 0]
+    some = even * powers(rng, n, -17, 0)[:, None]
+    some[:, -1] = 1 - some[:, :-1].sum(axis=1)
+    rows = np.stack([even, peaked, most, some])[rng.integers(0, 4, n), np.arange(n)]
+    rows[~(rows.sum(axis=1) > 0)] = 1 / classes
+    return np.clip(rows, 0, 1)
+
+
+def logit_rows(rng, n, classes):
+    """Rows of logits: everyday ones, ties, and with one class ahead by any margin; some far from 0."""
+    rows = rng.normal(size=(n, classes)) * mixed(rng, n, 1.0, 3.0, 0.0, powers(rng, n, -9, 3))[:, None]
+    rows[:, 0] += mixed(rng, n, 0.0, powers(rng, n, -1, 3), rng.uniform(0, 50, n))
+    return rows + mixed(rng, n, 0.0, 0.0, 1e4)[:, None]
+
+
+def one_hot(labels, classes):
+    return np.eye(classes)[labels]
+
+
+def rows_for(loss: sl.losses.Loss, rng, n: int, classes: int, dtype) -> tuple[np.ndarray, np.ndarray]:
+    """`y_true` and `y_pred` of n rows."""
+    formula = loss.spec.formula
+    labels = mixed(rng, n, 0, rng.integers(0, classes, n)).astype(int)
+    match formula:
+        case Elementwise():
+            y = inside(formula.y_true, numbers_in(formula.y_true, rng, n * classes), dtype).astype(float)
+            if formula.y_pred == REAL and formula.y_true != REAL:
+                p = logits(rng, n * classes)
+            else:
+                p = mixed(rng, y.size, numbers_in(formula.y_pred, rng, y.size), nearby(rng, y))
+            y, p = y.reshape(n, classes), inside(formula.y_pred, p, dtype).reshape(n, classes)
+        case Overlap():
+            p = numbers_in(UNIT, rng, n * classes).reshape(n, classes)
+            y = np.where(rng.random((n, 1)) < 0.7, p.round(), numbers_in(UNIT, rng, p.size).reshape(p.shape))
+        case Sparse():
+            y, p = labels, (distributions if formula.y_pred == UNIT else logit_rows)(rng, n, classes)
+        case Rowwise() if formula.y_true == REAL:
+            p = rng.normal(size=(n, classes)) * powers(rng, n, -15, 15)[:, None]
+            near = p * (1 + rng.normal(size=p.shape) * powers(rng, n, -16, 0)[:, None])
+            y = np.where(rng.random((n, 1)) < 0.5, near, rng.normal(size=p.shape))
+            y = one_hot(labels, classes) if formula.peak is not None else y
+        case Rowwise():
+            p = (distributions if formula.y_pred == UNIT else logit_rows)(rng, n, classes)
+            near = np.clip(p * (1 + rng.normal(size=p.shape) * powers(rng, n, -16, 0)[:, None]), 0, 1)
+            soft = near if formula.y_pred == UNIT else distributions(rng, n, classes)
+            y = np.where(rng.random((n, 1)) < 0.5, one_hot(labels, classes), soft)
+        case Parametric():
+            y = inside(formula.y_true, numbers_in(formula.y_true, rng, n), dtype).astype(float)
+            mean = mixed(rng, n, nearby(rng, y), numbers_in(formula.y_preds[0], rng, n))
+            p = np.stack([mean, inside(formula.y_preds[1], numbers_in(formula.y_preds[1], rng, n), dtype)], axis=1)
+        case LabelSequence():
+            time, length = classes + 3, min(3, classes)
+            y = rng.integers(0, classes + 1, (n, length))
+            y = np.where(np.cumsum(y == 0, axis=1) > 0, 0, y)
+            p = logit_rows(rng, n * time, classes + 1).reshape(n, time, classes + 1)
+    return (y if y.dtype.kind == "i" else y.astype(dtype)), p.astype(dtype)
 
 
 def exact_sum(values) -> Fraction:

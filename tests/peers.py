@@ -1,13 +1,14 @@
 """Other libraries, asked for what streamloss computes: inputs and settings for each loss of Keras, in Keras' terms.
 
-Keras runs on its JAX backend in float64, on the processor. It is the reference that deviates least: the NumPy backend
-caps what comes from logits and computes float64 in float32, PyTorch's reduces float64 in float32. What only another
+Keras runs on its JAX backend, on the processor, and in float64 where asked. The NumPy backend caps what comes from
+logits, and PyTorch's reduces in float32. What only another
 argument or another axis can express in Keras is translated here; what cannot be expressed is tested as a difference.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import inspect
 import os
 import warnings
@@ -114,6 +115,8 @@ def keras() -> Any:
     pytest.importorskip("jax").config.update("jax_enable_x64", True)
     library = pytest.importorskip("keras")
     assert library.backend.backend() == "jax", "another test imported Keras before"
+    # Off TensorFlow, Keras takes means and promotes in float32 even where JAX has float64; as on TensorFlow, then.
+    importlib.import_module("keras.src.backend.common.dtypes").BIT64_TO_BIT32_DTYPE["float64"] = "float64"
     library.config.set_floatx("float32")  # whatever this machine's keras.json says
     library.config.set_epsilon(1e-7)
     return library

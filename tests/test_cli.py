@@ -399,7 +399,7 @@ def test_losses_lists_every_loss(run, monkeypatch):
     assert [d["name"] for d in described] == [d.name for d in declarations()]
     for declaration, description in zip(declarations(), described, strict=True):
         names = ", ".join([declaration.class_name, declaration.name, *declaration.aliases])
-        (line,) = [line for line in text.splitlines() if line.strip().startswith(f"{names} ")]
+        (line,) = [line for line in text.splitlines() if f"{line.strip()} ".startswith(f"{names} ")]
         assert all(f"{name}=" in line for name in declaration.parameters), "whole, for grep"
         assert set(description) == {"class_name", "name", "aliases", "parameters", "doc"}
         assert description["parameters"].keys() == declaration.parameters.keys()

@@ -5,8 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import streamloss as sl
+from streamloss.cli import cli
 from streamloss.losses._registry import declarations
 
 ROOT = Path(__file__).parents[1]
@@ -23,6 +25,12 @@ def test_examples_of_losses_run(declaration):
 @pytest.mark.parametrize("declaration", declarations(), ids=lambda d: d.name)
 def test_losses_name_their_source(declaration):
     assert "Source:" in declaration.doc
+
+
+def test_the_table_of_losses_is_up_to_date():
+    done = CliRunner().invoke(cli, ["losses", "--markdown"])
+    page = (ROOT / "docs" / "losses.md").read_text()
+    assert page == done.output, "write it anew: streamloss losses --markdown > docs/losses.md"
 
 
 def test_changelog_is_of_this_version():

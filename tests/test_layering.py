@@ -100,7 +100,7 @@ def edges():
 
 
 def test_the_test_sees_the_house():
-    assert ("executors.base", "kernels.cpu") in set(edges())
+    assert ("executors.job", "kernels.cpu") in set(edges())
     assert ("losses.crossentropy", "losses._scalar") in set(edges())
     assert ("executors", "executors.threads") in set(edges()), "an import inside a function"
     assert ("loss", "evaluation") not in set(edges())

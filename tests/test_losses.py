@@ -14,7 +14,8 @@ import pytest
 import streamloss as sl
 from strategies import every_loss
 from streamloss.errors import ShapeError, StreamlossWarning, UnknownNameError, UsageError, ValueRangeError
-from streamloss.losses._registry import Sparse as SparseFormula
+from streamloss.losses._kinds import LabelSequence, Parametric
+from streamloss.losses._kinds import Sparse as SparseFormula
 
 Sparse = sl.losses.SparseCategoricalCrossentropy
 Binary = sl.losses.BinaryCrossentropy
@@ -173,13 +174,22 @@ def test_large_arrays_use_all_cores_and_give_the_same_bits():
 def test_a_nan_anywhere_is_refused_by_every_loss(name):
     """Wherever it stands, in labels or predictions, in the labelled class or in another one."""
     loss = every_loss()[name]
-    sparse = isinstance(loss.spec.formula, SparseFormula)
-    y = np.array([1]) if sparse else np.array([[0.0, 1.0, 0.0]], np.float32)
+    formula = loss.spec.formula
+    sparse = isinstance(formula, SparseFormula | LabelSequence)
     p = np.array([[0.2, 0.5, 0.3]], np.float32)
-    assert np.isfinite(loss(y, p))
-    spoiled = [(y, np.where(np.arange(3) == j, np.nan, p).astype(np.float32)) for j in range(3)]
+    match formula:
+        case SparseFormula():
+            y = np.array([1])
+        case LabelSequence():
+            y, p = np.array([[1]]), p[:, None]
+        case Parametric():
+            y, p = np.array([0.5], np.float32), p[:, :2]
+        case _:
+            y = np.array([[0.0, 1.0, 0.0] if formula.y_true.smallest <= 0 else [0.5, 1.0, 2.0]], np.float32)
+    assert np.isfinite(loss(y, p)).all()
+    spoiled = [(y, np.where(np.arange(p.size) == j, np.nan, p).astype(np.float32)) for j in range(p.size)]
     if not sparse:
-        spoiled += [(np.where(np.arange(3) == j, np.nan, y).astype(np.float32), p) for j in range(3)]
+        spoiled += [(np.where(np.arange(y.size) == j, np.nan, y).astype(np.float32), p) for j in range(y.size)]
     for labels, predictions in spoiled:
         with pytest.raises(ValueRangeError, match="NaN"):
             loss(labels, predictions)

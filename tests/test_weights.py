@@ -136,5 +136,5 @@ def test_no_class_weights_are_none():
 
 @pytest.mark.parametrize("weight", [-1.0, math.nan, math.inf])
 def test_one_weight_for_all_is_checked_before_anything_is_read(weight):
-    with pytest.raises(ValueRangeError, match="sample_weight is .*; expected a finite weight of at least 0"):
+    with pytest.raises(ValueRangeError, match=r"sample_weight is .*; expected a finite weight of at least 0"):
         sl.losses.Dice()([1.0], [0.5], weight)

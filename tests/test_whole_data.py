@@ -1,4 +1,4 @@
-"""Losses that the whole data decides: labels' convention in the hinge family, ratios over all rows in the overlap family."""
+"""Losses that the whole data decides: labels' convention in the hinge family, ratios over all rows in the overlaps."""
 
 import math
 from fractions import Fraction
@@ -66,7 +66,7 @@ def test_a_declared_convention_is_held_to():
         Hinge(labels="01")(MIXED, P)
     with pytest.raises(ValueRangeError, match=r"is 2; expected a value in \[-1, 1\]"):
         Hinge()([2.0], [1.0])
-    with pytest.raises(sl.errors.UnknownNameError, match="labels of Hinge.*Did you mean 'pm1'"):
+    with pytest.raises(sl.errors.UnknownNameError, match=r"labels of Hinge.*Did you mean 'pm1'"):
         Hinge(labels="pm")
 
 
