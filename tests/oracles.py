@@ -154,6 +154,8 @@ def poisson_nll(y, p, dtype, log_input, full, epsilon):
 
 def tweedie(y, mu, dtype, power):
     a, b = 1 - mpf(power), 2 - mpf(power)
+    if y == mu:
+        return mpf(0)  # what rounding leaves of it would not be 0
     if a == 0:
         return 2 * ((y * mp.log(y / mu) if y else 0) - y + mu)
     if b == 0:

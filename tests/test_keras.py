@@ -123,7 +123,7 @@ def test_reductions_and_weights_are_those_of_keras(name):
                 if losses == ():
                     continue  # Keras does not reduce one value; see the differences
                 # Keras divides by the sum of the weights before they are broadcast; see the differences
-                theirs = np.broadcast_to(np.reshape(weight, losses) if np.size(weight) > 9 else weight, losses)
+                theirs = np.broadcast_to(weight[..., 0] if np.ndim(weight) > len(losses) else weight, losses)
             ours = make(name, parameters, reduction=reduction)(y_true, y_pred, weight)
             expected = peers.ask_keras(name, parameters, y_true, y_pred, theirs, reduction=reduction, dtype=dtype)
             if reduction != "none":

@@ -14,8 +14,9 @@ from numba import prange
 
 from .. import _jit
 from ..losses._kinds import Formula
+from .layout import IGNORED, TILE, WORK
 from .overlap import Whole, sums_over_rows
-from .rows import IGNORED, TILE, WORK, build
+from .rows import build
 from .tile import reduce_tile
 
 PIECES = 64  # pieces of the parallel loop: enough to balance the cores, few enough that their states are small

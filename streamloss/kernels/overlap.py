@@ -13,7 +13,7 @@ from .._jit import serial
 from .._primitives import fma
 from ..exact.accumulator import add
 from ..losses._kinds import Overlap
-from .rows import TILE
+from .layout import TILE
 from .tile import COUNT, IGNORED_ROWS, OMIT, OMITTED, RAISE
 
 BOTH, PREDICTED, TRUE = 0, 1, 2  # what is summed, for each cell: y p, p and y

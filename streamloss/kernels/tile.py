@@ -8,7 +8,7 @@ import numpy as np
 
 from .._jit import serial
 from ..exact.accumulator import add
-from .rows import BAD, IGNORED, KEPT
+from .layout import BAD, IGNORED, KEPT
 
 RAISE, OMIT, PROPAGATE = 0, 1, 2  # nan_policy
 VALUES, WEIGHTS = 0, 1  # rows of `limbs`

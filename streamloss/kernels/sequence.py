@@ -1,0 +1,46 @@
+"""The loop over sequences of labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .._jit import serial
+from ..losses._kinds import LabelSequence
+from .layout import BAD, IMPOSSIBLE, KEPT, Rows, count_outside_of
+
+
+def sequence(formula: LabelSequence) -> Rows:
+    loss = serial(formula.loss)
+    outside_pred = count_outside_of(formula.y_pred)
+
+    @serial
+    def rows(
+        y_true: Any,
+        y_pred: Any,
+        ignore: tuple[int, int],
+        arguments: Any,
+        each: Any,
+        values: Any,
+        status: Any,
+        work: Any,
+    ) -> None:
+        n, time, classes = y_pred.shape
+        longest = y_true.shape[1]
+        states = np.empty((6, 2 * longest + 1))
+        for r in range(n):
+            labels, scores = y_true[r], y_pred[r]
+            length = 0
+            while length < longest and labels[length] != 0:
+                length += 1
+            wrong = outside_pred(scores.reshape(time * classes))
+            for i in range(longest):  # zeros fill up behind the labels, and nowhere else
+                wrong += 1 if (labels[i] < 0) | (labels[i] >= classes) | ((i > length) & (labels[i] != 0)) else 0
+            status[r] = BAD if wrong else KEPT
+            values[r] = 0.0
+            if wrong == 0:
+                values[r] = loss(labels[:length], scores, states)
+                status[r] = IMPOSSIBLE if values[r] == np.inf else KEPT
+
+    return rows
