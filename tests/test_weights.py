@@ -1,5 +1,6 @@
 """What a row counts: masks and class weights, alone, together with sample weights, and from chunks."""
 
+import json
 import math
 from fractions import Fraction
 
@@ -8,6 +9,7 @@ import pytest
 import zarr
 
 import streamloss as sl
+from streamloss.cli import run
 from streamloss.errors import ShapeError, UsageError, ValueRangeError
 
 RNG = np.random.default_rng(11)
@@ -100,6 +102,20 @@ def test_pytorch_means_weigh_by_class_and_leave_the_ignored_out():
     nll = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(ROWS), np.where(kept, y, 0)]
     of_rows = np.array(weight)[np.where(kept, y, 0)] * kept
     assert found.weighted_mean == pytest.approx((nll * of_rows).sum() / of_rows.sum(), rel=1e-14)
+
+
+def test_masks_and_class_weights_on_the_command_line(tmp_path, capsys):
+    files = {"y_true": LABELS, "y_pred": PROBABILITIES, "mask": MASK}
+    for name, array in files.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    flags = [part for name in files for part in (f"--{name.replace('_', '-')}", str(tmp_path / f"{name}.npy"))]
+    loss = ["--loss", "sparse_categorical_crossentropy"]
+    assert run(["evaluate", *loss, *flags, "-s", "class_weight={0 = 0.5, 2 = 3}", "-s", "class_weight.3=0"]) == 0
+    found = json.loads(capsys.readouterr().out)["losses"]["sparse_categorical_crossentropy"]
+    expected = evaluate(Sparse(), LABELS, PROBABILITIES, mask=MASK, class_weight=CLASS_WEIGHT)
+    assert (found["sum"], found["count"], found["ignored"]) == (expected.sum, expected.count, expected.ignored)
+    assert run(["evaluate", *loss, *flags, "-s", "class_weight.x=1"]) == 2
+    assert "class_weight.x" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,8 @@ def _show(declaration: Declaration) -> None:
     for name, parameter in declaration.parameters.items():
         where = _range(parameter)
         table.add_row(name, repr(parameter.default), Text(parameter.doc.replace("``", "`") + (where and f", {where}")))
-    stdout().print(table)
+    if declaration.parameters:
+        stdout().print(table)
     click.echo(hanging("Every loss also takes reduction (a name or 'none'), name (its name in results) and dtype.", 0))
     click.echo()
     first = next(iter(declaration.parameters.items()), None)
