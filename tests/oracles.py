@@ -17,6 +17,7 @@ from mpmath import mp, mpf
 
 import streamloss as sl
 from streamloss.losses._kinds import Elementwise, LabelSequence, Overlap, Parametric, Rowwise, Sparse
+from streamloss.losses._registry import declarations
 from streamloss.types import REAL, UNIT, Interval
 
 mp.prec = 350  # of what is not computed under `precision_for`
@@ -396,12 +397,11 @@ def ulps(value, true, scale=None) -> float:
     value = np.asarray(value)
     if mp.isinf(true):
         return 0.0 if float(value) == float(true) else np.inf
-    limit = mpf(float(np.finfo(value.dtype).max))
-    if abs(true) > limit:
+    largest = np.nextafter(np.finfo(value.dtype).max, value.dtype.type(0))  # that has a spacing
+    if abs(true) > mpf(float(largest)):
         return 0.0 if np.isinf(value) else np.inf
-    size = min(abs(true if scale is None else scale), limit)
-    spacing = np.spacing(value.dtype.type(float(size)))
-    return float(abs(mpf(float(value)) - true) / mpf(float(spacing)))
+    size = min(abs(true if scale is None else scale), mpf(float(largest)))
+    return float(abs(mpf(float(value)) - true) / mpf(float(np.spacing(value.dtype.type(float(size))))))
 
 
 def worst_ulps(loss: sl.losses.Loss, y_true, y_pred, dtype, got=None) -> float:
@@ -411,6 +411,60 @@ def worst_ulps(loss: sl.losses.Loss, y_true, y_pred, dtype, got=None) -> float:
     if got is None:
         got = np.atleast_1d(loss(y_true, y_pred))
     return max(ulps(value, *truth) for value, truth in zip(got, truths, strict=True))
+
+
+SETTINGS: dict[str, list[dict[str, Any]]] = {
+    "binary_crossentropy": [
+        {"label_smoothing": 0.1},
+        {"epsilon": 0.0},
+        {"from_logits": True, "label_smoothing": 0.1},
+    ],
+    "binary_focal_crossentropy": [
+        {"gamma": 0.0, "label_smoothing": 0.1},
+        {"gamma": 0.5, "apply_class_balancing": True},
+        {"gamma": 5.0, "label_smoothing": 0.1, "apply_class_balancing": True},
+        {"from_logits": True, "gamma": 0.5, "label_smoothing": 0.1, "apply_class_balancing": True},
+        {"from_logits": True, "gamma": 5.0, "label_smoothing": 0.1},
+    ],
+    "categorical_crossentropy": [
+        {"label_smoothing": 0.1},
+        {"epsilon": 0.0},
+        {"from_logits": True, "label_smoothing": 0.1},
+    ],
+    "categorical_focal_crossentropy": [
+        {"gamma": 0.0, "label_smoothing": 0.1},
+        {"gamma": 0.5},
+        {"gamma": 5.0},
+        {"from_logits": True, "gamma": 0.5, "label_smoothing": 0.1},
+        {"from_logits": True, "gamma": 5.0},
+    ],
+    "categorical_generalized_cross_entropy": [{"q": 1e-3}, {"q": 0.999}],
+    "gaussian_nll": [{"full": True}],
+    "huber": [{"delta": 1e-3}],
+    "log_poisson_loss": [{"compute_full_loss": True}],
+    "pinball": [{"quantile": 0.9}],
+    "poisson": [{"epsilon": 1.0}],
+    "poisson_nll": [{"full": True}, {"log_input": False, "full": True}],
+    "sparse_categorical_crossentropy": [{"epsilon": 0.0}],
+    "top_k_error": [{"k": 2}],
+    "tversky": [{"axis": -1, "alpha": 0.3, "beta": 0.7}],
+    "tweedie_deviance": [{"power": p} for p in (1.0, 1.0 + 1e-9, 1.9, 2.0, 2.001, 3.0, 10.0)],
+    "weighted_cross_entropy_with_logits": [{"pos_weight": 3.7}],
+}
+"""Parameters, other than those that choose a formula, which change what a loss computes."""
+
+
+def every_setting() -> dict[str, sl.losses.Loss]:
+    """All losses unreduced, with each of their formulas and settings, by ``name:parameter=value,...``."""
+    losses = {}
+    for declaration in declarations():
+        overlap = isinstance(next(iter(declaration.formulas.values())), Overlap)
+        settings = [*declaration.variants, *([{"axis": -1}, {"axis": 0}] if overlap else [])]
+        for given in settings + SETTINGS.get(declaration.name, []):
+            label = ",".join(f"{k}={v}" for k, v in given.items())
+            make = getattr(sl.losses, declaration.class_name)
+            losses[f"{declaration.name}:{label}" if label else declaration.name] = make(**given, reduction="none")
+    return losses
 
 
 # Rows that try a loss, read off its declaration: everyday ones, and those in which formulas lose their digits.
@@ -489,12 +543,14 @@ def one_hot(labels, classes):
 
 
 def rows_for(loss: sl.losses.Loss, rng, n: int, classes: int, dtype) -> tuple[np.ndarray, np.ndarray]:
-    """`y_true` and `y_pred` of n rows."""
+    """`y_true` and `y_pred` of n rows, all of which have a loss."""
     formula = loss.spec.formula
     labels = mixed(rng, n, 0, rng.integers(0, classes, n)).astype(int)
     match formula:
         case Elementwise():
             y = inside(formula.y_true, numbers_in(formula.y_true, rng, n * classes), dtype).astype(float)
+            if loss.spec.parameters.get("power", 0.0) >= 2.0:
+                y = np.maximum(y, float(np.finfo(dtype).smallest_subnormal))
             if formula.y_pred == REAL and formula.y_true != REAL:
                 p = logits(rng, n * classes)
             else:

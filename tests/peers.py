@@ -141,7 +141,28 @@ def ask_keras(
     make = getattr(keras().losses, find(name).class_name)
     given, y_true, y_pred = in_keras_terms(name, parameters, np.asarray(y_true), np.asarray(y_pred))
     with epsilon(parameters.get("epsilon", 1e-7)):
-        return answer_of(make(reduction=reduction, dtype=dtype, **given), y_true, y_pred, sample_weight)
+        if name not in BRANCHING:
+            return answer_of(make(reduction=reduction, dtype=dtype, **given), y_true, y_pred, sample_weight)
+        key = (name, str(given), dtype, *(f"{a.dtype} {a.shape} {a.tobytes().hex()}" for a in (y_true, y_pred)))
+        if key not in _asked:
+            _asked[key] = answer_of(make(reduction="none", dtype=dtype, **given), y_true, y_pred)
+        return answer_of(as_they_are()(reduction=reduction, dtype=dtype), _asked[key], _asked[key], sample_weight)
+
+
+BRANCHING = ("hinge", "squared_hinge", "ctc")
+"""Losses with a branch or a loop inside, which JAX compiles at each call, and keeps: asked once for the same data."""
+_asked: dict[tuple[str, ...], Array] = {}
+
+
+@cache
+def as_they_are() -> Any:
+    """A Keras loss whose losses of rows are its predictions: what is left is Keras' reduction."""
+
+    class AsTheyAre(keras().losses.Loss):
+        def call(self, y_true: Any, y_pred: Any) -> Any:
+            return y_pred
+
+    return AsTheyAre
 
 
 def answer_of(loss: Any, *arguments: Any) -> Array:
@@ -170,7 +191,7 @@ def in_keras_terms(
     known = inspect.signature(getattr(keras().losses, find(name).class_name)).parameters
     given = {k: v for k, v in parameters.items() if k in known}
     if parameters.get("labels") == "01":
-        y_true = 2 * y_true.astype(np.result_type(y_true.dtype, np.int8)) - 1
+        y_true = 2 * y_true.astype(np.float64) - 1
     if name == "tversky" and not keras_is_fixed():
         given |= {"alpha": parameters.get("beta", 0.5), "beta": parameters.get("alpha", 0.5)}
     if name in ("dice", "tversky"):
@@ -277,3 +298,10 @@ def is_over_rows(name: str, parameters: Mapping[str, Any], rank: int) -> bool:
     axis = parameters.get("axis")
     named = range(rank) if axis is None else axis if isinstance(axis, list) else [axis]
     return name in ("dice", "tversky") and 0 in {a % rank for a in named}
+
+
+def with_mask(y_pred: Array, mask: Array) -> Any:
+    """Predictions that carry a mask, as those of a Keras layer may."""
+    tensor = keras().ops.convert_to_tensor(y_pred)
+    importlib.import_module("keras.src.backend").set_keras_mask(tensor, mask)
+    return tensor

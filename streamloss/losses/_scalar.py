@@ -298,13 +298,26 @@ def log_quotient_parts(a: float, b: float) -> tuple[float, float]:
 
 
 @scalar
+def log1p_twice(x: float, lost: float) -> tuple[float, float]:
+    """``log(1 + x + lost)`` for finite x >= 0 as a sum of two floats, within 2**-56 also for tiny x."""
+    t, t_low = plus_parts(2.0, 0.0, x, lost)
+    s, s_low = divided_parts(x, lost, t, t_low)
+    close, close_low = renormalised(2.0 * s, 2.0 * s_low + _two_atanh_rest(s))
+    u, u_low = plus_parts(1.0, 0.0, x, lost)
+    far, far_low = log_parts(u)
+    return (close, close_low) if s < 0.17 else (far, far_low + u_low / u)
+
+
+@scalar
 def power(x: float, y: float, lost: float = 0.0) -> float:
-    """``(x + lost)**y`` for finite x >= 0 and finite y >= 0, within 2 ulp; ``0**0 = 1``."""
+    """``(x + lost)**y`` for finite x >= 0 and finite y >= 0, within 1 ulp (of products of y and the
+    logarithm up to 300 or so); ``0**0 = 1``.
+    """
     high, low = log_parts(x)
     low += lost / x if x > 0.0 else 0.0
     product = y * high
     rest = fma(y, high, -product) + y * low
-    z = exp(product, rest)
+    z = exp_twice(product, rest)[0]
     z = 0.0 if x == 0.0 else z
     return 1.0 if y == 0.0 else (x if y == 1.0 else z) + 0.0 * x
 

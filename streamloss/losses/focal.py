@@ -5,24 +5,61 @@ from ..types import UNIT
 from ._kinds import Elementwise, Rowwise
 from ._parameters import AXIS, EPSILON, GAMMA, LABEL_SMOOTHING, MEAN_AXIS, NOT_NEGATIVE, Parameter
 from ._registry import declare
-from ._scalar import at_least, at_most, difference, exp, log, log1p, logistic, power, share_cost
+from ._scalar import (
+    at_least,
+    at_most,
+    difference,
+    divided_parts,
+    exp_twice,
+    log,
+    log1p,
+    plus_parts,
+    power,
+    renormalised,
+    share_cost,
+    times_parts,
+)
+
+# What is missing to a probability of 1 is kept in two floats: its power would multiply its rounding by gamma.
 
 
 @scalar
-def masses(y: float, label_smoothing: float) -> tuple[float, float]:
+def mass_of(y: float, y_low: float, label_smoothing: float, size: float) -> tuple[float, float]:
+    """``y (1 - label_smoothing) + label_smoothing / size`` of a label ``y + y_low``."""
+    kept, kept_low = difference(1.0, label_smoothing)
+    product, product_low = times_parts(y, y_low, kept, kept_low)
+    spread, spread_low = divided_parts(label_smoothing, 0.0, size, 0.0)
+    return plus_parts(product, product_low, spread, spread_low)
+
+
+@scalar
+def both_masses(y: float, label_smoothing: float) -> tuple[float, float, float, float]:
     """Of the label 1 and of the label 0, smoothed apart: 1 - (smoothed y) would cancel for y near 1."""
-    half = 0.5 * label_smoothing
-    return y * (1.0 - label_smoothing) + half, (1.0 - y) * (1.0 - label_smoothing) + half
+    other, other_low = difference(1.0, y)
+    one, one_low = mass_of(y, 0.0, label_smoothing, 2.0)
+    zero, zero_low = mass_of(other, other_low, label_smoothing, 2.0)
+    return one, one_low, zero, zero_low
 
 
 @scalar
 def discounted(
-    one: float, zero: float, p: float, q: float, cost: float, alpha: float, gamma: float, balancing: float
+    one: float,
+    one_low: float,
+    zero: float,
+    zero_low: float,
+    missing: float,
+    missing_low: float,
+    cost: float,
+    alpha: float,
+    gamma: float,
+    balancing: float,
 ) -> float:
-    """``(1 - p_t)**gamma cost``, where p and q are the predicted probabilities of 1 and of 0."""
-    missing = at_most(one * q + zero * p, 1.0)
-    balance = one * alpha + zero * (1.0 - alpha) if balancing != 0.0 else 1.0
-    factor = power(missing, gamma)
+    """``missing**gamma cost``, balanced."""
+    rest, rest_low = difference(1.0, alpha)
+    a, a_low = times_parts(one, one_low, alpha, 0.0)
+    b, b_low = times_parts(zero, zero_low, rest, rest_low)
+    balance = plus_parts(a, a_low, b, b_low)[0] if balancing != 0.0 else 1.0
+    factor = power(missing, gamma, missing_low)
     return balance * (factor * cost) if factor > 0.0 else 0.0 * (missing + balance)  # 0 * inf is 0 here
 
 
@@ -36,19 +73,29 @@ def binary_from_probability(
     lower: float,
     upper: float,
 ) -> float:
-    one, zero = masses(y, label_smoothing)
+    one, one_low, zero, zero_low = both_masses(y, label_smoothing)
     q = at_most(at_least(p, lower), upper)
     cost = (one * -log(q) if one > 0.0 else 0.0 * (y + p)) + (zero * -log1p(-q) if zero > 0.0 else 0.0 * y)
-    return discounted(one, zero, p, 1.0 - p, cost, alpha, gamma, apply_class_balancing)
+    other, other_low = difference(1.0, p)
+    a, a_low = times_parts(one, one_low, other, other_low)
+    b, b_low = times_parts(zero, zero_low, p, 0.0)
+    missing, missing_low = plus_parts(a, a_low, b, b_low)
+    return discounted(one, one_low, zero, zero_low, missing, missing_low, cost, alpha, gamma, apply_class_balancing)
 
 
 def binary_from_logit(
     y: float, x: float, apply_class_balancing: float, alpha: float, gamma: float, label_smoothing: float
 ) -> float:
-    one, zero = masses(y, label_smoothing)
-    side = zero if x > 0.0 else one
-    cost = (abs(x) * side if side > 0.0 else 0.0 * (y + (x - x if x != x else 0.0))) + log1p(exp(-abs(x)))
-    return discounted(one, zero, logistic(x), logistic(-x), cost, alpha, gamma, apply_class_balancing)
+    one, one_low, zero, zero_low = both_masses(y, label_smoothing)
+    # of the outcome that x speaks for, and of the other, whose odds are exp(-|x|)
+    side, side_low, other, other_low = (one, one_low, zero, zero_low) if x > 0.0 else (zero, zero_low, one, one_low)
+    odds, odds_low = exp_twice(-abs(x), 0.0)
+    cost = (abs(x) * other if other > 0.0 else 0.0 * (y + (x - x if x != x else 0.0))) + log1p(odds)
+    a, a_low = times_parts(side, side_low, odds, odds_low)
+    a, a_low = plus_parts(other, other_low, a, a_low)
+    b, b_low = plus_parts(1.0, 0.0, odds, odds_low)
+    missing, missing_low = divided_parts(a, a_low, b, b_low)
+    return discounted(one, one_low, zero, zero_low, missing, missing_low, cost, alpha, gamma, apply_class_balancing)
 
 
 BALANCING = {
@@ -90,8 +137,11 @@ declare(
 def focal_cost(
     y: float,
     p: float,
+    cost: float,
+    others: float,
+    others_low: float,
     total: float,
-    lost: float,
+    total_low: float,
     size: float,
     gamma: float,
     label_smoothing: float,
@@ -99,13 +149,12 @@ def focal_cost(
     upper: float,
     alpha: float,
 ) -> float:
-    """Of one class, whose share is ``p / (total + lost)``."""
-    mass = y * (1.0 - label_smoothing) + label_smoothing / size
-    others = (total - p) + lost
-    missing = at_most(at_least(others / (total + lost), 1.0 - upper), 1.0 - lower)
-    factor = power(missing, gamma)
-    cost = factor * share_cost(p, others, lower, upper)
-    return alpha * mass * cost if (mass > 0.0) & (factor > 0.0) else 0.0 * (mass + p + missing)
+    """Of one class with a cross-entropy of `cost`, whose share is ``p / total``."""
+    mass, _ = mass_of(y, 0.0, label_smoothing, size)
+    missing, missing_low = divided_parts(others, others_low, total, total_low)
+    clipped = at_most(at_least(missing, 1.0 - upper), 1.0 - lower)
+    factor = power(clipped, gamma, missing_low if clipped == missing else 0.0)
+    return alpha * mass * (factor * cost) if (mass > 0.0) & (factor > 0.0) else 0.0 * (mass + p + missing)
 
 
 def own(p: float, top: float) -> float:
@@ -114,7 +163,7 @@ def own(p: float, top: float) -> float:
 
 def odds_of(x: float, top: float) -> float:
     d, lost = difference(x, top)
-    return exp(d, lost)
+    return exp_twice(d, lost)[0]  # within half a unit
 
 
 def largest(y: float, p: float) -> float:
@@ -134,7 +183,10 @@ def categorical_from_probability(
     upper: float,
     alpha: float,
 ) -> tuple[float]:
-    return (focal_cost(y, p, total, lost, size, gamma, label_smoothing, lower, upper, alpha),)
+    total, lost = renormalised(total, lost)
+    others, others_low = plus_parts(total, lost, -p, 0.0)
+    cost = share_cost(p, others, lower, upper)
+    return (focal_cost(y, p, cost, others, others_low, total, lost, size, gamma, label_smoothing, lower, upper, alpha),)
 
 
 def categorical_from_logit(
@@ -151,7 +203,12 @@ def categorical_from_logit(
     alpha: float,
 ) -> tuple[float]:
     d, d_lost = difference(x, top)
-    return (focal_cost(y, exp(d, d_lost), total, lost, size, gamma, label_smoothing, lower, upper, alpha),)
+    p, _ = exp_twice(d, d_lost)
+    total, lost = renormalised(total, lost)
+    others, others_low = plus_parts(total, lost, -p, 0.0)
+    # as in sparse_from_logits: p may be 0
+    cost = at_most(at_least(log1p(others + (p - 1.0)) - d, -log(upper)), -log(lower))
+    return (focal_cost(y, p, cost, others, others_low, total, lost, size, gamma, label_smoothing, lower, upper, alpha),)
 
 
 def added_up(

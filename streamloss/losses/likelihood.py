@@ -8,7 +8,20 @@ from ..types import REAL, Interval
 from ._kinds import Elementwise, Parametric
 from ._parameters import MEAN_AXIS, NOT_NEGATIVE, POSITIVE, Parameter, floor
 from ._registry import declare
-from ._scalar import at_least, difference, exp, expm1, log, log1p, log_parts, log_quotient, power
+from ._scalar import (
+    at_least,
+    at_most,
+    difference,
+    divided_parts,
+    exp,
+    exp_twice,
+    expm1_twice,
+    log,
+    log_parts,
+    log_quotient_parts,
+    plus_parts,
+    times_parts,
+)
 
 INFINITY = float("inf")
 LOG_2PI = 1.8378770664093453
@@ -133,8 +146,7 @@ declare(
 def gaussian(y: float, mean: float, variance: float, full: float, lower: float) -> float:
     v = at_least(variance, lower)
     error = y - mean
-    square = error * error
-    return 0.5 * ((log(v) + square / v) + (LOG_2PI if full != 0.0 else 0.0))
+    return 0.5 * ((log(v) + error * (error / v)) + (LOG_2PI if full != 0.0 else 0.0))
 
 
 declare(
@@ -163,40 +175,70 @@ declare(
 
 
 @scalar
-def divided(a: float, u: float) -> float:
-    """``expm1(a u) / a``, and its limit u for a = 0."""
-    return expm1(a * u) / a if a != 0.0 else u
+def near_deviance(u: float, b: float) -> float:
+    """``(exp(b u) - b exp(u) + b - 1) / ((b - 1) b)`` for small u and b u, where all of it cancels but
+    ``u**n (1 + b + ... + b**(n-2)) / n!`` over n >= 2.
+    """
+    total, factor, geometric = 0.0, 0.5, 1.0
+    for n in range(3, 19):
+        factor *= u / n
+        geometric = geometric * b + 1.0
+        total += factor * geometric
+    return u * u * (0.5 + total)
 
 
 @scalar
 def deviance(y: float, mu: float, power_: float) -> float:
     """Tweedie's unit deviance for a power of at least 1.
 
-    With ``u = log(y / mu)``, ``b = 2 - power`` and ``a = 1 - power`` it is
-    ``2 mu**b (exp(b u) - b exp(u) + a) / (a b)``. Near u = 0 the bracket is the sum of
-    ``u**n (1 + b + ... + b**(n-2)) / n!`` over n >= 2; elsewhere it is taken over whichever of a and b is not small.
+    With ``a = 1 - power``, ``b = 2 - power`` (both exact), ``u = log(y / mu)`` and ``r = y / mu`` it is
+    ``2 mu**b f``, where ``f = (r**b - b r + a) / (a b)``. For small u that is a series; elsewhere
+    ``(r (r**a - 1) / a - (r - 1)) / b`` or ``((r**b - 1) / b - (r - 1)) / a``, whichever of a and b is not small: in
+    two floats, because the difference cancels. So that nothing overflows before the loss does, all is divided by the
+    largest of 1, r and ``r**b``. Then, for either of ``c = a`` and ``c = b``,
+    ``f = |(1 - exp(-|c u|)) / c  exp(-k |u|) - |y - mu| / max(y, mu) exp(-m |u|)| / (the other one)``.
     """
-    b = 2.0 - power_
-    a = 1.0 - power_
-    ratio = (y - mu) / mu
-    near = abs(ratio) < 0.5
-    u = log1p(ratio) if near else log_quotient(y, mu)
-    inverse = 1.0 / power(mu, -b) if b < 0.0 else power(mu, b)
+    a, b = 1.0 - power_, 2.0 - power_
+    by_a = abs(b) > 0.5
+    c, other = (a, b) if by_a else (b, a)
+    u, u_low = log_quotient_parts(y, mu)
+    above = u > 0.0
+    size, size_low = (u, u_low) if above else (-u, -u_low)
 
-    total, factor, geometric = 0.0, 1.0, 0.0
-    for n in range(2, 28):
-        factor = factor * u / n if n > 2 else u * u / 2.0
-        geometric = geometric * b + 1.0
-        total += factor * geometric
-    series = (abs(u) < 1.5) & (abs(b * u) < 3.0)
+    k = (0.0 if by_a else (1.0 if b <= 0.0 else -a)) if above else (at_least(b, 0.0) if by_a else 0.0)
+    m = 0.0 if above else at_least(-b, 0.0)  # one of the two is 0
+    x, x_low = times_parts(-(k + m), 0.0, size, size_low)
+    decay, decay_low = exp_twice(x, x_low)
 
-    e = expm1(u)
-    by_a = ((1.0 + e) * divided(a, u) - e) / b
-    by_b = (divided(b, u) - e) / a
-    outer = by_a if abs(b) > 0.5 else by_b
-    outer = 1.0 / b if y == 0.0 else outer
-    value = 2.0 * inverse * (total if series else outer)
-    return value if (y > 0.0) | (b > 0.0) | (y != y) else np.nan  # from a power of 2 on, 0 is infinitely unlikely
+    x, x_low = times_parts(-abs(c), 0.0, size, size_low)
+    x, x_low = expm1_twice(x, x_low)
+    first, first_low = divided_parts(-x, -x_low, abs(c), 0.0)
+    first, first_low = (first, first_low) if c != 0.0 else (size, size_low)
+    d, d_low = difference(y, mu)
+    second, second_low = divided_parts(abs(d), d_low if d > 0.0 else -d_low, y if above else mu, 0.0)
+    scaled, scaled_low = times_parts(
+        decay, decay_low, first if k > 0.0 else second, first_low if k > 0.0 else second_low
+    )
+    first, first_low = (scaled, scaled_low) if k > 0.0 else (first, first_low)
+    second, second_low = (second, second_low) if k > 0.0 else (scaled, scaled_low)
+    gap, gap_low = plus_parts(first, first_low, -second, -second_low)
+    far = abs((gap + gap_low) / other)
+
+    near = size * at_least(abs(b), 1.0) < 0.5
+    value = near_deviance(u, b) * (1.0 + 2.0 * (u_low / u)) if near else far
+    value = 1.0 / b if y == 0.0 else value
+
+    # mu**b, times the largest of 1, r and r**b
+    of_y = 0.0 if near | (y == 0.0) else (1.0 if above else at_most(b, 0.0))
+    of_mu = b if near | (y == 0.0) else (a if above else at_least(b, 0.0))
+    log_y, log_y_low = log_parts(y)
+    log_mu, log_mu_low = log_parts(mu)
+    log_y, log_y_low = times_parts(log_y, log_y_low, of_y, 0.0)
+    log_mu, log_mu_low = times_parts(log_mu, log_mu_low, of_mu, 0.0)
+    x, x_low = plus_parts(log_y, log_y_low, log_mu, log_mu_low)
+    value = 0.0 if d == 0.0 else 2.0 * (exp(x, x_low) * value)
+    value = value if (y > 0.0) | (b > 0.0) else np.nan  # from a power of 2 on, 0 is infinitely unlikely
+    return value + 0.0 * y + 0.0 * mu
 
 
 def tweedie(y: float, mu: float, power: float) -> float:

@@ -10,6 +10,7 @@ from ._parameters import AXIS, MEAN_AXIS, Parameter
 from ._registry import declare
 from ._scalar import at_least, difference
 
+INFINITY = float("inf")
 SIGN = Interval(-1.0, 1.0)
 LABELS = Parameter(
     "auto",
@@ -22,8 +23,10 @@ LABELS = Parameter(
 @scalar
 def shortfall(y: float, p: float, binary: float) -> float:
     """What the margin ``y p`` lacks of 1, at least 0. A label of 0 takes no side, not even an infinite prediction's."""
-    side = 2.0 * y - 1.0 if binary != 0.0 else y
-    return at_least(fma(-side, p, 1.0), 0.0) if side != 0.0 else 1.0 + (p - p if p != p else 0.0)
+    side, lost = difference(2.0 * y, 1.0) if binary != 0.0 else (y, 0.0)
+    rest = lost * p
+    missing = fma(-side, p, 1.0) - (rest if abs(rest) < INFINITY else 0.0)
+    return at_least(missing, 0.0) if side != 0.0 else 1.0 + (p - p if p != p else 0.0)
 
 
 def hinge(y: float, p: float, binary: float) -> float:

@@ -4,10 +4,11 @@ from ..types import UNIT
 from ._kinds import Elementwise
 from ._parameters import MEAN_AXIS, POSITIVE, Parameter, floor
 from ._registry import declare
-from ._scalar import at_least, exp, expm1, log1p
+from ._scalar import at_least, difference, divided_parts, exp, expm1_twice, log1p, log1p_twice, plus_parts, times_parts
 
 AXIS = {"axis": MEAN_AXIS}
-LN2 = 0.6931471805599453
+INFINITY = float("inf")
+LN2, LN2_LOW = 0.6931471805599453, 2.3190468138462996e-17
 
 
 def squared_error(y: float, p: float) -> float:
@@ -84,8 +85,13 @@ declare(
 def squared_logarithmic_error(y: float, p: float, lower: float) -> float:
     # log(1 + b) - log(1 + a) = log(1 + (b - a) / (1 + a)); with b the larger one nothing cancels
     a, b = at_least(y, lower), at_least(p, lower)
-    error = log1p((b - a) / (1.0 + a)) if b > a else log1p((a - b) / (1.0 + b))
-    return error * error
+    low, high = (a, b) if b > a else (b, a)
+    d, d_low = difference(high, low)
+    whole, whole_low = difference(1.0, -low)
+    part, part_low = divided_parts(d, d_low, whole, whole_low)
+    error, error_low = log1p_twice(part, part_low)
+    square = error * error + 2.0 * error * error_low
+    return part if part == INFINITY else square
 
 
 declare(
@@ -136,10 +142,18 @@ declare(
 
 
 def logarithm_of_cosh(y: float, p: float) -> float:
-    x = abs(p - y)
-    # near 0 as log(1 + (cosh(x) - 1)), with cosh(x) - 1 = expm1(x)**2 / (2 exp(x)); far out as x - log(2)
-    s = expm1(x if x < 1.0 else 1.0)
-    return log1p(0.5 * s * s / (1.0 + s)) if x < 1.0 else x - (LN2 - log1p(exp(-2.0 * x)))
+    # x = |p - y| in two floats: what its rounding loses, squares double
+    d, d_low = difference(p, y)
+    x, x_low = (d, d_low) if d >= 0.0 else (-d, -d_low)
+    # near 0 as log(1 + (cosh(x) - 1)), with cosh(x) - 1 = (exp(-x) - 1)**2 / (2 exp(-x)); far out as x - log(2)
+    s, s_low = expm1_twice(-x, -x_low)
+    e, e_low = plus_parts(1.0, 0.0, s, s_low)
+    s, s_low = times_parts(s, s_low, 0.5 * s, 0.5 * s_low)
+    s, s_low = divided_parts(s, s_low, e, e_low)
+    near = log1p(s) + s_low / (1.0 + s)
+    far, far_low = plus_parts(x, x_low, -LN2, -LN2_LOW)
+    far += far_low + log1p(exp(-2.0 * x))
+    return near if x < 1.0 else far
 
 
 declare(
