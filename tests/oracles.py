@@ -233,16 +233,17 @@ def categorical_crossentropy(y, p, dtype, from_logits=False, label_smoothing=0.0
 def categorical_focal_crossentropy(y, p, dtype, alpha, gamma, label_smoothing, from_logits=False, epsilon=1e-7):
     mass = masses(y, label_smoothing)
     alphas = alpha if isinstance(alpha, tuple) else [alpha] * len(y)
-    if from_logits:
-        top = max(range(len(p)), key=p.__getitem__)
-        powers = [mp.exp(x - p[top]) for x in p]
-    else:
-        powers = p
-    total = mp.fsum(powers)
+    top = max(range(len(p)), key=p.__getitem__)
+    tail, total = odds_against(p, top) if from_logits else None, mp.fsum(p)
     loss = mpf(0)
-    for m, a, v in zip(mass, alphas, powers, strict=True):
-        q = clip(v / total, epsilon, dtype)
-        loss += times(a * m * (1 - q) ** mpf(gamma), negative_log(q))
+    for k, (m, a) in enumerate(zip(mass, alphas, strict=True)):
+        if from_logits:  # 1 / share - 1
+            odds = tail if k == top else (1 + tail) * mp.exp(p[top] - p[k]) - 1
+        q = clip(1 / (1 + odds) if from_logits else p[k] / total, epsilon, dtype)
+        missing, cost = 1 - q, negative_log(q)
+        if from_logits and epsilon == 0:
+            missing, cost = odds / (1 + odds), mp.log1p(odds)
+        loss += times(a * m * missing ** mpf(gamma), cost)
     return loss
 
 

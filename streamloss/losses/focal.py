@@ -152,8 +152,12 @@ def focal_cost(
     """Of one class with a cross-entropy of `cost`, whose share is ``p / total``."""
     mass, _ = mass_of(y, 0.0, label_smoothing, size)
     missing, missing_low = divided_parts(others, others_low, total, total_low)
-    clipped = at_most(at_least(missing, 1.0 - upper), 1.0 - lower)
-    factor = power(clipped, gamma, missing_low if clipped == missing else 0.0)
+    most, most_low = difference(1.0, lower)
+    missing, missing_low = (most, most_low) if missing > most else (missing, missing_low)
+    missing, missing_low = (
+        (1.0 - upper, 0.0) if missing < 1.0 - upper else (missing, missing_low)
+    )  # exact: upper >= 1/2
+    factor = power(missing, gamma, missing_low)
     return alpha * mass * (factor * cost) if (mass > 0.0) & (factor > 0.0) else 0.0 * (mass + p + missing)
 
 
