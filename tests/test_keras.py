@@ -63,8 +63,11 @@ def whole(name, y_pred, parameters):
 @pytest.mark.parametrize("name", peers.SETTINGS)
 def test_losses_of_rows_are_those_of_keras(name):
     for parameters, rows in questions(name):
-        dtypes = DTYPES if parameters else DTYPES + ASKED  # each pair of dtypes is a kernel to compile
+        # each pair of dtypes is a kernel to compile, here and in JAX
+        dtypes = [d for d in DTYPES if d[0] in ("float32", "float64")] if parameters else DTYPES + ASKED
         for (dtype, asked, theirs), hard in itertools.product(dtypes, [False, True]):
+            if hard and dtype != "float32":
+                continue
             y_true, y_pred = peers.data(name, parameters, rows, hard)
             y_pred = (whole(name, y_pred, parameters) if dtype == "int32" else y_pred).astype(dtype)
             labels = dtype if dtype != "int32" and not hard else "float32"
@@ -106,8 +109,10 @@ def weights(losses):
 
 @pytest.mark.parametrize("name", peers.SETTINGS)
 def test_reductions_and_weights_are_those_of_keras(name):
-    settings = [(p, r) for p, r in questions(name) if name != "ctc" or r == peers.ROWS[0]]
-    for (parameters, rows), dtype in itertools.product(settings, ["float32", "float64"]):
+    # what is reduced does not change how, but what is left out and what is one ratio of all does
+    settings = [(p, r) for p, r in questions(name) if not p or name == "dice" or set(p) == {"ignore_class"}]
+    for parameters, rows in settings:
+        dtype = "float64" if rows == peers.ROWS[0] else "float32"
         y_true, y_pred = (array.astype(dtype) for array in peers.data(name, parameters, rows, hard=False))
         losses = make(name, parameters, reduction="none")(y_true, y_pred).shape
         over_rows = peers.is_over_rows(name, parameters, y_pred.ndim)
