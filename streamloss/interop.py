@@ -118,7 +118,8 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, An
            [0., 0., 1.]], dtype=float32)
     """
     given = np.asarray(x)
-    labels = given.astype(np.int64)
+    with np.errstate(invalid="ignore"):  # what is no integer is refused below
+        labels = given.astype(np.int64)
     if labels.ndim > 1 and labels.shape[-1] == 1:
         given, labels = given[..., 0], labels[..., 0]
     classes = int(labels.max(initial=-1)) + 1 if num_classes is None else num_classes
@@ -142,7 +143,9 @@ def _from_keras(loss: Any) -> Any:
         return loss_function(getattr(loss, "__name__", type(loss).__name__))
     wanted = find(type(loss).__name__).parameters
     held = {k: v for k, v in (getattr(loss, "_fn_kwargs", None) or {}).items() if k in wanted}
-    return deserialize({"class_name": type(loss).__name__, "config": {**held, **loss.get_config()}})
+    dtype = getattr(loss, "dtype", None)  # which get_config leaves out, too; float32 is what Keras calls no dtype
+    asked = {} if dtype in (None, "float32") else {"dtype": dtype}
+    return deserialize({"class_name": type(loss).__name__, "config": {**held, **asked, **loss.get_config()}})
 
 
 def _plain_config(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -96,6 +96,13 @@ def _operands(job: Job, labels: Array, predictions: Array, block: Block) -> tupl
     return y_true.reshape(-1) if isinstance(job.formula, Parametric) else y_true.reshape(y_pred.shape), y_pred
 
 
+def _frozen(array: Array) -> Array:
+    """A view that cannot be written to: Numba would compile the loop again for each mixture of arrays that can."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 class _Loop:
     """A loss' kernel and what it is called with."""
 
@@ -151,13 +158,13 @@ class _Loop:
         job, (y_true, y_pred, weight, mask) = self._job, self._operands
         ignore_class = job.spec.parameters.get("ignore_class")
         arguments = (
-            y_true,
-            y_pred,
-            np.empty(0) if weight is None else weight,
-            np.empty(0, np.bool_) if mask is None else mask,
+            _frozen(y_true),
+            _frozen(y_pred),
+            _frozen(np.empty(0) if weight is None else weight),
+            _frozen(np.empty(0, np.bool_) if mask is None else mask),
             (0, 0) if ignore_class is None else (1, ignore_class),
             job.spec.arguments(job.dtype, **given),
-            job.spec.per_class(self._classes),
+            _frozen(job.spec.per_class(self._classes)),
             NAN_POLICIES[self._nan_policy],
             out,
         )

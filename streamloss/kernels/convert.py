@@ -50,7 +50,14 @@ def rounded(data: Array, precision: str | None) -> Array:
     if precision == "float16":
         with np.errstate(over="ignore"):  # infinities are refused, or not, like any other
             return data.astype(np.float16).astype(np.float32)
-    bits = np.ascontiguousarray(data, np.float32).view(np.uint32)
+    with np.errstate(over="ignore"):
+        narrow = np.array(data, np.float32, order="C")
+    bits = narrow.view(np.uint32)
+    if (
+        data.dtype.itemsize > 4
+    ):  # to the next float32 towards 0, made odd: rounded again, it ends where rounding once does
+        bits -= np.abs(narrow) > np.abs(data)
+        bits |= (narrow != data) & (narrow == narrow)
     nearest = (bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))) & np.uint32(0xFFFF0000)
     return np.where(np.isnan(bits.view(np.float32)), np.float32(np.nan), nearest.view(np.float32))
 
