@@ -36,4 +36,5 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture(autouse=True)
 def a_process_of_its_own(monkeypatch):
     """The command line counts all memory of its process as its own; in tests most of it is other tests' kernels."""
-    monkeypatch.setattr("streamloss.cli.commands.resident_bytes", lambda: 200 << 20)
+    for module in ("cli.commands", "planning"):
+        monkeypatch.setattr(f"streamloss.{module}.resident_bytes", lambda: 200 << 20)
