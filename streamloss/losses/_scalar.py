@@ -337,13 +337,6 @@ def share_cost(p: float, others: float, lower: float, upper: float) -> float:
 
 
 @scalar
-def logistic(x: float) -> float:
-    """``1 / (1 + exp(-x))`` within 3 ulp, tails included."""
-    e = exp(-abs(x))
-    return (1.0 if x >= 0.0 else e) / (1.0 + e)
-
-
-@scalar
 def log_quotient(a: float, b: float) -> float:
     """``log(a / b)`` for positive a and b, within 2 ulp also where the quotient's rounding would show."""
     q = a / b
