@@ -18,7 +18,7 @@ from ._kinds import LabelSequence
 from ._registry import declare
 from ._scalar import difference, divided_parts, exp_parts, log1p, log_of_scaled, plus_parts, times_parts
 
-ZERO = -(2.0**50)  # the exponent of 0
+ZERO = -1e300  # the exponent of a weight of 0: below that of any other
 AHEAD = 4  # classes that are kept apart: one more than a state goes on with
 
 
