@@ -19,6 +19,7 @@ from ._scalar import (
     share_cost,
     times_parts,
 )
+from .categorical import largest, own
 
 # What is missing to a probability of 1 is kept in two floats: its power would multiply its rounding by gamma.
 
@@ -161,17 +162,9 @@ def focal_cost(
     return alpha * mass * (factor * cost) if (mass > 0.0) & (factor > 0.0) else 0.0 * (mass + p + missing)
 
 
-def own(p: float, top: float) -> float:
-    return p
-
-
 def odds_of(x: float, top: float) -> float:
     d, lost = difference(x, top)
     return exp_twice(d, lost)[0]  # within half a unit
-
-
-def largest(y: float, p: float) -> float:
-    return p
 
 
 def categorical_from_probability(

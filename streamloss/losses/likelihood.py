@@ -36,6 +36,12 @@ def stirling(y: float) -> float:
 
 
 @scalar
+def constant(y: float, full: float) -> float:
+    """What a full likelihood of a count adds, which does not depend on the prediction."""
+    return stirling(y) if (full != 0.0) & (y > 1.0) else 0.0 * y
+
+
+@scalar
 def minus_log_rate(y: float, p: float, lower: float) -> float:
     """``p - y log(p + lower)``."""
     shifted, lost = difference(p, -lower)
@@ -75,11 +81,11 @@ def minus_log_exponential(y: float, x: float) -> float:
 
 
 def nll_of_log_rate(y: float, x: float, full: float) -> float:
-    return minus_log_exponential(y, x) + (stirling(y) if (full != 0.0) & (y > 1.0) else 0.0 * y)
+    return minus_log_exponential(y, x) + constant(y, full)
 
 
 def nll_of_rate(y: float, p: float, full: float, lower: float) -> float:
-    return minus_log_rate(y, p, lower) + (stirling(y) if (full != 0.0) & (y > 1.0) else 0.0 * y)
+    return minus_log_rate(y, p, lower) + constant(y, full)
 
 
 declare(
@@ -117,7 +123,7 @@ declare(
 
 
 def nll_of_log_input(y: float, x: float, compute_full_loss: float) -> float:
-    return minus_log_exponential(y, x) + (stirling(y) if (compute_full_loss != 0.0) & (y > 1.0) else 0.0 * y)
+    return minus_log_exponential(y, x) + constant(y, compute_full_loss)
 
 
 declare(
