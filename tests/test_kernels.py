@@ -1,37 +1,59 @@
-"""Layouts of one formula have the same bits: rows side by side, and one by one."""
+"""Layouts of one formula have the same bits: rows side by side, and along their classes."""
 
 import numpy as np
 import pytest
 
-from streamloss.kernels import sparse
-from streamloss.kernels.layout import TILE, WORK
-from streamloss.losses._kinds import Sparse
-from streamloss.losses._registry import declarations
+from streamloss.kernels import rowwise, sparse
+from streamloss.kernels.layout import TILE
+from streamloss.kernels.order import ABREAST, FEW
+from streamloss.losses._kinds import Elementwise, Rowwise, Sparse
+from streamloss.losses._registry import LossSpec
 
-FORMULAS = [
-    pytest.param(formula, id=f"{declaration.name}-{choice}")
-    for declaration in declarations()
-    for choice, formula in declaration.formulas.items()
-    if isinstance(formula, Sparse)
+BUILD = {Sparse: sparse.sparse, Rowwise: rowwise.rowwise, Elementwise: rowwise.means}
+LOSSES = [
+    ("sparse_categorical_crossentropy", {"from_logits": True}),
+    ("sparse_categorical_crossentropy", {}),
+    ("zero_one_loss", {}),
+    ("categorical_crossentropy", {"from_logits": True}),
+    ("categorical_focal_crossentropy", {"from_logits": True}),
+    ("cosine_similarity", {}),
+    ("poisson", {}),
+    ("weighted_cross_entropy_with_logits", {}),
 ]
 
 
-@pytest.mark.parametrize("formula", FORMULAS)
-def test_few_classes_side_by_side_have_the_bits_of_rows_one_by_one(formula):
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("name", "given"), LOSSES, ids=lambda value: str(value))
+def test_rows_abreast_have_the_bits_of_rows_along_their_classes(name, given, dtype):
     rng = np.random.default_rng(16)
-    one_by_one, side_by_side = sparse._one_by_one(formula), sparse._side_by_side(formula)
-    for classes in (1, 2, 3, 7, 8, 31, sparse.FEW):
-        for rows in (1, sparse.ABREAST - 1, sparse.ABREAST, TILE):
+    spec, single = LossSpec.of(name, given), dtype == "float32"
+    formula = spec.formula
+    build = BUILD[type(formula)]
+    abreast, along = build(formula, single, abreast=True), build(formula, single, abreast=False)
+    for classes in (1, 2, 3, 7, 8, 31, FEW):
+        for rows in (1, ABREAST - 1, ABREAST, TILE):
             y_pred = rng.normal(size=(rows, classes)) * np.exp(rng.uniform(-3, 6, (rows, 1)))
             if formula.y_pred.bounded:
                 y_pred = abs(y_pred) / abs(y_pred).sum(axis=1, keepdims=True)
             y_pred = y_pred.astype(np.float32)
             y_pred[rng.random(rows) < 0.1] = 0.25  # ties
             y_pred[rng.random(rows) < 0.05] = 7.0  # beyond a probability
+            y_true = rng.random((rows, classes)).astype(np.float32)
+            y_true[0] = 0.0
             labels = rng.integers(-2, classes + 1, rows)
             found = []
-            for loop, space in ((one_by_one, (np.empty(WORK[1]), np.empty(WORK[1]))), (side_by_side, ())):
-                work, status = np.zeros((3, TILE)), np.zeros(TILE, np.int8)
-                loop(labels, y_pred, (1, -1), *work, status, *space)
-                found.append((work[:, :rows].tobytes(), status[:rows].tolist()))
+            for kernel in (abreast, along):
+                values, status = np.zeros(TILE), np.zeros(TILE, np.int8)
+                kernel.rows(
+                    labels if isinstance(formula, Sparse) else y_true,
+                    y_pred,
+                    (1, -1),
+                    spec.arguments(np.dtype(dtype)),
+                    spec.per_class(classes),
+                    values,
+                    status,
+                    kernel.new_space(y_pred),
+                )
+                values[(status != 0) | np.isnan(values)] = np.nan  # NaNs have many bits
+                found.append((values.tobytes(), status[:rows].tolist()))
             assert found[0] == found[1]

@@ -11,6 +11,7 @@ import numpy as np
 from ..exact.accumulator import SIZE
 from ..exact.state import ExactSum, State
 from ..kernels import convert, cpu, overlap, tile
+from ..kernels.rows import layout_of
 from ..losses._kinds import LabelSequence, Overlap, Parametric, Sparse
 from ..planning import Job, Plan
 from ..reductions import cell_sums
@@ -96,6 +97,10 @@ def _operands(job: Job, labels: Array, predictions: Array, block: Block) -> tupl
     return y_true.reshape(-1) if isinstance(job.formula, Parametric) else y_true.reshape(y_pred.shape), y_pred
 
 
+def _layout(formula: cpu.AnyFormula, classes: int) -> str:
+    return "" if isinstance(formula, overlap.Whole) else layout_of(formula, classes)
+
+
 def _frozen(array: Array) -> Array:
     """A view that cannot be written to: Numba would compile the loop again for each mixture of arrays that can."""
     view = array.view()
@@ -156,6 +161,7 @@ class _Loop:
         limbs added up still fit int64.
         """
         job, (y_true, y_pred, weight, mask) = self._job, self._operands
+        key = formula, job.dtype == np.float32, _layout(formula, self._classes)
         ignore_class = job.spec.parameters.get("ignore_class")
         arguments = (
             _frozen(y_true),
@@ -173,9 +179,9 @@ class _Loop:
             limbs = np.zeros((pieces, num_sums, SIZE), np.int64)
             counts = np.zeros((pieces, tile.NUM_COUNTS), np.int64)
             if free:
-                first_bad = [int(r) for r in cpu.parallel(formula)(*arguments, limbs, counts)]
+                first_bad = [int(r) for r in cpu.parallel(*key)(*arguments, limbs, counts)]
             else:
-                first_bad = [cpu.serial(formula)(*arguments, limbs[0], counts[0])]
+                first_bad = [cpu.serial(*key)(*arguments, limbs[0], counts[0])]
         if bad := [r for r in first_bad if r >= 0]:
             raise explain(self._plan, job, self._block, min(bad), *self._stored, weight)
         return limbs.sum(axis=0), counts.sum(axis=0)

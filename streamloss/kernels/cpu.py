@@ -14,7 +14,7 @@ from numba import prange
 
 from .. import _jit
 from ..losses._kinds import Formula
-from .layout import IGNORED, TILE, WORK
+from .layout import IGNORED, TILE
 from .overlap import Whole, sums_over_rows
 from .rows import build
 from .tile import reduce_tile
@@ -53,7 +53,7 @@ def all_cores() -> Iterator[bool]:
 
 
 @cache
-def serial(formula: AnyFormula) -> Loop:
+def serial(formula: AnyFormula, single: bool, layout: str) -> Loop:
     """``loop(y_true, y_pred, weight, mask, ignore, arguments, each, nan_policy, out, limbs, counts)``: the first bad
     row or -1.
 
@@ -65,7 +65,8 @@ def serial(formula: AnyFormula) -> Loop:
     """
     if isinstance(formula, Whole):
         return sums_over_rows(formula.overlap)
-    rows = build(formula)
+    kernel = build(formula, single, layout)
+    rows, new_space = kernel.rows, kernel.new_space
 
     @_jit.serial
     def loop_serial(
@@ -84,10 +85,10 @@ def serial(formula: AnyFormula) -> Loop:
         n = y_pred.shape[0]
         values = np.empty(TILE)
         status = np.empty(TILE, np.int8)
-        work = np.empty(WORK)
+        space = new_space(y_pred)
         for a in range(0, n, TILE):
             b = min(a + TILE, n)
-            rows(y_true[a:b], y_pred[a:b], ignore, arguments, each, values, status, work)
+            rows(y_true[a:b], y_pred[a:b], ignore, arguments, each, values, status, space)
             for r in range(min(b, mask.size) - min(a, mask.size)):
                 status[r] = status[r] if mask[a + r] else IGNORED
             bad = reduce_tile(values[: b - a], status, weight[a:b], nan_policy, out[a:b], limbs, counts)
@@ -99,11 +100,11 @@ def serial(formula: AnyFormula) -> Loop:
 
 
 @cache
-def parallel(formula: AnyFormula) -> Loop:
+def parallel(formula: AnyFormula, single: bool, layout: str) -> Loop:
     """The same over all cores, with ``limbs`` (PIECES, sums, SIZE) and ``counts`` (PIECES, n): one for each
     piece of rows, to be added up by the caller. Returns the first bad row of each piece, or -1.
     """
-    serial_loop = serial(formula)
+    serial_loop = serial(formula, single, layout)
 
     @_jit.parallel
     def loop_parallel(

@@ -1,4 +1,4 @@
-"""Loops over the elements of rows, and over rows of a distribution's parameters."""
+"""Loops over single elements, and over rows of a distribution's parameters."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import scalar, serial
+from .._jit import serial
 from ..losses._kinds import Elementwise, Parametric
-from .layout import BAD, KEPT, Rows, count_outside_of, with_own
-from .order import SEGMENT, SLOTS, add_tree
+from .layout import BAD, KEPT, Kernel, compiled, count_outside_of, no_space, with_own
 
 
-def elementwise(formula: Elementwise) -> Rows:
-    term = with_own(formula.term, formula.per_class is not None)
+def elementwise(formula: Elementwise, single: bool) -> Kernel:
+    """Rows of one element; for longer ones see :func:`streamloss.kernels.rowwise.means`."""
+    term = with_own(compiled(formula.term, single), formula.per_class is not None)
     outside_true = count_outside_of(formula.y_true)
     outside_pred = count_outside_of(formula.y_pred)
 
@@ -26,43 +26,22 @@ def elementwise(formula: Elementwise) -> Rows:
         each: Any,
         values: Any,
         status: Any,
-        work: Any,
+        space: Any,
     ) -> None:
-        n, size = y_pred.shape
-        slots, rest = work[0], work[4]
-        y = y_true.reshape(n * size)
-        p = y_pred.reshape(n * size)
+        n = y_pred.shape[0]
+        y, p = y_true.reshape(n), y_pred.reshape(n)
         status[:n] = KEPT
         if outside_true(y) + outside_pred(p) > 0:
             for r in range(n):
-                a, b = r * size, (r + 1) * size
-                if outside_true(y[a:b]) + outside_pred(p[a:b]) > 0:
-                    status[r] = BAD
-        if size == 1:
-            for r in range(n):
-                values[r] = term(each, 0, (np.float64(y[r]), np.float64(p[r])), arguments)
-            return
+                status[r] = BAD if outside_true(y[r : r + 1]) + outside_pred(p[r : r + 1]) > 0 else KEPT
         for r in range(n):
-            total, lost = 0.0, 0.0
-            for segment in range(0, size, SEGMENT):
-                end = min(segment + SEGMENT, size)
-                for start in range(segment, end, SLOTS):
-                    width = min(SLOTS, end - start)
-                    ys = y[r * size + start : r * size + start + width]
-                    ps = p[r * size + start : r * size + start + width]
-                    if start == segment:
-                        for k in range(width):
-                            slots[k] = 0.0
-                    for k in range(width):
-                        slots[k] += term(each, start + k, (np.float64(ys[k]), np.float64(ps[k])), arguments)
-                total, lost = add_tree(total, lost, slots, rest, min(SLOTS, end - segment))
-            values[r] = (total + lost) / size
+            values[r] = term(each, 0, (np.float64(y[r]), np.float64(p[r])), arguments)
 
-    return rows
+    return Kernel(rows, no_space)
 
 
-def parametric(formula: Parametric) -> Rows:
-    term = scalar(formula.term)
+def parametric(formula: Parametric, single: bool) -> Kernel:
+    term = compiled(formula.term, single)
     true, first, second = formula.y_true, *formula.y_preds
     lows = (true.smallest, first.smallest, second.smallest)
     highs = (true.largest, first.largest, second.largest)
@@ -76,7 +55,7 @@ def parametric(formula: Parametric) -> Rows:
         each: Any,
         values: Any,
         status: Any,
-        work: Any,
+        space: Any,
     ) -> None:
         for r in range(y_pred.shape[0]):
             y, a, b = np.float64(y_true[r]), np.float64(y_pred[r, 0]), np.float64(y_pred[r, 1])
@@ -84,4 +63,4 @@ def parametric(formula: Parametric) -> Rows:
             status[r] = BAD if outside else KEPT
             values[r] = term(y, a, b, *arguments)
 
-    return rows
+    return Kernel(rows, no_space)

@@ -3,22 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from .._jit import scalar, serial
 from ..types import Interval
-from .order import SLOTS
+from ..losses._single import in_single
 
 TILE = 512  # rows whose losses are in L1 while they are finished, weighted, stored and added up
-WORK = (5, max(TILE, SLOTS))  # float64 work space of a tile
 KEPT, IGNORED, BAD, IMPOSSIBLE = 0, 1, 2, 3  # a row's status; IMPOSSIBLE: the loss is infinite, as a policy may allow
 
 Pair = tuple[int, int]
 Rows = Callable[..., None]
-"""``rows(y_true, y_pred, ignore, arguments, each, values, status, work)`` evaluates a tile: it writes float64 `values`
+"""``rows(y_true, y_pred, ignore, arguments, each, values, status, space)`` evaluates a tile: it writes float64 `values`
 and `status`. ``each`` holds the parameter that has a value for each class (classes,), or nothing.
 """
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A formula's compiled loop over the rows of a tile."""
+
+    rows: Rows
+    new_space: Callable[..., Any]
+    """``new_space(y_pred)``: its work space, made once for many tiles."""
+
+
+@serial
+def no_space(y_pred: Any) -> int:
+    return 0
+
+
+def compiled(formula: Callable[..., Any], single: bool) -> Callable[..., Any]:
+    """A formula's text as machine code; `single`: its results will be rounded to float32."""
+    return scalar(in_single(formula) if single else formula)
 
 
 @cache
@@ -45,14 +64,13 @@ def count_outside_of(interval: Interval) -> Callable[..., int]:
 
 def with_own(term: Callable[..., Any], has_own: bool) -> Callable[..., Any]:
     """``call(each, j, data, arguments)``: the term of data, arguments and, if it has one, class j's own value."""
-    compiled = scalar(term)
 
     @scalar
     def call_with(each: Any, j: int, data: Any, arguments: Any) -> Any:
-        return compiled(*data, *arguments, each[j])
+        return term(*data, *arguments, each[j])
 
     @scalar
     def call_without(each: Any, j: int, data: Any, arguments: Any) -> Any:
-        return compiled(*data, *arguments)
+        return term(*data, *arguments)
 
     return call_with if has_own else call_without

@@ -1,4 +1,4 @@
-"""From a formula to its loop over the rows of a tile (`layout.Rows`)."""
+"""From a formula to its loop over the rows of a tile (`layout.Kernel`)."""
 
 from __future__ import annotations
 
@@ -6,25 +6,38 @@ from functools import cache
 
 from ..losses._kinds import Elementwise, Formula, LabelSequence, Overlap, Parametric, Rowwise, Sparse
 from .elementwise import elementwise, parametric
-from .layout import Rows
-from .rowwise import overlap, rowwise
+from .layout import Kernel
+from .order import FEW
+from .rowwise import means, overlap, rowwise
 from .sequence import sequence
 from .sparse import sparse
 
+ALONE, ABREAST, ALONG = "alone", "abreast", "along"
+
+
+def layout_of(formula: Formula, classes: int) -> str:
+    """How the rows of a formula stand; only that loop is compiled."""
+    if isinstance(formula, Parametric | LabelSequence) or (isinstance(formula, Elementwise) and classes == 1):
+        return ALONE
+    return ABREAST if classes <= FEW else ALONG
+
 
 @cache
-def build(formula: Formula) -> Rows:
-    """The compiled loop of a formula; compiled on its first call for each combination of dtypes."""
+def build(formula: Formula, single: bool, layout: str) -> Kernel:
+    """The loop of a formula; compiled on its first call for each combination of dtypes. `single`: its losses will be
+    rounded to float32.
+    """
+    abreast = layout == ABREAST
     match formula:
         case Elementwise():
-            return elementwise(formula)
+            return elementwise(formula, single) if layout == ALONE else means(formula, single, abreast)
         case Sparse():
-            return sparse(formula)
+            return sparse(formula, single, abreast)
         case Rowwise():
-            return rowwise(formula)
+            return rowwise(formula, single, abreast)
         case Parametric():
-            return parametric(formula)
+            return parametric(formula, single)
         case Overlap():
-            return overlap(formula)
+            return overlap(formula, single, abreast)
         case LabelSequence():
             return sequence(formula)

@@ -8,54 +8,112 @@ from typing import Any
 import numpy as np
 
 from .._jit import scalar, serial
-from ..losses._kinds import Overlap, Rowwise
-from .layout import BAD, KEPT, Rows, count_outside_of, with_own
-from .order import SLOTS, row_sums_of
+from ..losses._kinds import MAXIMUM, Elementwise, Overlap, Rowwise
+from .folds import Fold, fold_of
+from .layout import BAD, KEPT, Kernel, Rows, compiled, count_outside_of, with_own
+from .order import ABREAST, TOP, rows_at_once
+
+Finish = Callable[..., float]
 
 
-def rowwise(formula: Rowwise) -> Rows:
-    finish = scalar(formula.finish)
+def rowwise(formula: Rowwise, single: bool, abreast: bool) -> Kernel:
+    term = with_own(compiled(formula.term, single), formula.per_class is not None)
+    finish = compiled(formula.finish, single)
+
+    @scalar
+    def value(
+        j: int,
+        y: float,
+        p: float,
+        label: int,
+        top: float,
+        total: float,
+        lost: float,
+        size: float,
+        each: Any,
+        arguments: Any,
+    ) -> Any:
+        return term(each, j, (y, p, top, total, lost, size), arguments)
 
     @scalar
     def finish_sums(sums: Any, lost: Any, top: float, size: float, arguments: Any) -> float:
         return finish(sums, lost, top, size, *arguments)
 
-    return _fold(formula, formula.term, formula.terms, finish_sums, formula.peak, formula.share, formula.per_class)
+    peak = None if formula.peak is None or isinstance(formula.peak, str) else scalar(formula.peak)
+    fold = fold_of(
+        value,
+        formula.terms,
+        formula.cancels or not single,
+        abreast,
+        peak=peak,
+        peak_of_prediction=formula.peak == MAXIMUM,
+        share=None if formula.share is None else compiled(formula.share, single),
+    )
+    return _kernel(formula, formula.terms, fold, finish_sums)
 
 
-def overlap(formula: Overlap) -> Rows:
+def overlap(formula: Overlap, single: bool, abreast: bool) -> Kernel:
     """The ratio inside each row."""
     ratio = scalar(formula.finish)
+
+    @scalar
+    def value(
+        j: int,
+        y: float,
+        p: float,
+        label: int,
+        top: float,
+        total: float,
+        lost: float,
+        size: float,
+        each: Any,
+        arguments: Any,
+    ) -> tuple[float, float, float]:
+        return y * p, (1.0 - y) * p, y * (1.0 - p)
 
     @scalar
     def finish_sums(sums: Any, lost: Any, top: float, size: float, arguments: Any) -> float:
         return ratio(sums[0] + lost[0], sums[1] + lost[1], sums[2] + lost[2], *arguments)
 
-    return _fold(formula, _overlap_terms, 3, finish_sums)
+    return _kernel(formula, 3, fold_of(value, 3, not single, abreast), finish_sums)
 
 
-def _overlap_terms(
-    y: float, p: float, top: float, total: float, lost: float, size: float, *arguments: float
-) -> tuple[float, float, float]:
-    return (y * p, (1.0 - y) * p, y * (1.0 - p))
+def means(formula: Elementwise, single: bool, abreast: bool) -> Kernel:
+    """The mean of the terms of a row's elements."""
+    term = with_own(compiled(formula.term, single), formula.per_class is not None)
+
+    @scalar
+    def value(
+        j: int,
+        y: float,
+        p: float,
+        label: int,
+        top: float,
+        total: float,
+        lost: float,
+        size: float,
+        each: Any,
+        arguments: Any,
+    ) -> tuple[float]:
+        return (term(each, j, (y, p), arguments),)
+
+    @scalar
+    def finish_sums(sums: Any, lost: Any, top: float, size: float, arguments: Any) -> float:
+        return (sums[0] + lost[0]) / size
+
+    return _kernel(formula, 1, fold_of(value, 1, formula.cancels or not single, abreast), finish_sums)
 
 
-def _fold(
-    formula: Rowwise | Overlap,
-    term: Callable[..., tuple[float, ...]],
-    terms: int,
-    finish: Callable[..., float],
-    peak_of: Callable[..., float] | None = None,
-    share_of: Callable[..., float] | None = None,
-    per_class: str | None = None,
-) -> Rows:
-    """A row at a time: its maximum and total where the formula has them, then the sums of its terms."""
-    row_terms = row_sums_of(terms)(with_own(term, per_class is not None))
+def _kernel(formula: Rowwise | Overlap | Elementwise, terms: int, fold: Fold, finish: Finish) -> Kernel:
     outside_true = count_outside_of(formula.y_true)
     outside_pred = count_outside_of(formula.y_pred)
-    has_peak, has_share = peak_of is not None, share_of is not None
-    peak = scalar(peak_of or _no_peak)
-    row_share = row_sums_of(1)(with_own(_share_term(share_of or _no_share), False))
+    passes, new_fold_space = fold.passes, fold.new_space
+    column = _column_of(terms)
+
+    @serial
+    def new_space(y_pred: Any) -> Any:
+        labels = np.zeros(ABREAST, np.int64)  # of losses with an integer label
+        return new_fold_space(y_pred), (np.full((3, ABREAST), np.nan), np.empty((2, terms, ABREAST)), labels)
 
     @serial
     def rows(
@@ -66,45 +124,43 @@ def _fold(
         each: Any,
         values: Any,
         status: Any,
-        work: Any,
+        space: Any,
     ) -> None:
-        n, size = y_pred.shape
-        slots = np.empty((2, terms, SLOTS))
-        sums = np.empty((2, terms))
-        for r in range(n):
-            y, p = y_true[r], y_pred[r]
-            status[r] = KEPT
-            values[r] = 0.0
-            if outside_true(y) + outside_pred(p) > 0:
-                status[r] = BAD
-                continue
-            top, total, lost = np.nan, np.nan, 0.0
-            if has_peak:
-                top = -np.inf
-                for j in range(size):
-                    candidate = peak(np.float64(y[j]), np.float64(p[j]))
-                    top = candidate if candidate > top else top
-            if has_share:
-                row_share(p, p, each, (top,), (), slots, sums)
-                total, lost = sums[0, 0], sums[1, 0]
-            row_terms(y, p, each, (top, total, lost, float(size)), arguments, slots, sums)
-            values[r] = finish(sums[0], sums[1], top, float(size), arguments)
+        fold_space, (found, sums, labels) = space
+        n, classes = y_pred.shape
+        step = rows_at_once(classes)
+        for start in range(0, n, step):
+            m = min(step, n - start)
+            y, p, kept = y_true[start : start + m], y_pred[start : start + m], status[start : start + m]
+            kept[:] = KEPT
+            if outside_true(y.reshape(m * classes)) + outside_pred(p.reshape(m * classes)) > 0:
+                for r in range(m):
+                    kept[r] = BAD if outside_true(y[r]) + outside_pred(p[r]) > 0 else KEPT
+            passes(y, p, labels[:m], found, each, arguments, fold_space, sums)
+            losses, top = values[start : start + m], found[TOP]
+            for r in range(m):
+                losses[r] = finish(column(sums[0], r), column(sums[1], r), top[r], float(classes), arguments)
 
-    return rows
+    return Kernel(rows, new_space)
 
 
-def _no_peak(y: float, p: float) -> float:
-    return p
+def _column_of(terms: int) -> Callable[..., Any]:
+    """``column(sums, r)``: a row's sums as a tuple, whose length the compiler must know."""
 
+    @scalar
+    def one(sums: Any, r: int) -> Any:
+        return (sums[0, r],)
 
-def _no_share(p: float, top: float) -> float:
-    return p
+    @scalar
+    def two(sums: Any, r: int) -> Any:
+        return sums[0, r], sums[1, r]
 
+    @scalar
+    def three(sums: Any, r: int) -> Any:
+        return sums[0, r], sums[1, r], sums[2, r]
 
-def _share_term(share: Callable[..., float]) -> Callable[..., tuple[float]]:
-    compiled = scalar(share)
+    @scalar
+    def four(sums: Any, r: int) -> Any:
+        return sums[0, r], sums[1, r], sums[2, r], sums[3, r]
 
-    def term(y: float, p: float, top: float) -> tuple[float]:
-        return (compiled(p, top),)
-
-    return term
+    return (one, two, three, four)[terms - 1]

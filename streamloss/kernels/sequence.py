@@ -8,10 +8,10 @@ import numpy as np
 
 from .._jit import serial
 from ..losses._kinds import LabelSequence
-from .layout import BAD, IMPOSSIBLE, KEPT, Rows, count_outside_of
+from .layout import BAD, IMPOSSIBLE, KEPT, Kernel, count_outside_of, no_space
 
 
-def sequence(formula: LabelSequence) -> Rows:
+def sequence(formula: LabelSequence) -> Kernel:
     loss = serial(formula.loss)
     outside_pred = count_outside_of(formula.y_pred)
 
@@ -24,7 +24,7 @@ def sequence(formula: LabelSequence) -> Rows:
         each: Any,
         values: Any,
         status: Any,
-        work: Any,
+        space: Any,
     ) -> None:
         n, time, classes = y_pred.shape
         longest = y_true.shape[1]
@@ -43,4 +43,4 @@ def sequence(formula: LabelSequence) -> Rows:
                 values[r] = loss(labels[:length], scores, states)
                 status[r] = IMPOSSIBLE if values[r] == np.inf else KEPT
 
-    return rows
+    return Kernel(rows, no_space)

@@ -15,6 +15,7 @@ from typing import Any
 from ..types import REAL, UNIT, Interval
 
 Scalar = Callable[..., float]
+MAXIMUM = "maximum"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,6 +30,8 @@ class Elementwise:
     y_pred: Interval = REAL
     per_class: str | None = None
     """A parameter that may be a list with an entry for each class."""
+    cancels: bool = False
+    """Whether terms may be negative, so that their sum needs more digits than its value."""
 
     @property
     def argument_names(self) -> tuple[str, ...]:
@@ -43,7 +46,7 @@ class Sparse:
     classes but the labelled one. `pivot` is "maximum" (of the row), "label" (the labelled class' own value) or
     None (NaN is passed); ``earlier`` is 1.0 for classes before the label, else 0.0. The labelled class
     stays out of the sum because the loss of a confident, right prediction *is* the others' share: adding 1
-    to it and subtracting 1 again would lose it.
+    to it and subtracting 1 again would lose it. No term is negative.
     """
 
     term: Scalar
@@ -63,7 +66,8 @@ class Rowwise:
     ``term(y, p, top, total, lost, size, *arguments)`` gives a tuple of ``terms`` floats for each class, and
     ``finish(sums, lost, top, size, *arguments)`` the row's loss from their sums. `top` is the maximum of
     ``peak(y, p)`` and ``total + lost`` the sum of ``share(p, top)`` over the row, where a loss has these (else
-    NaN). Sums are compensated: ``sums[i] + lost[i]`` has twice a float64's digits, so they may cancel.
+    NaN). Sums are compensated: ``sums[i] + lost[i]`` has twice a float64's digits, so they may cancel; but where no
+    term is negative (`cancels` is False), those for a float32 are plain.
     ``term`` takes the class' own value of the parameter `per_class` last, where there is one.
     """
 
@@ -72,9 +76,11 @@ class Rowwise:
     finish: Scalar
     y_true: Interval = REAL
     y_pred: Interval = REAL
-    peak: Scalar | None = None
+    peak: Scalar | str | None = None
+    """A function of ``(y, p)``, or MAXIMUM: of the predictions."""
     share: Scalar | None = None
     per_class: str | None = None
+    cancels: bool = True
 
     @property
     def argument_names(self) -> tuple[str, ...]:

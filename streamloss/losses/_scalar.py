@@ -92,6 +92,12 @@ def exp(x: float, lost: float = 0.0) -> float:
 
 
 @scalar
+def exp_nonpositive(x: float, lost: float = 0.0) -> float:
+    """``exp(x + lost)`` for x <= 0, of which fewer operations are asked where little accuracy is."""
+    return exp(x, lost)
+
+
+@scalar
 def exp_parts(x: float, lost: float) -> tuple[float, float]:
     """``exp(x + lost)`` as m and k with ``m 2**k`` and m near 1, for x <= 0 of any size; within 1 ulp (from -2**40 on;
     beyond, x itself within 1 ulp). ``(0, 0)`` for -inf.

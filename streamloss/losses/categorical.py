@@ -2,10 +2,10 @@
 
 from .._primitives import fma
 from ..types import UNIT, Interval
-from ._kinds import Rowwise, Sparse
+from ._kinds import MAXIMUM, Rowwise, Sparse
 from ._parameters import AXIS, EPSILON, IGNORE_CLASS, LABEL_SMOOTHING, NOT_NEGATIVE, Parameter
 from ._registry import declare
-from ._scalar import difference, exp, expm1, log1p, log_parts, share_cost
+from ._scalar import difference, exp_nonpositive, expm1, log1p, log_parts, share_cost
 
 # Sparse categorical. Only the other classes are summed; see `Sparse`.
 
@@ -20,20 +20,20 @@ def sparse_from_probabilities(p: float, pivot: float, others: float, lower: floa
 
 def other_odds(x: float, top: float, earlier: float) -> float:
     d, lost = difference(x, top)
-    return exp(d, lost)
+    return exp_nonpositive(d, lost)
 
 
 def sparse_from_logits(x: float, top: float, others: float) -> float:
     # log(sum(exp)) - x, relative to the maximum; the label's own exp(x - top) is 1 where it is the maximum
     d, lost = difference(x, top)
-    return log1p(others + (exp(d, lost) - 1.0)) - d
+    return log1p(others + (exp_nonpositive(d, lost) - 1.0)) - d
 
 
 declare(
     "sparse_categorical_crossentropy",
     "SparseCategoricalCrossentropy",
     formula=Sparse(other_probability, sparse_from_probabilities, y_pred=UNIT),
-    logits=Sparse(other_odds, sparse_from_logits, pivot="maximum"),
+    logits=Sparse(other_odds, sparse_from_logits, pivot=MAXIMUM),
     parameters={"ignore_class": IGNORE_CLASS, "axis": AXIS, "epsilon": EPSILON},
     positional=("from_logits", "ignore_class", "reduction", "axis"),
     doc="""
@@ -102,10 +102,6 @@ def own(p: float, top: float) -> float:
     return p
 
 
-def largest(y: float, p: float) -> float:
-    return p
-
-
 def crossentropy_of_probability(
     y: float,
     p: float,
@@ -133,7 +129,7 @@ def crossentropy_of_logit(
 ) -> tuple[float, float, float, float]:
     mass = y * (1.0 - label_smoothing) + label_smoothing / size
     d, d_lost = difference(x, top)
-    odds = exp(d, d_lost)
+    odds = exp_nonpositive(d, d_lost)
     # the maximum stays out of the sum of odds, and is counted: 1 + (a tiny sum) would lose the sum
     return (0.0 if d == 0.0 else odds, 1.0 if d == 0.0 else 0.0, mass, mass * -d if mass > 0.0 else 0.0)
 
@@ -152,8 +148,8 @@ def crossentropy_of_logits(
 declare(
     "categorical_crossentropy",
     "CategoricalCrossentropy",
-    formula=Rowwise(crossentropy_of_probability, 1, first, y_true=NOT_NEGATIVE, y_pred=UNIT, share=own),
-    logits=Rowwise(crossentropy_of_logit, 4, crossentropy_of_logits, y_true=NOT_NEGATIVE, peak=largest),
+    formula=Rowwise(crossentropy_of_probability, 1, first, y_true=NOT_NEGATIVE, y_pred=UNIT, share=own, cancels=False),
+    logits=Rowwise(crossentropy_of_logit, 4, crossentropy_of_logits, y_true=NOT_NEGATIVE, peak=MAXIMUM, cancels=False),
     parameters={"label_smoothing": LABEL_SMOOTHING, "axis": AXIS, "epsilon": EPSILON},
     positional=("from_logits", "label_smoothing", "axis", "reduction"),
     doc="""

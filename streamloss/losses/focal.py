@@ -2,7 +2,7 @@
 
 from .._jit import scalar
 from ..types import UNIT
-from ._kinds import Elementwise, Rowwise
+from ._kinds import MAXIMUM, Elementwise, Rowwise
 from ._parameters import AXIS, EPSILON, GAMMA, LABEL_SMOOTHING, MEAN_AXIS, NOT_NEGATIVE, Parameter
 from ._registry import declare
 from ._scalar import (
@@ -19,7 +19,7 @@ from ._scalar import (
     share_cost,
     times_parts,
 )
-from .categorical import largest, own
+from .categorical import own
 
 # What is missing to a probability of 1 is kept in two floats: its power would multiply its rounding by gamma.
 
@@ -225,10 +225,10 @@ declare(
     "categorical_focal_crossentropy",
     "CategoricalFocalCrossentropy",
     formula=Rowwise(
-        categorical_from_probability, 1, added_up, y_true=NOT_NEGATIVE, y_pred=UNIT, share=own, per_class="alpha"
+        categorical_from_probability, 1, added_up, y_true=NOT_NEGATIVE, y_pred=UNIT, share=own, cancels=False, per_class="alpha"
     ),
     logits=Rowwise(
-        categorical_from_logit, 1, added_up, y_true=NOT_NEGATIVE, peak=largest, share=odds_of, per_class="alpha"
+        categorical_from_logit, 1, added_up, y_true=NOT_NEGATIVE, peak=MAXIMUM, cancels=False, share=odds_of, per_class="alpha"
     ),
     parameters={
         "alpha": Parameter(0.25, "the weight of each class: a number, or one for each", NOT_NEGATIVE, several=True),

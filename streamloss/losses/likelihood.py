@@ -45,7 +45,7 @@ def poisson_of_rate(y: float, p: float, lower: float) -> float:
 declare(
     "poisson",
     "Poisson",
-    formula=Elementwise(poisson_of_rate, y_pred=NOT_NEGATIVE),
+    formula=Elementwise(poisson_of_rate, y_pred=NOT_NEGATIVE, cancels=True),
     parameters={"axis": MEAN_AXIS, "epsilon": floor("added to `y_pred` inside the logarithm")},
     doc="""
     Mean of ``y_pred - y_true log(y_pred + epsilon)``: the Poisson deviance up to terms without `y_pred`.
@@ -80,8 +80,8 @@ declare(
     select=(
         "log_input",
         {
-            True: Elementwise(nll_of_log_rate, y_true=NOT_NEGATIVE),
-            False: Elementwise(nll_of_rate, y_true=NOT_NEGATIVE, y_pred=NOT_NEGATIVE),
+            True: Elementwise(nll_of_log_rate, y_true=NOT_NEGATIVE, cancels=True),
+            False: Elementwise(nll_of_rate, y_true=NOT_NEGATIVE, y_pred=NOT_NEGATIVE, cancels=True),
         },
     ),
     parameters={
@@ -114,7 +114,7 @@ def nll_of_log_input(y: float, x: float, compute_full_loss: float) -> float:
 declare(
     "log_poisson_loss",
     "LogPoissonLoss",
-    formula=Elementwise(nll_of_log_input, y_true=NOT_NEGATIVE),
+    formula=Elementwise(nll_of_log_input, y_true=NOT_NEGATIVE, cancels=True),
     parameters={
         "compute_full_loss": Parameter(False, FULL + ", by Stirling's approximation", types=(bool,)),
         "axis": MEAN_AXIS,

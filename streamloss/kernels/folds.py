@@ -1,0 +1,142 @@
+"""What rows find out by passing over their classes: a maximum, a total, and sums. The layout depends on the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._jit import scalar, serial
+from .order import (
+    ABREAST,
+    FEW,
+    LANES,
+    LOST,
+    NARROW,
+    SLOTS,
+    TOP,
+    TOTAL,
+    maxima_abreast,
+    maxima_along,
+    sums_abreast,
+    sums_along,
+    to_columns,
+)
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The passes of a formula, compiled for one layout."""
+
+    passes: Callable[..., None]
+    """``passes(y, p, labels, found, each, arguments, space, sums)`` with some rows' labels and predictions
+    (rows, classes), and what was found before; it writes `found` and `sums`."""
+    new_space: Callable[..., Any]
+    """``new_space(y_pred)``: its work space, to be made once for many rows."""
+
+
+def fold_of(
+    value: Callable[..., Any],
+    terms: int,
+    compensated: bool,
+    abreast: bool,
+    *,
+    peak: Callable[..., float] | None = None,
+    peak_of_prediction: bool = False,
+    share: Callable[..., float] | None = None,
+    skips: bool = False,
+) -> Fold:
+    """From `value` (see :mod:`.order`), ``peak(y, p)`` and ``share(p, top)``; `peak_of_prediction`: the peak is p."""
+    has_peak, has_share = peak is not None or peak_of_prediction, share is not None
+    peak_of = _prediction if peak is None else peak
+    total_of = _value_of_share(share or _prediction_alone)
+    if abreast:
+        maxima = maxima_abreast(peak_of)
+        totals, rest = sums_abreast(total_of, 1, True, False), sums_abreast(value, terms, compensated, skips)
+
+        @serial
+        def passes_abreast(
+            y: Any, p: Any, labels: Any, found: Any, each: Any, arguments: Any, space: Any, sums: Any
+        ) -> None:
+            columns, slots = space
+            n, classes = p.shape
+            ys, ps = columns[1 if skips else 0], columns[1]
+            to_columns(p, ps)
+            if not skips:
+                to_columns(y, ys)
+            if has_peak:
+                maxima(ys, ps, classes, found[TOP, :n])
+            if has_share:
+                totals(ys, ps, classes, labels, found, each, arguments, slots, sums)
+                for r in range(n):
+                    found[TOTAL, r], found[LOST, r] = sums[0, 0, r], sums[1, 0, r]
+            rest(ys, ps, classes, labels, found, each, arguments, slots, sums)
+
+        @serial
+        def space_abreast(y_pred: Any) -> Any:
+            return np.empty((2, FEW, ABREAST)), np.empty((2, terms, FEW, ABREAST))
+
+        return Fold(passes_abreast, space_abreast)
+
+    maxima = maxima_along(peak_of if peak_of_prediction else _widened(peak_of))
+    totals, rest = sums_along(total_of, 1, True, False), sums_along(value, terms, compensated, skips)
+
+    @serial
+    def passes_along(
+        y: Any, p: Any, labels: Any, found: Any, each: Any, arguments: Any, space: Any, sums: Any
+    ) -> None:
+        slots, parts, lanes = space
+        n = labels.size
+        if has_peak:
+            maxima(y, p, lanes, found[TOP, :n])
+        if has_share:
+            totals(y, p, labels, found, each, arguments, slots, parts, sums)
+            for r in range(n):
+                found[TOTAL, r], found[LOST, r] = sums[0, 0, r], sums[1, 0, r]
+        rest(y, p, labels, found, each, arguments, slots, parts, sums)
+
+    @serial
+    def space_along(y_pred: Any) -> Any:
+        lanes = np.empty(LANES, y_pred.dtype) if peak_of_prediction else np.empty(LANES, np.float64)
+        return np.empty((2, terms, SLOTS)), np.empty((2, terms, NARROW, ABREAST)), lanes
+
+    return Fold(passes_along, space_along)
+
+
+@scalar
+def _prediction(y: Any, p: Any) -> Any:
+    return p
+
+
+@scalar
+def _prediction_alone(p: float, top: float) -> float:
+    return p
+
+
+def _widened(peak: Callable[..., float]) -> Callable[..., float]:
+    @scalar
+    def peak_of(y: Any, p: Any) -> float:
+        return peak(np.float64(y), np.float64(p))
+
+    return peak_of
+
+
+def _value_of_share(share: Callable[..., float]) -> Callable[..., tuple[float]]:
+    @scalar
+    def value(
+        j: int,
+        y: float,
+        p: float,
+        label: int,
+        top: float,
+        total: float,
+        lost: float,
+        size: float,
+        each: Any,
+        arguments: Any,
+    ) -> tuple[float]:
+        return (share(p, top),)
+
+    return value
