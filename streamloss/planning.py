@@ -191,11 +191,10 @@ def make_plan(
     def block_bytes(block_shape: Shape) -> int:
         read = {(source.role, view): _read_bytes(source, view, block_shape, jobs) for source, view in arrays}
         rows_in_block = math.prod(block_shape)
-        scalar = 8 * rows_in_block if isinstance(sample_weight, float) else 0
         by_class = 4 * 8 * rows_in_block if class_weight is not None else 0
         losses = sum(rows_in_block * 2 * job.dtype.itemsize for job in jobs if job.layout.cells is None)
         cells = sum(CELL_BYTES * math.prod(job.layout.cells) for job in jobs if job.layout.cells is not None)
-        return scalar + by_class + sum(read.values()) + losses + cells
+        return by_class + sum(read.values()) + losses + cells
 
     wanted = workers or available_cpus()
     share = (memory_bytes - COMPILER) // wanted

@@ -5,7 +5,7 @@ import pytest
 
 from streamloss.kernels import rowwise, sparse
 from streamloss.kernels.layout import TILE
-from streamloss.kernels.order import ABREAST, FEW
+from streamloss.kernels.order import FEW, rows_at_once
 from streamloss.losses._kinds import Elementwise, Rowwise, Sparse
 from streamloss.losses._registry import LossSpec
 
@@ -31,7 +31,7 @@ def test_rows_abreast_have_the_bits_of_rows_along_their_classes(name, given, dty
     build = BUILD[type(formula)]
     abreast, along = build(formula, single, abreast=True), build(formula, single, abreast=False)
     for classes in (1, 2, 3, 7, 8, 31, FEW):
-        for rows in (1, ABREAST - 1, ABREAST, TILE):
+        for rows in (1, 7, rows_at_once(classes) + 1, TILE):
             y_pred = rng.normal(size=(rows, classes)) * np.exp(rng.uniform(-3, 6, (rows, 1)))
             if formula.y_pred.bounded:
                 y_pred = abs(y_pred) / abs(y_pred).sum(axis=1, keepdims=True)

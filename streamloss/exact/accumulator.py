@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import scalar, serial
+from .._jit import inner, scalar
 from .._primitives import bits_of
 
 LIMBS = 67  # 2**-1074 ... 2**1024 are 2098 bits, 66 limbs; the last takes carries
@@ -70,7 +70,32 @@ def _split(value: float) -> tuple[int, int, int]:
     return bits_of(high), bits_of(middle), bits_of(low)
 
 
-@serial
+@inner
+def add_within(limbs: Any, values: Any) -> bool:
+    """Add a contiguous array, if two parts of the window hold each of its values exactly, as they do of most float32;
+    else, and if there is a NaN, add nothing and return False.
+    """
+    n = values.size
+    high, middle = np.int64(0), np.int64(0)
+    outside = np.int64(0)
+    for i in range(n):
+        v = np.float64(values[i])
+        h = v + _HIGH
+        rest = v - (h - _HIGH)
+        m = rest + _MIDDLE
+        lost = rest - (m - _MIDDLE)
+        outside += np.int64(0) if (lost == 0.0) & (abs(v) < _WINDOW_TOP) else np.int64(1)
+        high += bits_of(h)
+        middle += bits_of(m)
+    if outside:
+        return False
+    count = np.int64(n)
+    limbs[_HIGH_LIMB] += high - count * bits_of(_HIGH)  # wraps and unwraps: the difference is small
+    limbs[_HIGH_LIMB - 1] += middle - count * bits_of(_MIDDLE)
+    return True
+
+
+@inner
 def add(limbs: Any, values: Any) -> None:
     """Add a contiguous float32 or float64 array to ``limbs`` (int64, ``SIZE`` long, carry-save)."""
     n = values.size

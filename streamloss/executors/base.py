@@ -59,8 +59,10 @@ def run_block(task: Task, block: Block, parallel: bool = False) -> States:
     weight, mask = weight_of(plan, rows), mask_of(plan, rows)
     states = []
     for job in plan.jobs:
-        losses, state = run_job(plan, job, rows, weight, mask, task.nan_policy, task.all_binary.get(job.name), parallel)
-        if job.name in task.sinks and losses is not None:
+        keep = job.name in task.sinks and job.layout.cells is None
+        all_binary = task.all_binary.get(job.name)
+        losses, state = run_job(plan, job, rows, weight, mask, task.nan_policy, all_binary, keep, parallel)
+        if keep:
             task.sinks[job.name].write(block, losses.reshape(block.shape))
         states.append(state)
     return tuple(states)

@@ -52,9 +52,10 @@ def run_job(
     mask: Array | None,
     nan_policy: str,
     all_binary: bool | None,
+    keep: bool,
     parallel: bool,
-) -> tuple[Array | None, State]:
-    """The losses of the rows, or None where they are not of rows; and the rows' state.
+) -> tuple[Array, State]:
+    """The losses of the rows, if they are to be kept, and the rows' state.
 
     Raises ValueRangeError for the first row that has no loss.
     """
@@ -65,12 +66,11 @@ def run_job(
         weight = by_class if weight is None else weight * by_class
     loop = _Loop(plan, job, rows.block, (labels, predictions), (y_true, y_pred, weight, mask), nan_policy, parallel)
     if job.layout.cells is not None:
-        return None, loop.state_of_cells()
+        return np.empty(0), loop.state_of_cells()
     if not job.spec.both_conventions:
-        losses, state = loop.losses_and_state()
-        return losses, state
-    signed, state = loop.losses_and_state()
-    binary, other_state = loop.losses_and_state(binary=1.0)
+        return loop.losses_and_state(keep)
+    signed, state = loop.losses_and_state(keep and not all_binary)
+    binary, other_state = loop.losses_and_state(keep and bool(all_binary), binary=1.0)
     sums = {**state.sums, "loss_binary": other_state.sum("loss")}
     counts = {**state.counts, "other_labels": labels_beside_0_and_1(labels, mask)}
     return binary if all_binary else signed, State(state.of, sums, counts)
@@ -86,14 +86,15 @@ def _operands(job: Job, labels: Array, predictions: Array, block: Block) -> tupl
     """Labels and predictions as kernels take them. Raises ValueRangeError for integers that floats do not hold."""
     integer_labels = isinstance(job.formula, Sparse | LabelSequence)
     for role, data in (("y_pred", predictions), ("y_true", labels)):
-        if (role == "y_pred" or not integer_labels) and convert.inexact_integers(data) is not None:
+        if (role == "y_pred" or not integer_labels) and convert.inexact_integers(data):
             raise explain_inexact(job, role, data, block)
     y_pred = convert.floating(convert.rounded(predictions, job.precision))
     if not isinstance(job.formula, LabelSequence):
         y_pred = y_pred.reshape(block.rows, -1)
     if integer_labels:
-        return convert.labels(labels), y_pred
-    y_true = convert.floating(convert.rounded(labels, job.precision), y_pred.dtype)
+        y_true = convert.labels(labels)
+        return (y_true if isinstance(job.formula, Sparse) else y_true.astype(np.int64)), y_pred
+    y_true = convert.targets(convert.rounded(labels, job.precision), y_pred.dtype)
     return y_true.reshape(-1) if isinstance(job.formula, Parametric) else y_true.reshape(y_pred.shape), y_pred
 
 
@@ -126,10 +127,10 @@ class _Loop:
         self._classes = math.prod(operands[1].shape[1:])
         self._parallel = parallel and operands[1].size >= PARALLEL_FROM
 
-    def losses_and_state(self, **given: float) -> tuple[Array, State]:
+    def losses_and_state(self, keep: bool, **given: float) -> tuple[Array, State]:
         """`given` are arguments of the formula that its parameters leave open."""
-        out = np.empty(self._block.rows, self._job.dtype)
-        limbs, counts = self._run(self._job.formula, 2, out, given)
+        out = np.empty(self._block.rows if keep else 0, self._job.dtype)
+        limbs, counts = self._run(self._job.formula, 2, keep, out, given)
         total = {
             "count": int(counts[tile.COUNT]),
             "nonzero_weights": int(counts[tile.NONZERO if self._plan.weighted else tile.COUNT]),
@@ -147,7 +148,7 @@ class _Loop:
         """The exact sums that ratios over the whole data are made of."""
         assert isinstance(self._job.formula, Overlap)
         formula = overlap.whole(self._job.formula)
-        limbs, counts = self._run(formula, overlap.NUM_SUMS * self._classes, np.empty(0, self._job.dtype), {})
+        limbs, counts = self._run(formula, overlap.NUM_SUMS * self._classes, False, np.empty(0, self._job.dtype), {})
         sums = zip(cell_sums(self._classes), map(ExactSum.of_limbs, limbs), strict=True)
         total = {
             "elements": int(counts[tile.COUNT]),
@@ -156,12 +157,14 @@ class _Loop:
         }
         return State(State.empty(identity(self._job, self._plan)).of, dict(sums), total)
 
-    def _run(self, formula: cpu.AnyFormula, num_sums: int, out: Array, given: dict[str, float]) -> tuple[Array, Array]:
+    def _run(
+        self, formula: cpu.AnyFormula, num_sums: int, keep: bool, out: Array, given: dict[str, float]
+    ) -> tuple[Array, Array]:
         """The sums' limbs and the counts, over all rows. A block has at most ``blocking.MAX_ROWS`` rows, so the pieces'
         limbs added up still fit int64.
         """
         job, (y_true, y_pred, weight, mask) = self._job, self._operands
-        key = formula, job.dtype == np.float32, _layout(formula, self._classes)
+        key = formula, bool(job.dtype == np.float32), _layout(formula, self._classes)
         ignore_class = job.spec.parameters.get("ignore_class")
         arguments = (
             _frozen(y_true),
@@ -172,16 +175,19 @@ class _Loop:
             job.spec.arguments(job.dtype, **given),
             _frozen(job.spec.per_class(self._classes)),
             NAN_POLICIES[self._nan_policy],
+            keep,
             out,
         )
         with cpu.all_cores() if self._parallel and num_sums <= cpu.PIECES else nullcontext(False) as free:
             pieces = cpu.PIECES if free else 1
             limbs = np.zeros((pieces, num_sums, SIZE), np.int64)
             counts = np.zeros((pieces, tile.NUM_COUNTS), np.int64)
+            first_bad = np.full(pieces, -1)
             if free:
-                first_bad = [int(r) for r in cpu.parallel(*key)(*arguments, limbs, counts)]
+                cpu.parallel(*key)(*arguments, limbs, counts, first_bad)
             else:
-                first_bad = [cpu.serial(*key)(*arguments, limbs[0], counts[0])]
-        if bad := [r for r in first_bad if r >= 0]:
-            raise explain(self._plan, job, self._block, min(bad), *self._stored, weight)
+                first_bad[0] = cpu.serial(*key)(*arguments, limbs[0], counts[0])
+        if (bad := first_bad[first_bad >= 0]).size:
+            weights = None if weight is None else np.broadcast_to(weight, self._block.rows)
+            raise explain(self._plan, job, self._block, int(bad.min()), *self._stored, weights)
         return limbs.sum(axis=0), counts.sum(axis=0)

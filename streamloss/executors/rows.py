@@ -35,11 +35,11 @@ class BlockRows:
 
 
 def weight_of(plan: Plan, rows: BlockRows) -> Array | None:
-    """Each row's `sample_weight`."""
+    """Each row's `sample_weight`, or one for all."""
     if plan.sample_weight is None:
         return None
     if isinstance(plan.sample_weight, float):
-        return np.full(rows.block.rows, plan.sample_weight)
+        return np.array([plan.sample_weight])
     assert plan.weight_view is not None
     return convert.weights(rows.of(plan.sample_weight, plan.weight_view))
 

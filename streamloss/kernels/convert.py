@@ -8,6 +8,11 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
+LABELS = (np.dtype(np.uint8), np.dtype(np.int32), np.dtype(np.int64))
+"""Dtypes of integer labels that kernels are compiled for; others become the next larger one."""
+TARGETS = (np.dtype(np.uint8), np.dtype(np.int64), np.dtype(np.float32), np.dtype(np.float64))
+"""Dtypes of labels that are numbers."""
+
 NOT_A_LABEL = np.int64(np.iinfo(np.int64).min)
 """Stands for a label that is no integer of 64 bits; kernels refuse it as out of range."""
 
@@ -35,12 +40,20 @@ def floating(data: Array, least: np.dtype[Any] | None = None) -> Array:
     return np.ascontiguousarray(data, dtype if least is None else np.promote_types(dtype, least))
 
 
-def inexact_integers(data: Array) -> Array | None:
-    """Where integers lie beyond 2**53, so that a float64 may not hold them; None where they cannot."""
-    if data.dtype.kind not in "iu" or data.dtype.itemsize < 8:
-        return None
-    outside = (data > 2**53) | (data < -(2**53)) if data.dtype.kind == "i" else data > np.uint64(2**53)
-    return outside if outside.any() else None
+def targets(data: Array, least: np.dtype[Any]) -> Array:
+    """What is predicted, as a contiguous array of `TARGETS`: the array itself where it is that already."""
+    if data.dtype == np.bool_:
+        return np.ascontiguousarray(data).view(np.uint8)
+    if data.dtype in (np.uint8, np.int64):
+        return np.ascontiguousarray(data)
+    return floating(data, least)
+
+
+def inexact_integers(data: Array) -> bool:
+    """Whether there are integers beyond 2**53, which a float64 may not hold."""
+    if data.dtype.kind not in "iu" or data.dtype.itemsize < 8 or data.size == 0:
+        return False
+    return bool(data.max() > 2**53 or (data.dtype.kind == "i" and data.min() < -(2**53)))
 
 
 def rounded(data: Array, precision: str | None) -> Array:
@@ -70,14 +83,16 @@ def mask(data: Array) -> Array | None:
 
 
 def weights(data: Array) -> Array:
-    """Weights as contiguous float64."""
-    return np.ascontiguousarray(data, np.float64)
+    """Weights as contiguous float32 or float64."""
+    return np.ascontiguousarray(data, np.float32 if data.dtype == np.float32 else np.float64)
 
 
 def labels(data: Array) -> Array:
-    """Labels as contiguous int64; fractions, NaN and integers beyond int64 become NOT_A_LABEL."""
-    if data.dtype.kind in "bi" or (data.dtype.kind == "u" and data.dtype.itemsize < 8):
-        return np.ascontiguousarray(data, np.int64)
+    """Labels as a contiguous array of `LABELS`; fractions, NaN and integers beyond int64 become NOT_A_LABEL."""
+    if data.dtype.kind == "b":
+        return np.ascontiguousarray(data).view(np.uint8)
+    if data.dtype.kind in "iu" and data.dtype != np.uint64:
+        return np.ascontiguousarray(data, next(dtype for dtype in LABELS if np.can_cast(data.dtype, dtype)))
     if data.dtype.kind == "u":
         return np.where(data > np.uint64(np.iinfo(np.int64).max), NOT_A_LABEL, data.astype(np.int64))
     values = data.astype(np.float64)

@@ -54,19 +54,22 @@ def all_cores() -> Iterator[bool]:
 
 @cache
 def serial(formula: AnyFormula, single: bool, layout: str) -> Loop:
-    """``loop(y_true, y_pred, weight, mask, ignore, arguments, each, nan_policy, out, limbs, counts)``: the first bad
-    row or -1.
+    """``loop(y_true, y_pred, weight, mask, ignore, arguments, each, nan_policy, keep, out, limbs, counts)``: the first
+    bad row or -1.
 
     ``y_pred`` is C-contiguous (rows, classes), float32 or float64, or (rows, time, classes) for sequences;
-    ``y_true`` the same for losses of elements and classes, (rows,) for a number, int64 for labels: (rows,), or
-    (rows, length) for sequences. ``weight`` is float64 (rows,), or empty for none; ``mask`` bool (rows,), or empty:
-    rows where it is False are ignored; ``ignore`` (1, label) or (0, 0); ``each`` float64 (classes,), or empty; ``out``
-    float32 or float64 (rows,); ``limbs`` int64 (2, SIZE) and ``counts`` int64, both added to.
+    ``y_true`` any of `convert.LABELS` or `convert.TARGETS`: (rows,) for labels and numbers, of y_pred's shape for losses of
+    elements and classes, (rows, length) for sequences. ``weight`` is float32 or float64: (rows,), (1,) for one
+    that all rows have, or empty; ``mask`` bool (rows,), or empty: rows where it is False are ignored; ``ignore``
+    (1, label) or (0, 0); ``each`` float64 (classes,), or empty; ``out`` float32 or float64, written where ``keep``:
+    (rows,), else anything; ``limbs`` int64 (2, SIZE) and ``counts`` int64, both added to.
     """
     if isinstance(formula, Whole):
         return sums_over_rows(formula.overlap)
     kernel = build(formula, single, layout)
     rows, new_space = kernel.rows, kernel.new_space
+
+    dtype = np.float32 if single else np.float64
 
     @_jit.serial
     def loop_serial(
@@ -78,20 +81,29 @@ def serial(formula: AnyFormula, single: bool, layout: str) -> Loop:
         arguments: Any,
         each: Any,
         nan_policy: int,
+        keep: bool,
         out: Any,
         limbs: Any,
         counts: Any,
     ) -> int:
         n = y_pred.shape[0]
-        values = np.empty(TILE)
-        status = np.empty(TILE, np.int8)
+        values, weights, status, rounded = np.empty(TILE), np.empty(TILE), np.empty(TILE, np.int8), np.empty(TILE, dtype)
         space = new_space(y_pred)
+        for r in range(TILE):
+            weights[r] = weight[0] if weight.size == 1 else 1.0
         for a in range(0, n, TILE):
             b = min(a + TILE, n)
+            m = b - a
             rows(y_true[a:b], y_pred[a:b], ignore, arguments, each, values, status, space)
             for r in range(min(b, mask.size) - min(a, mask.size)):
                 status[r] = status[r] if mask[a + r] else IGNORED
-            bad = reduce_tile(values[: b - a], status, weight[a:b], nan_policy, out[a:b], limbs, counts)
+            if weight.size > 1:
+                part = weight[a:b]
+                for r in range(m):
+                    weights[r] = part[r]
+            losses = out[a:b] if keep else rounded[:m]
+            weighted = weights[: m if weight.size > 0 else 0]
+            bad = reduce_tile(values[:m], status, weighted, nan_policy, losses, limbs, counts)
             if bad >= 0:
                 return a + bad
         return -1
@@ -101,8 +113,8 @@ def serial(formula: AnyFormula, single: bool, layout: str) -> Loop:
 
 @cache
 def parallel(formula: AnyFormula, single: bool, layout: str) -> Loop:
-    """The same over all cores, with ``limbs`` (PIECES, sums, SIZE) and ``counts`` (PIECES, n): one for each
-    piece of rows, to be added up by the caller. Returns the first bad row of each piece, or -1.
+    """The same over all cores, with ``limbs`` (PIECES, sums, SIZE) and ``counts`` (PIECES, n): one for each piece of
+    rows, to be added up by the caller; ``first_bad`` (PIECES,), its last argument, takes each piece's.
     """
     serial_loop = serial(formula, single, layout)
 
@@ -116,29 +128,30 @@ def parallel(formula: AnyFormula, single: bool, layout: str) -> Loop:
         arguments: Any,
         each: Any,
         nan_policy: int,
+        keep: bool,
         out: Any,
         limbs: Any,
         counts: Any,
-    ) -> Any:
+        first_bad: Any,
+    ) -> None:
         n = y_pred.shape[0]
         size = -(-n // PIECES)
-        first_bad = np.full(PIECES, -1)
         for piece in prange(PIECES):
             a, b = min(piece * size, n), min((piece + 1) * size, n)
             bad = serial_loop(
                 y_true[a:b],
                 y_pred[a:b],
-                weight[a:b],
+                weight[a:b] if weight.size > 1 else weight,
                 mask[a:b],
                 ignore,
                 arguments,
                 each,
                 nan_policy,
+                keep,
                 out[a:b],
                 limbs[piece],
                 counts[piece],
             )
             first_bad[piece] = a + bad if bad >= 0 else -1
-        return first_bad
 
     return loop_parallel

@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import serial
+from .._jit import inner
 from ..losses._kinds import Elementwise, Parametric
-from .layout import BAD, KEPT, Kernel, compiled, count_outside_of, no_space, with_own
+from .layout import BAD, KEPT, Kernel, compiled, count_outside_of, no_space, term_of
 
 
 def elementwise(formula: Elementwise, single: bool) -> Kernel:
     """Rows of one element; for longer ones see :func:`streamloss.kernels.rowwise.means`."""
-    term = with_own(compiled(formula.term, single), formula.per_class is not None)
+    term = term_of(formula, single)
     outside_true = count_outside_of(formula.y_true)
     outside_pred = count_outside_of(formula.y_pred)
 
-    @serial
+    @inner
     def rows(
         y_true: Any,
         y_pred: Any,
@@ -46,7 +46,7 @@ def parametric(formula: Parametric, single: bool) -> Kernel:
     lows = (true.smallest, first.smallest, second.smallest)
     highs = (true.largest, first.largest, second.largest)
 
-    @serial
+    @inner
     def rows(
         y_true: Any,
         y_pred: Any,

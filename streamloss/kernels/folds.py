@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import scalar, serial
+from .._jit import inner, scalar, serial
 from .order import (
-    ABREAST,
-    FEW,
     LANES,
     LOST,
     NARROW,
@@ -20,6 +18,7 @@ from .order import (
     TOTAL,
     maxima_abreast,
     maxima_along,
+    rows_at_once,
     sums_abreast,
     sums_along,
     to_columns,
@@ -34,7 +33,7 @@ class Fold:
     """``passes(y, p, labels, found, each, arguments, space, sums)`` with some rows' labels and predictions
     (rows, classes), and what was found before; it writes `found` and `sums`."""
     new_space: Callable[..., Any]
-    """``new_space(y_pred)``: its work space, to be made once for many rows."""
+    """``new_space(y_pred)``: its work space."""
 
 
 def fold_of(
@@ -56,7 +55,7 @@ def fold_of(
         maxima = maxima_abreast(peak_of)
         totals, rest = sums_abreast(total_of, 1, True, False), sums_abreast(value, terms, compensated, skips)
 
-        @serial
+        @inner
         def passes_abreast(
             y: Any, p: Any, labels: Any, found: Any, each: Any, arguments: Any, space: Any, sums: Any
         ) -> None:
@@ -76,31 +75,33 @@ def fold_of(
 
         @serial
         def space_abreast(y_pred: Any) -> Any:
-            return np.empty((2, FEW, ABREAST)), np.empty((2, terms, FEW, ABREAST))
+            n, classes = rows_at_once(y_pred.shape[1]), y_pred.shape[1]
+            return np.empty((2, classes, n)), np.empty((2, terms, classes, n))
 
         return Fold(passes_abreast, space_abreast)
 
     maxima = maxima_along(peak_of if peak_of_prediction else _widened(peak_of))
     totals, rest = sums_along(total_of, 1, True, False), sums_along(value, terms, compensated, skips)
 
-    @serial
+    @inner
     def passes_along(
         y: Any, p: Any, labels: Any, found: Any, each: Any, arguments: Any, space: Any, sums: Any
     ) -> None:
-        slots, parts, lanes = space
+        slots, spare, parts, lanes = space
         n = labels.size
         if has_peak:
             maxima(y, p, lanes, found[TOP, :n])
         if has_share:
-            totals(y, p, labels, found, each, arguments, slots, parts, sums)
+            totals(y, p, labels, found, each, arguments, slots, spare, parts, sums)
             for r in range(n):
                 found[TOTAL, r], found[LOST, r] = sums[0, 0, r], sums[1, 0, r]
-        rest(y, p, labels, found, each, arguments, slots, parts, sums)
+        rest(y, p, labels, found, each, arguments, slots, spare, parts, sums)
 
     @serial
     def space_along(y_pred: Any) -> Any:
         lanes = np.empty(LANES, y_pred.dtype) if peak_of_prediction else np.empty(LANES, np.float64)
-        return np.empty((2, terms, SLOTS)), np.empty((2, terms, NARROW, ABREAST)), lanes
+        slots, parts = np.empty((2, 2, terms, SLOTS)), np.empty((2, terms, NARROW, rows_at_once(y_pred.shape[1])))
+        return slots[0], slots[1], parts, lanes
 
     return Fold(passes_along, space_along)
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from .._jit import scalar, serial
+from .._jit import inner, scalar, serial
 from ..types import Interval
+from ..losses._kinds import Elementwise
 from ..losses._single import in_single
 
 TILE = 512  # rows whose losses are in L1 while they are finished, weighted, stored and added up
@@ -16,8 +17,9 @@ KEPT, IGNORED, BAD, IMPOSSIBLE = 0, 1, 2, 3  # a row's status; IMPOSSIBLE: the l
 
 Pair = tuple[int, int]
 Rows = Callable[..., None]
-"""``rows(y_true, y_pred, ignore, arguments, each, values, status, space)`` evaluates a tile: it writes float64 `values`
-and `status`. ``each`` holds the parameter that has a value for each class (classes,), or nothing.
+"""``rows(y_true, y_pred, ignore, arguments, each, values, status, space)`` evaluates a tile: it writes float64
+`values` and `status`. ``each`` holds the parameter that has a value for each class (classes,), or nothing; ``space`` is
+the kernel's work space.
 """
 
 
@@ -46,13 +48,13 @@ def count_outside_of(interval: Interval) -> Callable[..., int]:
     low, high = interval.smallest, interval.largest
     if not interval.bounded:
 
-        @serial
+        @inner
         def count_none(values: Any) -> int:
             return 0
 
         return count_none
 
-    @serial
+    @inner
     def count_outside(values: Any) -> int:
         outside = 0
         for j in range(values.size):
@@ -74,3 +76,8 @@ def with_own(term: Callable[..., Any], has_own: bool) -> Callable[..., Any]:
         return term(*data, *arguments)
 
     return call_with if has_own else call_without
+
+
+def term_of(formula: Elementwise, single: bool) -> Callable[..., Any]:
+    """The term of an element, with its class' own value where the formula takes one."""
+    return with_own(compiled(formula.term, single and not formula.precise), formula.per_class is not None)

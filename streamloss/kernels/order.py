@@ -21,25 +21,25 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import scalar, serial
+from .._jit import inner, scalar
 
 SLOTS = 256
 SEGMENT = 1024
 FEW = 48  # classes up to which rows stand abreast
-ABREAST = 64  # at most so many do
 LANES = 64  # of a maximum
+AT_ONCE = 512  # rows that are summed together at most
 NARROW = 8  # slots that are left when several rows' slots are added at once: a vector of float64
 TOP, TOTAL, LOST = 0, 1, 2  # rows of `found`
 
 Sums = Callable[..., None]
 
 
-@serial
+@inner
 def rows_at_once(classes: int) -> int:
-    """How many rows are summed together: what they need stays in the first cache."""
+    """How many rows are summed together: what they need stays in the first cache, and loops are long."""
     if classes <= FEW:
-        return ABREAST if classes <= FEW // 2 else ABREAST // 2
-    return max(1, min(ABREAST // 2, 8192 // classes))
+        return min(AT_ONCE, 2048 // classes // 8 * 8)
+    return max(1, min(32, 8192 // classes))
 
 
 @scalar
@@ -66,9 +66,9 @@ def adder(compensated: bool) -> Callable[..., Any]:
     return add_compensated if compensated else add_plain
 
 
-@serial
+@inner
 def to_columns(matrix: Any, columns: Any) -> None:
-    """Rows as float64 columns (FEW, ABREAST): ``columns[j, r] = matrix[r, j]``."""
+    """Rows as float64 columns: ``columns[j, r] = matrix[r, j]``."""
     n, classes = matrix.shape
     for j in range(classes):
         column = columns[j]
@@ -81,7 +81,7 @@ def maxima_abreast(peak: Callable[..., float]) -> Callable[..., None]:
     sum is NaN.
     """
 
-    @serial
+    @inner
     def maxima(ys: Any, ps: Any, classes: int, top: Any) -> None:
         for r in range(top.size):
             top[r] = peak(ys[0, r], ps[0, r])
@@ -97,7 +97,7 @@ def maxima_abreast(peak: Callable[..., float]) -> Callable[..., None]:
 def maxima_along(peak: Callable[..., float]) -> Callable[..., None]:
     """The same of rows as they are. ``peak`` is given, and may return, the rows' own dtype."""
 
-    @serial
+    @inner
     def maxima(y: Any, p: Any, lanes: Any, top: Any) -> None:
         classes = p.shape[1]
         first = min(LANES, classes)
@@ -125,13 +125,13 @@ def maxima_along(peak: Callable[..., float]) -> Callable[..., None]:
 
 
 def sums_abreast(value: Callable[..., Any], terms: int, compensated: bool, skips: bool) -> Sums:
-    """``sums(ys, ps, classes, labels, found, each, arguments, slots, out)``: `ys`, `ps` (FEW, ABREAST) as
-    :func:`to_columns` makes them, `labels` for each row, `found` (3, ABREAST), `slots` (2, terms, FEW, ABREAST);
-    `out` (2, terms, ABREAST) takes the sums and what their rounding lost.
+    """``sums(ys, ps, classes, labels, found, each, arguments, slots, out)``: `ys` and `ps` are
+    :func:`to_columns`, `labels` one for each row, `found` (3, rows), `slots` (2, terms, classes, rows); `out`
+    (2, terms, rows) takes the sums and what their rounding lost.
     """
     add = adder(compensated)
 
-    @serial
+    @inner
     def sums(
         ys: Any, ps: Any, classes: int, labels: Any, found: Any, each: Any, arguments: Any, slots: Any, out: Any
     ) -> None:
@@ -166,8 +166,8 @@ def sums_abreast(value: Callable[..., Any], terms: int, compensated: bool, skips
 
 
 def sums_along(value: Callable[..., Any], terms: int, compensated: bool, skips: bool) -> Sums:
-    """``sums(y, p, labels, found, each, arguments, slots, parts, out)``: the same of rows as they are, `y` and `p`
-    (rows, classes); `slots` (2, terms, SLOTS), `parts` (2, terms, NARROW, ABREAST).
+    """``sums(y, p, labels, found, each, arguments, slots, spare, parts, out)``: the same of rows as they are, `y` and `p`
+    (rows, classes); `slots` and `spare` (2, terms, SLOTS), `parts` (2, terms, NARROW, rows).
     """
     add = adder(compensated)
 
@@ -176,7 +176,12 @@ def sums_along(value: Callable[..., Any], terms: int, compensated: bool, skips: 
         top, total, lost = row
         return value(j, np.float64(y), np.float64(p), label, top, total, lost, size, each, arguments)
 
-    @serial
+    @scalar
+    def quarters(row: Any, segment: int, width: int) -> Any:
+        a, b, c, d = segment, segment + SLOTS, segment + 2 * SLOTS, segment + 3 * SLOTS
+        return row[a : a + width], row[b : b + width], row[c : c + width], row[d : d + width]
+
+    @inner
     def again(
         slots: Any, y: Any, p: Any, first: int, end: int, label: int, row: Any, size: float, each: Any, arguments: Any
     ) -> None:
@@ -219,9 +224,18 @@ def sums_along(value: Callable[..., Any], terms: int, compensated: bool, skips: 
         if padded > 8:
             fold(high, low, 8)
 
-    @serial
+    @inner
     def sums(
-        y: Any, p: Any, labels: Any, found: Any, each: Any, arguments: Any, slots: Any, parts: Any, out: Any
+        y: Any,
+        p: Any,
+        labels: Any,
+        found: Any,
+        each: Any,
+        arguments: Any,
+        slots: Any,
+        spare: Any,
+        parts: Any,
+        out: Any,
     ) -> None:
         n, classes = p.shape
         size = float(classes)
@@ -231,31 +245,58 @@ def sums_along(value: Callable[..., Any], terms: int, compensated: bool, skips: 
         for segment in range(0, classes, SEGMENT):
             end = min(segment + SEGMENT, classes)
             for r in range(n):
+                first = min(SLOTS, end - segment)
                 row, label = (found[TOP, r], found[TOTAL, r], found[LOST, r]), labels[r]
                 row_y, row_p = y[r], p[r]
-                for start in range(segment, end, SLOTS):
-                    width = min(SLOTS, end - start)
+                done = 0
+                if end - segment > 3 * SLOTS:  # slots with four terms: one long loop is faster than four
+                    done = end - segment - 3 * SLOTS
+                    y0, y1, y2, y3 = quarters(row_y, segment, done)
+                    p0, p1, p2, p3 = quarters(row_p, segment, done)
+                    for k in range(done):
+                        j = segment + k
+                        v0 = value_of(j, y0[k], p0[k], label, row, size, each, arguments)
+                        v1 = value_of(j + SLOTS, y1[k], p1[k], label, row, size, each, arguments)
+                        v2 = value_of(j + 2 * SLOTS, y2[k], p2[k], label, row, size, each, arguments)
+                        v3 = value_of(j + 3 * SLOTS, y3[k], p3[k], label, row, size, each, arguments)
+                        for i in range(terms):
+                            s, rest = add(v0[i], 0.0, v1[i], 0.0)
+                            s, rest = add(s, rest, v2[i], 0.0)
+                            s, rest = add(s, rest, v3[i], 0.0)
+                            slots[0, i, k] = s
+                            if compensated:
+                                slots[1, i, k] = rest
+                rest_slots = spare if done else slots  # the others, from 0: an offset would keep LLVM from vectorising
+                others = first - done
+                for start in range(segment + done, end, SLOTS):
+                    width = min(others, end - start)
                     ys, ps = row_y[start : start + width], row_p[start : start + width]
-                    if start == segment:
+                    if start < segment + SLOTS:
                         for k in range(width):
                             values = value_of(start + k, ys[k], ps[k], label, row, size, each, arguments)
                             for i in range(terms):
-                                slots[0, i, k] = values[i]
+                                rest_slots[0, i, k] = values[i]
                                 if compensated:
-                                    slots[1, i, k] = 0.0
+                                    rest_slots[1, i, k] = 0.0
                     else:
                         for k in range(width):
                             values = value_of(start + k, ys[k], ps[k], label, row, size, each, arguments)
                             for i in range(terms):
-                                s, rest = add(slots[0, i, k], slots[1, i, k], values[i], 0.0)
-                                slots[0, i, k] = s
+                                s, rest = add(rest_slots[0, i, k], rest_slots[1, i, k], values[i], 0.0)
+                                rest_slots[0, i, k] = s
                                 if compensated:
-                                    slots[1, i, k] = rest
+                                    rest_slots[1, i, k] = rest
+                if done:
+                    for i in range(terms):
+                        for k in range(others):
+                            slots[0, i, done + k] = spare[0, i, k]
+                            if compensated:
+                                slots[1, i, done + k] = spare[1, i, k]
                 if skips and segment <= label < end:
                     again(slots, row_y, row_p, segment, end, label, row, size, each, arguments)
                 for i in range(terms):
                     high, low = slots[0, i], slots[1, i]
-                    narrow(high, low, min(SLOTS, end - segment))
+                    narrow(high, low, first)
                     for k in range(NARROW):
                         parts[0, i, k, r] = high[k]
                         parts[1, i, k, r] = low[k] if compensated else 0.0

@@ -52,6 +52,7 @@ def sums_over_rows(overlap: Overlap) -> Callable[..., int]:
         arguments: Any,
         each: Any,
         nan_policy: int,
+        keep: bool,
         out: Any,
         limbs: Any,
         counts: Any,

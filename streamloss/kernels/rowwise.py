@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import scalar, serial
+from .._jit import inner, scalar, serial
 from ..losses._kinds import MAXIMUM, Elementwise, Overlap, Rowwise
 from .folds import Fold, fold_of
-from .layout import BAD, KEPT, Kernel, Rows, compiled, count_outside_of, with_own
-from .order import ABREAST, TOP, rows_at_once
+from .layout import BAD, KEPT, Kernel, Rows, compiled, count_outside_of, term_of, with_own
+from .order import TOP, rows_at_once
 
 Finish = Callable[..., float]
 
@@ -80,7 +80,7 @@ def overlap(formula: Overlap, single: bool, abreast: bool) -> Kernel:
 
 def means(formula: Elementwise, single: bool, abreast: bool) -> Kernel:
     """The mean of the terms of a row's elements."""
-    term = with_own(compiled(formula.term, single), formula.per_class is not None)
+    term = term_of(formula, single)
 
     @scalar
     def value(
@@ -112,10 +112,13 @@ def _kernel(formula: Rowwise | Overlap | Elementwise, terms: int, fold: Fold, fi
 
     @serial
     def new_space(y_pred: Any) -> Any:
-        labels = np.zeros(ABREAST, np.int64)  # of losses with an integer label
-        return new_fold_space(y_pred), (np.full((3, ABREAST), np.nan), np.empty((2, terms, ABREAST)), labels)
+        n = rows_at_once(y_pred.shape[1])
+        found, sums, labels = np.empty((3, n)), np.empty((2, terms, n)), np.empty(n, np.int64)
+        for r in range(n):
+            found[TOP, r], labels[r] = np.nan, 0  # what the loss has no use for
+        return new_fold_space(y_pred), found, sums, labels
 
-    @serial
+    @inner
     def rows(
         y_true: Any,
         y_pred: Any,
@@ -126,7 +129,7 @@ def _kernel(formula: Rowwise | Overlap | Elementwise, terms: int, fold: Fold, fi
         status: Any,
         space: Any,
     ) -> None:
-        fold_space, (found, sums, labels) = space
+        fold_space, found, sums, labels = space
         n, classes = y_pred.shape
         step = rows_at_once(classes)
         for start in range(0, n, step):

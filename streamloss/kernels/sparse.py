@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import scalar, serial
+from .._jit import inner, scalar, serial
 from ..losses._kinds import MAXIMUM, Sparse
 from .folds import fold_of
 from .layout import BAD, IGNORED, KEPT, Kernel, Pair, compiled, count_outside_of
-from .order import ABREAST, TOP, rows_at_once
+from .order import TOP, rows_at_once
 
 
 def sparse(formula: Sparse, single: bool, abreast: bool) -> Kernel:
@@ -39,14 +39,23 @@ def sparse(formula: Sparse, single: bool, abreast: bool) -> Kernel:
 
     @serial
     def new_space(y_pred: Any) -> Any:
-        work = np.empty((3, ABREAST)), np.empty((2, 1, ABREAST)), np.empty(ABREAST), np.empty(ABREAST, np.int64)
-        return new_fold_space(y_pred), work
+        n = rows_at_once(y_pred.shape[1])
+        found, sums, labels = np.empty((4, n)), np.empty((2, 1, n)), np.empty(n, np.int64)
+        return new_fold_space(y_pred), found, sums, labels
 
-    @serial
+    @inner
     def rows(
-        y_true: Any, y_pred: Any, ignore: Pair, arguments: Any, each: Any, values: Any, status: Any, space: Any
+        y_true: Any,
+        y_pred: Any,
+        ignore: Pair,
+        arguments: Any,
+        each: Any,
+        values: Any,
+        status: Any,
+        space: Any,
     ) -> None:
-        fold_space, (found, sums, own, labels) = space
+        fold_space, found, sums, labels = space
+        own = found[3]
         n, classes = y_pred.shape
         step = rows_at_once(classes)
         for start in range(0, n, step):

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import serial
-from ..exact.accumulator import add
+from .._jit import inner, serial
+from ..exact.accumulator import add, add_within
 from .layout import BAD, IGNORED, KEPT
 
 RAISE, OMIT, PROPAGATE = 0, 1, 2  # nan_policy
@@ -16,17 +16,36 @@ COUNT, NONZERO, OMITTED, IGNORED_ROWS = 0, 1, 2, 3  # entries of `counts`
 NUM_COUNTS = 4
 
 
-@serial
-def _all_plain(values: Any, status: Any, weight: Any) -> bool:
-    """Whether every row is kept, with a loss that is a number and a proper weight."""
+@inner
+def _all_kept(status: Any, n: int) -> bool:
+    odd = np.int8(0)
+    for r in range(n):
+        odd |= status[r]
+    return odd == KEPT
+
+
+@inner
+def _all_proper(weight: Any) -> bool:
+    odd = 0
+    for r in range(weight.size):
+        odd += 0 if (weight[r] >= 0.0) & (weight[r] < np.inf) else 1
+    return odd == 0
+
+
+@inner
+def _all_numbers(values: Any) -> bool:
     odd = 0
     for r in range(values.size):
-        odd += 1 if (status[r] != KEPT) | (values[r] != values[r]) else 0
-    if weight.size > 0:
-        for r in range(values.size):
-            odd += 0 if (weight[r] >= 0.0) & (weight[r] < np.inf) else 1
-            odd += 1 if values[r] * weight[r] != values[r] * weight[r] else 0  # 0 * inf
+        odd += 1 if values[r] != values[r] else 0
     return odd == 0
+
+
+@inner
+def _count_nonzero(weight: Any) -> int:
+    nonzero = 0
+    for r in range(weight.size):
+        nonzero += 1 if weight[r] != 0.0 else 0
+    return nonzero
 
 
 @serial
@@ -34,23 +53,27 @@ def reduce_tile(values: Any, status: Any, weight: Any, nan_policy: int, out: Any
     """Write ``values * weight`` to `out`, rounded once to its dtype, and add them, exactly, to the state.
 
     `values` and `status` are as a formula's loop left them; `weight` is float64, empty where there are
-    none; `limbs` and `counts` are the state's. Returns the first row that must be refused, or -1. Overwrites `values`.
+    none; `limbs` and `counts` are the state's. Returns the first row that must be refused, or -1.
     """
-    n = values.size
-    if _all_plain(values, status, weight):
-        counts[COUNT] += n
-        if weight.size == 0:
-            for r in range(n):
-                out[r] = values[r]
-        else:
-            nonzero = 0
-            for r in range(n):
-                out[r] = values[r] * weight[r]
-                nonzero += 1 if weight[r] != 0.0 else 0
-            counts[NONZERO] += nonzero
-            add(limbs[WEIGHTS], weight)
-        add(limbs[VALUES], out)
-        return -1
+    n, weighted = values.size, weight.size > 0
+    if weighted:
+        for r in range(n):
+            out[r] = values[r] * weight[r]
+    else:
+        for r in range(n):
+            out[r] = values[r]
+    if _all_kept(status, n) and _all_proper(weight):
+        done = add_within(limbs[VALUES], out)  # which would meet a NaN
+        if not done and _all_numbers(out):
+            add(limbs[VALUES], out)
+            done = True
+        if done:
+            counts[COUNT] += n
+            if weighted:
+                counts[NONZERO] += _count_nonzero(weight)
+                if not add_within(limbs[WEIGHTS], weight):
+                    add(limbs[WEIGHTS], weight)
+            return -1
 
     kept = np.empty(n, out.dtype)
     kept_weight = np.empty(n)

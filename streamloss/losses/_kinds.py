@@ -32,6 +32,8 @@ class Elementwise:
     """A parameter that may be a list with an entry for each class."""
     cancels: bool = False
     """Whether terms may be negative, so that their sum needs more digits than its value."""
+    precise: bool = False
+    """Whether a float32 result needs float64's functions too: parts of the term cancel."""
 
     @property
     def argument_names(self) -> tuple[str, ...]:

@@ -176,6 +176,18 @@ def log1p(x: float) -> float:
 
 
 @scalar
+def log_of_normal(x: float) -> float:
+    """``log(x)`` for x that is 0, or positive and normal, of which fewer operations are asked where little accuracy is."""
+    return log(x)
+
+
+@scalar
+def log1p_of_normal(x: float) -> float:
+    """``log(1 + x)`` for finite x of at least -1; as :func:`log_of_normal`."""
+    return log1p(x)
+
+
+@scalar
 def _two_atanh_rest(s: float) -> float:
     """``2 atanh(s) - 2 s`` for |s| < 0.172, by a series whose remainder is below 2**-64 of ``2 s``."""
     z = s * s

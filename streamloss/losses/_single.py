@@ -93,28 +93,35 @@ def _log1p_reduced(f: float) -> float:
 
 
 @scalar
+def log_of_normal(x: float) -> float:
+    b = bits_of(x)
+    n = (b - _SQRT_HALF_BITS) >> _EXPONENT
+    k = float_of(n + _ROUND_BITS) - _ROUND
+    y = fma(k, _LN2, _log1p_reduced(float_of(b - (n << _EXPONENT)) - 1.0))
+    return -np.inf if x == 0.0 else fma(0.0, x, y)  # NaN stays NaN
+
+
+@scalar
+def log1p_of_normal(x: float) -> float:
+    u = 1.0 + x
+    b = bits_of(u)
+    n = (b - _SQRT_HALF_BITS) >> _EXPONENT
+    k = float_of(n + _ROUND_BITS) - _ROUND
+    f = x if n == 0 else float_of(b - (n << _EXPONENT)) - 1.0  # 1 + x near 1: x itself, undamaged by the addition
+    return -np.inf if u == 0.0 else fma(0.0, x, fma(k, _LN2, _log1p_reduced(f)))
+
+
+@scalar
 def log(x: float) -> float:
     tiny = x < _LEAST_NORMAL
-    b = bits_of(x * _TWO_54 if tiny else x)
-    n = (b - _SQRT_HALF_BITS) >> _EXPONENT
-    m = float_of(b - (n << _EXPONENT))
-    k = (float_of(n + _ROUND_BITS) - _ROUND) - (54.0 if tiny else 0.0)
-    y = fma(k, _LN2, _log1p_reduced(m - 1.0))
+    y = log_of_normal(x * _TWO_54 if tiny else x) - (54.0 * _LN2 if tiny else 0.0)
     y = x if x == np.inf else y
-    y = -np.inf if x == 0.0 else y
     return y if x >= 0.0 else np.nan
 
 
 @scalar
 def log1p(x: float) -> float:
-    u = 1.0 + x
-    b = bits_of(u)
-    n = (b - _SQRT_HALF_BITS) >> _EXPONENT
-    m = float_of(b - (n << _EXPONENT))
-    k = float_of(n + _ROUND_BITS) - _ROUND
-    y = fma(k, _LN2, _log1p_reduced(x if n == 0 else m - 1.0))  # 1 + x near 1: x itself, undamaged by the addition
-    y = x if x == np.inf else y
-    y = -np.inf if x == -1.0 else y
+    y = x if x == np.inf else log1p_of_normal(x)
     return y if x >= -1.0 else np.nan
 
 

@@ -5,7 +5,7 @@ from ..types import UNIT, Interval
 from ._kinds import MAXIMUM, Rowwise, Sparse
 from ._parameters import AXIS, EPSILON, IGNORE_CLASS, LABEL_SMOOTHING, NOT_NEGATIVE, Parameter
 from ._registry import declare
-from ._scalar import difference, exp_nonpositive, expm1, log1p, log_parts, share_cost
+from ._scalar import difference, exp_nonpositive, expm1, log1p_of_normal, log_parts, share_cost
 
 # Sparse categorical. Only the other classes are summed; see `Sparse`.
 
@@ -26,7 +26,7 @@ def other_odds(x: float, top: float, earlier: float) -> float:
 def sparse_from_logits(x: float, top: float, others: float) -> float:
     # log(sum(exp)) - x, relative to the maximum; the label's own exp(x - top) is 1 where it is the maximum
     d, lost = difference(x, top)
-    return log1p(others + (exp_nonpositive(d, lost) - 1.0)) - d
+    return log1p_of_normal(others + (exp_nonpositive(d, lost) - 1.0)) - d
 
 
 declare(
@@ -142,7 +142,7 @@ def crossentropy_of_logits(
     label_smoothing: float,
 ) -> float:
     odds, maxima, mass, gaps = sums[0] + lost[0], sums[1], sums[2] + lost[2], sums[3] + lost[3]
-    return gaps + mass * log1p(odds + (maxima - 1.0))
+    return gaps + mass * log1p_of_normal(odds + (maxima - 1.0))
 
 
 declare(

@@ -4,7 +4,7 @@ from ..types import UNIT
 from ._kinds import Elementwise
 from ._parameters import EPSILON, LABEL_SMOOTHING, MEAN_AXIS, NOT_NEGATIVE, Parameter
 from ._registry import declare
-from ._scalar import at_least, at_most, exp, log, log1p
+from ._scalar import at_least, at_most, exp_nonpositive, log1p_of_normal, log_of_normal
 
 # The two labels' masses, y and 1 - y, are smoothed apart: 1 - (smoothed y) would cancel for y near 1.
 
@@ -13,7 +13,7 @@ def binary_from_probability(y: float, p: float, label_smoothing: float, lower: f
     q = at_most(at_least(p, lower), upper)
     one = y * (1.0 - label_smoothing) + 0.5 * label_smoothing
     zero = (1.0 - y) * (1.0 - label_smoothing) + 0.5 * label_smoothing
-    log_one, log_zero = log(q), log1p(-q)
+    log_one, log_zero = log_of_normal(q), log1p_of_normal(-q)
     # 0 * log(0) is 0 here: a label's mass of 0 asks nothing of its probability. (0 * (y + p) keeps a NaN.)
     return (one * -log_one if one > 0.0 else 0.0 * (y + p)) + (zero * -log_zero if zero > 0.0 else 0.0 * y)
 
@@ -22,7 +22,7 @@ def binary_from_logit(y: float, x: float, label_smoothing: float) -> float:
     # max(x, 0) - x z + log(1 + exp(-|x|)), with the first two terms as one product: they would cancel
     one = y * (1.0 - label_smoothing) + 0.5 * label_smoothing
     zero = (1.0 - y) * (1.0 - label_smoothing) + 0.5 * label_smoothing
-    return abs(x) * (zero if x > 0.0 else one) + log1p(exp(-abs(x)))
+    return abs(x) * (zero if x > 0.0 else one) + log1p_of_normal(exp_nonpositive(-abs(x)))
 
 
 declare(
@@ -53,7 +53,7 @@ declare(
 
 def weighted_from_logit(y: float, x: float, pos_weight: float) -> float:
     # (1 - y) softplus(x) + pos_weight y softplus(-x): neither term is negative, and none is lost in another
-    tail = log1p(exp(-abs(x)))
+    tail = log1p_of_normal(exp_nonpositive(-abs(x)))
     return (1.0 - y) * (at_least(x, 0.0) + tail) + pos_weight * y * (at_least(-x, 0.0) + tail)
 
 

@@ -97,7 +97,7 @@ declare(
     "tweedie_deviance",
     "TweedieDeviance",
     "mean_tweedie_deviance",
-    formula=Elementwise(tweedie, y_true=NOT_NEGATIVE, y_pred=POSITIVE),
+    formula=Elementwise(tweedie, y_true=NOT_NEGATIVE, y_pred=POSITIVE, precise=True),
     parameters={
         "power": Parameter(1.5, "1: Poisson, 2: gamma, 3: inverse Gaussian, between 1 and 2 both", Interval(1.0, 10.0)),
         "axis": MEAN_AXIS,
@@ -127,7 +127,7 @@ declare(
     "poisson_deviance",
     "PoissonDeviance",
     "mean_poisson_deviance",
-    formula=Elementwise(poisson_deviance, y_true=NOT_NEGATIVE, y_pred=POSITIVE),
+    formula=Elementwise(poisson_deviance, y_true=NOT_NEGATIVE, y_pred=POSITIVE, precise=True),
     parameters={"axis": MEAN_AXIS},
     peer="scikit-learn",
     doc="""
