@@ -16,13 +16,17 @@ import numba
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def _njit(**options: bool | str) -> Callable[[F], F]:
+    return cast(Callable[[F], F], numba.njit(**options))  # type: ignore[call-overload]  # _nrt has no type
+
+
 def scalar(function: F) -> F:
     """Compile scalar mathematics, to be inlined into the loops that call it.
 
     LLVM is told to inline (``forceinline``), or it would not vectorise the loop: four times slower, measured.
     Numba's own inlining (``inline="always"``) does it too, at twice the compile time, and refuses ``*arguments``.
     """
-    return cast(F, numba.njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True, _nrt=False)(function))
+    return _njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True, _nrt=False)(function)
 
 
 def inner(function: F) -> F:
@@ -30,16 +34,16 @@ def inner(function: F) -> F:
 
     Slices then need no reference counting (``_nrt=False``), whose atomic increments cost a third in short loops.
     """
-    return cast(F, numba.njit(nogil=True, error_model="numpy", fastmath=False, _nrt=False)(function))
+    return _njit(nogil=True, error_model="numpy", fastmath=False, _nrt=False)(function)
 
 
 def serial(function: F) -> F:
     """Compile a loop that runs on the calling thread without the GIL, and may allocate."""
-    return cast(F, numba.njit(nogil=True, error_model="numpy", fastmath=False)(function))
+    return _njit(nogil=True, error_model="numpy", fastmath=False)(function)
 
 
 def parallel(function: F) -> F:
     """Compile a loop whose ``prange`` uses Numba's own threads; never call it from a thread pool,
     where the ``workqueue`` threading layer aborts the process.
     """
-    return cast(F, numba.njit(parallel=True, error_model="numpy", fastmath=False)(function))
+    return _njit(parallel=True, error_model="numpy", fastmath=False)(function)

@@ -91,7 +91,7 @@ def labels(data: Array) -> Array:
     """Labels as a contiguous array of `LABELS`; fractions, NaN and integers beyond int64 become NOT_A_LABEL."""
     if data.dtype.kind == "b":
         return np.ascontiguousarray(data).view(np.uint8)
-    if data.dtype.kind in "iu" and data.dtype != np.uint64:
+    if data.dtype.kind == "i" or (data.dtype.kind == "u" and data.dtype.itemsize < 8):
         return np.ascontiguousarray(data, next(dtype for dtype in LABELS if np.can_cast(data.dtype, dtype)))
     if data.dtype.kind == "u":
         return np.where(data > np.uint64(np.iinfo(np.int64).max), NOT_A_LABEL, data.astype(np.int64))

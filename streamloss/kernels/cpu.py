@@ -58,9 +58,9 @@ def serial(formula: AnyFormula, single: bool, layout: str) -> Loop:
     bad row or -1.
 
     ``y_pred`` is C-contiguous (rows, classes), float32 or float64, or (rows, time, classes) for sequences;
-    ``y_true`` any of `convert.LABELS` or `convert.TARGETS`: (rows,) for labels and numbers, of y_pred's shape for losses of
-    elements and classes, (rows, length) for sequences. ``weight`` is float32 or float64: (rows,), (1,) for one
-    that all rows have, or empty; ``mask`` bool (rows,), or empty: rows where it is False are ignored; ``ignore``
+    ``y_true`` one of `convert.LABELS` or `convert.TARGETS`: (rows,) for labels and numbers, of y_pred's shape for
+    losses of elements and classes, (rows, length) for sequences. ``weight`` is float32 or float64: (rows,), (1,) for
+    one that all rows have, or empty; ``mask`` bool (rows,), or empty: rows where it is False are ignored; ``ignore``
     (1, label) or (0, 0); ``each`` float64 (classes,), or empty; ``out`` float32 or float64, written where ``keep``:
     (rows,), else anything; ``limbs`` int64 (2, SIZE) and ``counts`` int64, both added to.
     """
@@ -87,7 +87,12 @@ def serial(formula: AnyFormula, single: bool, layout: str) -> Loop:
         counts: Any,
     ) -> int:
         n = y_pred.shape[0]
-        values, weights, status, rounded = np.empty(TILE), np.empty(TILE), np.empty(TILE, np.int8), np.empty(TILE, dtype)
+        values, weights, status, rounded = (
+            np.empty(TILE),
+            np.empty(TILE),
+            np.empty(TILE, np.int8),
+            np.empty(TILE, dtype),
+        )
         space = new_space(y_pred)
         for r in range(TILE):
             weights[r] = weight[0] if weight.size == 1 else 1.0

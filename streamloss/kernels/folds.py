@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._jit import inner, scalar, serial
+from .columns import to_columns
 from .order import (
     LANES,
     LOST,
@@ -21,7 +22,6 @@ from .order import (
     rows_at_once,
     sums_abreast,
     sums_along,
-    to_columns,
 )
 
 
@@ -30,7 +30,7 @@ class Fold:
     """The passes of a formula, compiled for one layout."""
 
     passes: Callable[..., None]
-    """``passes(y, p, labels, found, each, arguments, space, sums)`` with some rows' labels and predictions
+    """``passes(y, p, labels, found, each, arguments, ahead, space, sums)`` with some rows' labels and predictions
     (rows, classes), and what was found before; it writes `found` and `sums`."""
     new_space: Callable[..., Any]
     """``new_space(y_pred)``: its work space."""
@@ -57,7 +57,7 @@ def fold_of(
 
         @inner
         def passes_abreast(
-            y: Any, p: Any, labels: Any, found: Any, each: Any, arguments: Any, space: Any, sums: Any
+            y: Any, p: Any, labels: Any, found: Any, each: Any, arguments: Any, ahead: Any, space: Any, sums: Any
         ) -> None:
             columns, slots = space
             n, classes = p.shape
@@ -68,10 +68,10 @@ def fold_of(
             if has_peak:
                 maxima(ys, ps, classes, found[TOP, :n])
             if has_share:
-                totals(ys, ps, classes, labels, found, each, arguments, slots, sums)
+                totals(ys, ps, classes, labels, found, each, arguments, ahead, slots, sums)
                 for r in range(n):
                     found[TOTAL, r], found[LOST, r] = sums[0, 0, r], sums[1, 0, r]
-            rest(ys, ps, classes, labels, found, each, arguments, slots, sums)
+            rest(ys, ps, classes, labels, found, each, arguments, ahead, slots, sums)
 
         @serial
         def space_abreast(y_pred: Any) -> Any:
@@ -85,23 +85,22 @@ def fold_of(
 
     @inner
     def passes_along(
-        y: Any, p: Any, labels: Any, found: Any, each: Any, arguments: Any, space: Any, sums: Any
+        y: Any, p: Any, labels: Any, found: Any, each: Any, arguments: Any, ahead: Any, space: Any, sums: Any
     ) -> None:
-        slots, spare, parts, lanes = space
+        slots, parts, lanes = space
         n = labels.size
         if has_peak:
             maxima(y, p, lanes, found[TOP, :n])
         if has_share:
-            totals(y, p, labels, found, each, arguments, slots, spare, parts, sums)
+            totals(y, p, labels, found, each, arguments, slots, parts, sums)
             for r in range(n):
                 found[TOTAL, r], found[LOST, r] = sums[0, 0, r], sums[1, 0, r]
-        rest(y, p, labels, found, each, arguments, slots, spare, parts, sums)
+        rest(y, p, labels, found, each, arguments, slots, parts, sums)
 
     @serial
     def space_along(y_pred: Any) -> Any:
         lanes = np.empty(LANES, y_pred.dtype) if peak_of_prediction else np.empty(LANES, np.float64)
-        slots, parts = np.empty((2, 2, terms, SLOTS)), np.empty((2, terms, NARROW, rows_at_once(y_pred.shape[1])))
-        return slots[0], slots[1], parts, lanes
+        return np.empty((2, terms, SLOTS)), np.empty((2, terms, NARROW, rows_at_once(y_pred.shape[1]))), lanes
 
     return Fold(passes_along, space_along)
 

@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 
 from .._jit import inner, scalar
+from .._primitives import prefetch
 
 SLOTS = 256
 SEGMENT = 1024
-FEW = 48  # classes up to which rows stand abreast
+FEW = 128  # classes up to which rows stand abreast
 LANES = 64  # of a maximum
 AT_ONCE = 512  # rows that are summed together at most
 NARROW = 8  # slots that are left when several rows' slots are added at once: a vector of float64
@@ -38,7 +39,7 @@ Sums = Callable[..., None]
 def rows_at_once(classes: int) -> int:
     """How many rows are summed together: what they need stays in the first cache, and loops are long."""
     if classes <= FEW:
-        return min(AT_ONCE, 2048 // classes // 8 * 8)
+        return min(AT_ONCE, 8192 // classes // 8 * 8)
     return max(1, min(32, 8192 // classes))
 
 
@@ -64,16 +65,6 @@ def adder(compensated: bool) -> Callable[..., Any]:
         return s, (a_low + b_low) + lost
 
     return add_compensated if compensated else add_plain
-
-
-@inner
-def to_columns(matrix: Any, columns: Any) -> None:
-    """Rows as float64 columns: ``columns[j, r] = matrix[r, j]``."""
-    n, classes = matrix.shape
-    for j in range(classes):
-        column = columns[j]
-        for r in range(n):
-            column[r] = matrix[r, j]
 
 
 def maxima_abreast(peak: Callable[..., float]) -> Callable[..., None]:
@@ -125,20 +116,34 @@ def maxima_along(peak: Callable[..., float]) -> Callable[..., None]:
 
 
 def sums_abreast(value: Callable[..., Any], terms: int, compensated: bool, skips: bool) -> Sums:
-    """``sums(ys, ps, classes, labels, found, each, arguments, slots, out)``: `ys` and `ps` are
-    :func:`to_columns`, `labels` one for each row, `found` (3, rows), `slots` (2, terms, classes, rows); `out`
-    (2, terms, rows) takes the sums and what their rounding lost.
+    """``sums(ys, ps, classes, labels, found, each, arguments, ahead, slots, out)``: `ys` and `ps` are (classes, rows),
+    `labels` one for each row, `found` (3, rows), `slots` (2, terms, classes, rows); `out` (2, terms, rows)
+    takes the sums and what their rounding lost. ``ahead`` are the next rows' labels and predictions: memory delivers
+    them while these are computed.
     """
     add = adder(compensated)
 
     @inner
     def sums(
-        ys: Any, ps: Any, classes: int, labels: Any, found: Any, each: Any, arguments: Any, slots: Any, out: Any
+        ys: Any,
+        ps: Any,
+        classes: int,
+        labels: Any,
+        found: Any,
+        each: Any,
+        arguments: Any,
+        ahead: Any,
+        slots: Any,
+        out: Any,
     ) -> None:
         n, size = labels.size, float(classes)
+        next_y, next_p = ahead
+        share_y, share_p = next_y.size // classes, next_p.size // classes
         top, total, lost = found[TOP], found[TOTAL], found[LOST]
         for j in range(classes):
             y, p = ys[j], ps[j]
+            prefetch(next_y, j * share_y, (j + 1) * share_y)
+            prefetch(next_p, j * share_p, (j + 1) * share_p)
             for r in range(n):
                 values = value(j, y[r], p[r], labels[r], top[r], total[r], lost[r], size, each, arguments)
                 for i in range(terms):
@@ -166,8 +171,8 @@ def sums_abreast(value: Callable[..., Any], terms: int, compensated: bool, skips
 
 
 def sums_along(value: Callable[..., Any], terms: int, compensated: bool, skips: bool) -> Sums:
-    """``sums(y, p, labels, found, each, arguments, slots, spare, parts, out)``: the same of rows as they are, `y` and `p`
-    (rows, classes); `slots` and `spare` (2, terms, SLOTS), `parts` (2, terms, NARROW, rows).
+    """``sums(y, p, labels, found, each, arguments, slots, parts, out)``: the same of rows as they are, `y` and `p`
+    (rows, classes); `slots` (2, terms, SLOTS), `parts` (2, terms, NARROW, rows).
     """
     add = adder(compensated)
 
@@ -177,9 +182,9 @@ def sums_along(value: Callable[..., Any], terms: int, compensated: bool, skips: 
         return value(j, np.float64(y), np.float64(p), label, top, total, lost, size, each, arguments)
 
     @scalar
-    def quarters(row: Any, segment: int, width: int) -> Any:
+    def quarters(row: Any, segment: int) -> Any:
         a, b, c, d = segment, segment + SLOTS, segment + 2 * SLOTS, segment + 3 * SLOTS
-        return row[a : a + width], row[b : b + width], row[c : c + width], row[d : d + width]
+        return row[a:b], row[b:c], row[c:d], row[d : d + SLOTS]
 
     @inner
     def again(
@@ -233,7 +238,6 @@ def sums_along(value: Callable[..., Any], terms: int, compensated: bool, skips: 
         each: Any,
         arguments: Any,
         slots: Any,
-        spare: Any,
         parts: Any,
         out: Any,
     ) -> None:
@@ -248,12 +252,10 @@ def sums_along(value: Callable[..., Any], terms: int, compensated: bool, skips: 
                 first = min(SLOTS, end - segment)
                 row, label = (found[TOP, r], found[TOTAL, r], found[LOST, r]), labels[r]
                 row_y, row_p = y[r], p[r]
-                done = 0
-                if end - segment > 3 * SLOTS:  # slots with four terms: one long loop is faster than four
-                    done = end - segment - 3 * SLOTS
-                    y0, y1, y2, y3 = quarters(row_y, segment, done)
-                    p0, p1, p2, p3 = quarters(row_p, segment, done)
-                    for k in range(done):
+                if end - segment == SEGMENT:  # four terms of a slot at a time: one long loop
+                    y0, y1, y2, y3 = quarters(row_y, segment)
+                    p0, p1, p2, p3 = quarters(row_p, segment)
+                    for k in range(SLOTS):
                         j = segment + k
                         v0 = value_of(j, y0[k], p0[k], label, row, size, each, arguments)
                         v1 = value_of(j + SLOTS, y1[k], p1[k], label, row, size, each, arguments)
@@ -266,32 +268,25 @@ def sums_along(value: Callable[..., Any], terms: int, compensated: bool, skips: 
                             slots[0, i, k] = s
                             if compensated:
                                 slots[1, i, k] = rest
-                rest_slots = spare if done else slots  # the others, from 0: an offset would keep LLVM from vectorising
-                others = first - done
-                for start in range(segment + done, end, SLOTS):
-                    width = min(others, end - start)
-                    ys, ps = row_y[start : start + width], row_p[start : start + width]
-                    if start < segment + SLOTS:
-                        for k in range(width):
-                            values = value_of(start + k, ys[k], ps[k], label, row, size, each, arguments)
-                            for i in range(terms):
-                                rest_slots[0, i, k] = values[i]
-                                if compensated:
-                                    rest_slots[1, i, k] = 0.0
-                    else:
-                        for k in range(width):
-                            values = value_of(start + k, ys[k], ps[k], label, row, size, each, arguments)
-                            for i in range(terms):
-                                s, rest = add(rest_slots[0, i, k], rest_slots[1, i, k], values[i], 0.0)
-                                rest_slots[0, i, k] = s
-                                if compensated:
-                                    rest_slots[1, i, k] = rest
-                if done:
-                    for i in range(terms):
-                        for k in range(others):
-                            slots[0, i, done + k] = spare[0, i, k]
-                            if compensated:
-                                slots[1, i, done + k] = spare[1, i, k]
+                else:
+                    for start in range(segment, end, SLOTS):
+                        width = min(SLOTS, end - start)
+                        ys, ps = row_y[start : start + width], row_p[start : start + width]
+                        if start == segment:
+                            for k in range(width):
+                                values = value_of(start + k, ys[k], ps[k], label, row, size, each, arguments)
+                                for i in range(terms):
+                                    slots[0, i, k] = values[i]
+                                    if compensated:
+                                        slots[1, i, k] = 0.0
+                        else:
+                            for k in range(width):
+                                values = value_of(start + k, ys[k], ps[k], label, row, size, each, arguments)
+                                for i in range(terms):
+                                    s, rest = add(slots[0, i, k], slots[1, i, k], values[i], 0.0)
+                                    slots[0, i, k] = s
+                                    if compensated:
+                                        slots[1, i, k] = rest
                 if skips and segment <= label < end:
                     again(slots, row_y, row_p, segment, end, label, row, size, each, arguments)
                 for i in range(terms):

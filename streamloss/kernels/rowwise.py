@@ -10,7 +10,7 @@ import numpy as np
 from .._jit import inner, scalar, serial
 from ..losses._kinds import MAXIMUM, Elementwise, Overlap, Rowwise
 from .folds import Fold, fold_of
-from .layout import BAD, KEPT, Kernel, Rows, compiled, count_outside_of, term_of, with_own
+from .layout import BAD, KEPT, Kernel, compiled, count_outside_of, term_of, with_own
 from .order import TOP, rows_at_once
 
 Finish = Callable[..., float]
@@ -132,14 +132,17 @@ def _kernel(formula: Rowwise | Overlap | Elementwise, terms: int, fold: Fold, fi
         fold_space, found, sums, labels = space
         n, classes = y_pred.shape
         step = rows_at_once(classes)
+        flat_true, flat_pred = y_true.reshape(n * classes), y_pred.reshape(n * classes)
         for start in range(0, n, step):
             m = min(step, n - start)
             y, p, kept = y_true[start : start + m], y_pred[start : start + m], status[start : start + m]
-            kept[:] = KEPT
+            for r in range(m):
+                kept[r] = KEPT
             if outside_true(y.reshape(m * classes)) + outside_pred(p.reshape(m * classes)) > 0:
                 for r in range(m):
                     kept[r] = BAD if outside_true(y[r]) + outside_pred(p[r]) > 0 else KEPT
-            passes(y, p, labels[:m], found, each, arguments, fold_space, sums)
+            a, b = min(start + m, n) * classes, min(start + 2 * m, n) * classes
+            passes(y, p, labels[:m], found, each, arguments, (flat_true[a:b], flat_pred[a:b]), fold_space, sums)
             losses, top = values[start : start + m], found[TOP]
             for r in range(m):
                 losses[r] = finish(column(sums[0], r), column(sums[1], r), top[r], float(classes), arguments)

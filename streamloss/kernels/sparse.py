@@ -58,6 +58,7 @@ def sparse(formula: Sparse, single: bool, abreast: bool) -> Kernel:
         own = found[3]
         n, classes = y_pred.shape
         step = rows_at_once(classes)
+        flat = y_pred.reshape(n * classes)
         for start in range(0, n, step):
             m = min(step, n - start)
             x, kept = y_pred[start : start + m], status[start : start + m]
@@ -73,7 +74,8 @@ def sparse(formula: Sparse, single: bool, abreast: bool) -> Kernel:
             for r in range(m):
                 own[r] = x[r, labels[r]]
                 found[TOP, r] = own[r] if by_label else np.nan
-            passes(x, x, labels[:m], found, each, arguments, fold_space, sums)
+            coming = flat[min(start + m, n) * classes : min(start + 2 * m, n) * classes]
+            passes(x, x, labels[:m], found, each, arguments, (flat[:0], coming), fold_space, sums)
             losses, top, others, lost = values[start : start + m], found[TOP], sums[0, 0], sums[1, 0]
             for r in range(m):
                 losses[r] = finish(own[r], top[r], others[r] + lost[r], *arguments)

@@ -177,7 +177,7 @@ def log1p(x: float) -> float:
 
 @scalar
 def log_of_normal(x: float) -> float:
-    """``log(x)`` for x that is 0, or positive and normal, of which fewer operations are asked where little accuracy is."""
+    """``log(x)`` for 0 and for positive normal x, of which fewer operations are asked where little accuracy is."""
     return log(x)
 
 

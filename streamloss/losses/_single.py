@@ -36,7 +36,7 @@ _double_exp, _double_log = _scalar.exp, _scalar.log
 
 @scalar
 def _unscaled(x: float) -> tuple[float, float]:
-    """z and ``exp(x - k ln 2)``; the low bits of z hold k."""
+    """A z and ``exp(x - k ln 2)``; the low bits of z hold k."""
     z = fma(x, _LOG2E, _ROUND)
     r = fma(z - _ROUND, -_LN2, x)
     p = fma(r, 0.000199075848564031417, 0.00139336549793067)
@@ -179,7 +179,7 @@ _SINGLE: dict[Any, Any] = {
 def in_single(function: Callable[..., Any]) -> Callable[..., Any]:
     """The same text, calling this module's functions; also in the formulas' helpers that it calls."""
     if function in _SINGLE:
-        return _SINGLE[function]  # type: ignore[no-any-return]
+        return _SINGLE[function]
     text = getattr(function, "py_func", function)
     loaded = {i.argval for i in dis.get_instructions(text) if i.opname == "LOAD_GLOBAL"}
     names = {name: text.__globals__[name] for name in loaded if name in text.__globals__}

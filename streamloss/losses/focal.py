@@ -225,10 +225,24 @@ declare(
     "categorical_focal_crossentropy",
     "CategoricalFocalCrossentropy",
     formula=Rowwise(
-        categorical_from_probability, 1, added_up, y_true=NOT_NEGATIVE, y_pred=UNIT, share=own, cancels=False, per_class="alpha"
+        categorical_from_probability,
+        1,
+        added_up,
+        y_true=NOT_NEGATIVE,
+        y_pred=UNIT,
+        share=own,
+        cancels=False,
+        per_class="alpha",
     ),
     logits=Rowwise(
-        categorical_from_logit, 1, added_up, y_true=NOT_NEGATIVE, peak=MAXIMUM, cancels=False, share=odds_of, per_class="alpha"
+        categorical_from_logit,
+        1,
+        added_up,
+        y_true=NOT_NEGATIVE,
+        peak=MAXIMUM,
+        cancels=False,
+        share=odds_of,
+        per_class="alpha",
     ),
     parameters={
         "alpha": Parameter(0.25, "the weight of each class: a number, or one for each", NOT_NEGATIVE, several=True),

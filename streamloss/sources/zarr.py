@@ -23,7 +23,8 @@ from zarr.storage import StorePath, WrapperStore
 
 from ..errors import CorruptChunkError, DataError, MissingChunkError, SourceError
 from ..uris import split_store
-from .base import Selection, nbytes
+from .base import Selection, nbytes, selection_shape
+from .local import local_chunks
 
 _METADATA = {"zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"}
 _ABSENT = np.uint64(2**64 - 1)  # the offset of an inner chunk that is not in its shard
@@ -114,6 +115,7 @@ class ZarrSource:
         self._store = _WatchedStore(array.store)
         self._store.blosc = _is_blosc(array)
         self._watch_shards(array)
+        self._local = local_chunks(array)
         self._array = zarr.open_array(
             StorePath(self._store, array.path), mode="r", zarr_format=array.metadata.zarr_format
         )
@@ -151,6 +153,19 @@ class ZarrSource:
         self._store.index_first = _plain(codec.index_location) == "start"
 
     def read(self, selection: Selection) -> np.ndarray[Any, Any]:
+        if self._local is not None:
+            out = np.empty(selection_shape(selection), self.dtype)
+            try:
+                for coordinates in self._local.read(selection, out):
+                    self._note_missing(self._local_key(coordinates))
+                return out
+            except (DataError, MemoryError):
+                raise
+            except Exception:  # zarr reads it again, and may know better; if not, its error is as good
+                pass
+        return self._read_by_zarr(selection)
+
+    def _read_by_zarr(self, selection: Selection) -> np.ndarray[Any, Any]:
         try:
             data = self._array[selection]
         except (DataError, MemoryError):
@@ -164,14 +179,18 @@ class ZarrSource:
     def _check_missing(self, selection: Selection) -> None:
         for coordinates in _touched(selection, self._array.chunks):
             key = self._missing_key(coordinates)
-            if key is None:
-                continue
-            if self._policy == "error":
-                raise MissingChunkError(
-                    f"{self.role}: chunk {key} of {self.where} does not exist; Zarr would read its elements as the "
-                    f"fill value {self._array.fill_value}. Write the chunk, or pass missing_chunks='warn' or 'fill' if "
-                    "the fill value is meant."
-                )
+            if key is not None:
+                self._note_missing(key)
+
+    def _note_missing(self, key: str) -> None:
+        """What the policy says of a chunk that does not exist."""
+        if self._policy == "error":
+            raise MissingChunkError(
+                f"{self.role}: chunk {key} of {self.where} does not exist; Zarr would read its elements as the "
+                f"fill value {self._array.fill_value}. Write the chunk, or pass missing_chunks='warn' or 'fill' if "
+                "the fill value is meant."
+            )
+        if self._policy == "warn":
             self._filled.add(key)
 
     @property
@@ -194,6 +213,15 @@ class ZarrSource:
             if self._store.missing_inner[key][np.ravel_multi_index(inner, per_shard)]:
                 return f"{key} (inner chunk {inner})"
         return None
+
+    def _local_key(self, coordinates: tuple[int, ...]) -> str:
+        """The key of a chunk that the local reader did not find."""
+        assert self._local is not None
+        key = self._key(tuple(i * c // g for i, c, g in zip(coordinates, self._array.chunks, self.grain, strict=True)))
+        if self._array.shards and self._local.exists(coordinates):
+            per_shard = [g // c for g, c in zip(self.grain, self._array.chunks, strict=True)]
+            return f"{key} (inner chunk {tuple(i % n for i, n in zip(coordinates, per_shard, strict=True))})"
+        return key
 
     def _key(self, coordinates: tuple[int, ...]) -> str:
         path = self._array.path

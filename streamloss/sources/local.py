@@ -1,0 +1,244 @@
+"""Chunks of local Zarr arrays, read and decoded without a detour.
+
+Through zarr a chunk passes an event loop, one thread that all others wait for, and several copies: with two threads
+and Blosc that took three times as long as opening the file, reading it into one buffer and decoding it into the
+rows' own memory. The codecs are numcodecs', as in zarr. What is not a plain pipeline of them (filters, transposed or
+big-endian elements, remote stores, ...) stays with zarr: see :func:`local_chunks`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numcodecs
+import numcodecs.checksum32
+import numpy as np
+import zarr
+from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, ShardingCodec, ZstdCodec
+from zarr.storage import LocalStore
+
+from .base import Selection
+
+Array = np.ndarray[Any, Any]
+Decode = Callable[[Any, Array], None]
+"""``decode(encoded, into)``: both bytes."""
+
+ABSENT = 2**64 - 1  # the offset of an inner chunk that is not in its shard
+_SLACK = 1 << 16  # by which an encoded chunk may be longer than a decoded one
+_BLOSC_HEADER = 16  # bytes, of which the last four say how long the whole buffer is
+
+
+class LocalChunks:
+    """Reads rectangles of an array. Raises ValueError, or what its codec raises, for what cannot be decoded."""
+
+    def __init__(self, array: zarr.Array[Any], decode: Decode | None, shard: _Shard | None, keys: Path) -> None:
+        self._array, self._decode, self._shard, self._keys = array, decode, shard, keys
+        self._chunks = array.chunks
+        self._fill = np.asarray(array.fill_value, array.dtype)
+        self._buffers = threading.local()
+
+    def read_bytes(self) -> int:
+        """Memory that a thread holds for reading: an encoded chunk, and a decoded one."""
+        return 2 * (math.prod(self._chunks) * self._array.dtype.itemsize + _SLACK)
+
+    def read(self, selection: Selection, out: Array) -> list[tuple[int, ...]]:
+        """Fill `out`, a contiguous array of the selection's shape; the coordinates of chunks that do not exist."""
+        missing = []
+        ranges = (range(s.start // c, -(-s.stop // c)) for s, c in zip(selection, self._chunks, strict=True))
+        for coordinates in itertools.product(*ranges):
+            begin = [i * c for i, c in zip(coordinates, self._chunks, strict=True)]
+            low = [max(s.start, b) for s, b in zip(selection, begin, strict=True)]
+            high = [min(s.stop, b + c) for s, b, c in zip(selection, begin, self._chunks, strict=True)]
+            target = out[tuple(slice(a - s.start, b - s.start) for a, b, s in zip(low, high, selection, strict=True))]
+            if target.shape == self._chunks and target.flags.c_contiguous:
+                found = self._read_chunk(coordinates, target)
+            else:
+                chunk = self._buffer("chunk", self._chunks, self._array.dtype)
+                if found := self._read_chunk(coordinates, chunk):
+                    inside = zip(low, high, begin, strict=True)
+                    target[...] = chunk[tuple(slice(a - b, c - b) for a, c, b in inside)]
+            if not found:
+                target[...] = self._fill
+                missing.append(coordinates)
+        return missing
+
+    def _read_chunk(self, coordinates: tuple[int, ...], into: Array) -> bool:
+        """Whether the chunk exists; `into` is C-contiguous, of its shape."""
+        target = into.reshape(-1).view(np.uint8)
+        if self._shard is None:
+            return self._read_file(self._path(coordinates), 0, None, target)
+        per_shard = self._shard.chunks_per_shard
+        outer = tuple(i // n for i, n in zip(coordinates, per_shard, strict=True))
+        index = self._shard.index(self._path(outer))
+        if index is None:
+            return False
+        inner = tuple(i % n for i, n in zip(coordinates, per_shard, strict=True))
+        offset, length = (int(v) for v in index[inner])
+        return offset != ABSENT and self._read_file(self._path(outer), offset, length, target)
+
+    def exists(self, coordinates: tuple[int, ...]) -> bool:
+        """Whether there is a file that could hold a chunk."""
+        per_shard = self._shard.chunks_per_shard if self._shard else (1,) * len(coordinates)
+        return self._path(tuple(i // n for i, n in zip(coordinates, per_shard, strict=True))).exists()
+
+    def _path(self, coordinates: tuple[int, ...]) -> Path:
+        return self._keys / self._array.metadata.encode_chunk_key(coordinates)
+
+    def _read_file(self, path: Path, offset: int, length: int | None, target: Array) -> bool:
+        file = _opened(path)
+        if file is None:
+            return False
+        with file:
+            size = (file.seek(0, 2) - offset) if length is None else length
+            file.seek(offset)
+            if self._decode is None:
+                _expect(target.size, size, exactly=True)
+                _fill(file, target)
+            else:
+                encoded = self._buffer("encoded", (size,), np.dtype(np.uint8))
+                _fill(file, encoded)
+                self._decode(encoded, target)
+        return True
+
+    def _buffer(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Memory of this thread's own, used again by its next chunk."""
+        size = math.prod(shape) * dtype.itemsize
+        held: Array | None = getattr(self._buffers, name, None)
+        if held is None or held.size < size:
+            held = np.empty(size + _SLACK // 2, np.uint8)
+            setattr(self._buffers, name, held)
+        return held[:size].view(dtype).reshape(shape)
+
+
+class _Shard:
+    """The index of a shard says where its inner chunks are. The last one read is kept: blocks are whole shards."""
+
+    def __init__(self, array: zarr.Array[Any], codec: ShardingCodec, checked: bool, first: bool) -> None:
+        assert array.shards is not None
+        self.chunks_per_shard = tuple(s // c for s, c in zip(array.shards, array.chunks, strict=True))
+        self._bytes = 16 * math.prod(self.chunks_per_shard)
+        self._checked, self._first = checked, first
+        self._checksum = numcodecs.checksum32.CRC32C(location="end")
+        self._last = threading.local()
+
+    def index(self, path: Path) -> Array | None:
+        """Offset and length of each inner chunk, or None where there is no shard."""
+        if getattr(self._last, "path", None) != path:
+            file = _opened(path)
+            if file is None:
+                return None
+            with file:
+                size = self._bytes + 4 * self._checked
+                file.seek(0 if self._first else -size, 0 if self._first else 2)
+                raw = np.empty(size, np.uint8)
+                _fill(file, raw)
+            body = np.frombuffer(self._checksum.decode(raw), np.uint8) if self._checked else raw
+            self._last.path, self._last.index = path, body.view("<u8").reshape(*self.chunks_per_shard, 2)
+        return self._last.index
+
+
+def local_chunks(array: zarr.Array[Any]) -> LocalChunks | None:
+    """None where only zarr knows how to read the array."""
+    store = array.store
+    if type(store) is not LocalStore or array.dtype.byteorder == ">" or 0 in array.shape or not array.shape:
+        return None
+    keys = Path(store.root) / array.path if array.path else Path(store.root)
+    metadata: Any = array.metadata
+    if metadata.zarr_format == 2:
+        if metadata.filters or metadata.order != "C":
+            return None
+        decode = _decoder_of(metadata.compressor)
+        return None if decode is False else LocalChunks(array, decode, None, keys)
+    codecs = list(metadata.codecs)
+    shard = None
+    if len(codecs) == 1 and isinstance(codecs[0], ShardingCodec):
+        index, codec = list(codecs[0].index_codecs), codecs[0]
+        if [type(c) for c in index] not in ([BytesCodec], [BytesCodec, Crc32cCodec]) or not _little(index[0]):
+            return None
+        first = getattr(codec.index_location, "value", codec.index_location) == "start"
+        shard, codecs = _Shard(array, codec, len(index) > 1, first), list(codec.codecs)
+    if not codecs or not isinstance(codecs[0], BytesCodec) or not (array.dtype.itemsize == 1 or _little(codecs[0])):
+        return None
+    if len(codecs) > 2:
+        return None
+    decode = _decoder_of(codecs[1]) if len(codecs) == 2 else None
+    return None if decode is False else LocalChunks(array, decode, shard, keys)
+
+
+def _little(codec: Any) -> bool:
+    return getattr(codec.endian, "value", codec.endian) == "little"
+
+
+def _decoder_of(codec: Any) -> Any:
+    """How to decode a chunk, None where it is stored as it is, and False where zarr has to."""
+    if codec is None:
+        return None
+    if isinstance(codec, BloscCodec) or getattr(codec, "codec_id", "") == "blosc":
+        blosc = numcodecs.Blosc()
+
+        def decode_blosc(encoded: Array, into: Array) -> None:
+            _expect(_BLOSC_HEADER, encoded.size)  # Blosc would read past the end of a shorter one
+            _expect(int.from_bytes(encoded[12:16].tobytes(), "little"), encoded.size)
+            _expect(into.size, int.from_bytes(encoded[4:8].tobytes(), "little"), exactly=True)
+            blosc.decode(encoded, into)
+
+        return decode_blosc
+    if isinstance(codec, ZstdCodec) or getattr(codec, "codec_id", "") == "zstd":
+        zstd = numcodecs.Zstd()
+
+        def decode_zstd(encoded: Array, into: Array) -> None:
+            if _zstd_size(encoded) == into.size:  # of a shorter frame the rest of `into` would keep what it held
+                zstd.decode(encoded, into)
+            else:
+                _copy(zstd.decode(encoded), into)
+
+        return decode_zstd
+    if isinstance(codec, GzipCodec) or getattr(codec, "codec_id", "") == "gzip":
+        gzip = numcodecs.GZip()
+        return lambda encoded, into: _copy(gzip.decode(encoded), into)
+    return False
+
+
+def _zstd_size(encoded: Array) -> int | None:
+    """How long a frame says that its content is (RFC 8878, 3.1.1.1), if it does."""
+    head = encoded[:18].tobytes().ljust(18, b"\0")
+    flag, single = head[4] >> 6, (head[4] >> 5) & 1
+    start = 5 + (0 if single else 1) + (0, 1, 2, 4)[head[4] & 3]
+    length = (single, 2, 4, 8)[flag]
+    if head[:4] != b"\x28\xb5\x2f\xfd" or length == 0:
+        return None
+    return int.from_bytes(head[start : start + length], "little") + (256 if flag == 1 else 0)
+
+
+def _copy(decoded: Any, into: Array) -> None:
+    data = np.frombuffer(decoded, np.uint8)
+    _expect(into.size, data.size, exactly=True)
+    into[:] = data
+
+
+def _opened(path: Path) -> Any:
+    """None where there is no such file."""
+    with contextlib.suppress(FileNotFoundError):
+        return open(path, "rb", buffering=0)
+    return None
+
+
+def _fill(file: Any, buffer: Array) -> None:
+    """Read as many bytes as `buffer` has."""
+    done, view = 0, memoryview(buffer.data)
+    while done < len(view):
+        count = file.readinto(view[done:])
+        if not count:
+            _expect(len(view), done)
+        done += count
+
+
+def _expect(expected: int, received: int, exactly: bool = False) -> None:
+    if received < expected or (exactly and received != expected):
+        raise ValueError(f"{'truncated' if received < expected else 'too long'}: {received:,} bytes of {expected:,}")
