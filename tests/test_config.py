@@ -154,7 +154,7 @@ def problem(**kwargs):
 def test_all_wrong_keys_are_named_at_once_with_where_they_are_from(file):
     file.write_text('y_true = "t.npy"\nmemry = "1GB"\nnan_policy = "drop"\n[[losses]]\nname = "a"\n', encoding="utf-8")
     said = problem(
-        file=file, environment={"STREAMLOSS_EXECUTOR": "dask"}, settings=["missing_chunks=skip"], workers=0, rows="5"
+        file=file, environment={"STREAMLOSS_EXECUTOR": "spark"}, settings=["missing_chunks=skip"], workers=0, rows="5"
     )
     lines = said.splitlines()
     expected = [
@@ -162,7 +162,7 @@ def test_all_wrong_keys_are_named_at_once_with_where_they_are_from(file):
         ["nan_policy", str(file), "'raise', 'omit' or 'propagate'", "received 'drop'"],
         ["losses.0.loss", str(file), "required", "such as 'mse'"],
         ["y_pred", "required", "pass --y-pred"],
-        ["executor", "STREAMLOSS_EXECUTOR", "'auto', 'inline' or 'threads'", "received 'dask'"],
+        ["executor", "STREAMLOSS_EXECUTOR", "'auto', 'inline', 'threads' or 'dask'", "received 'spark'"],
         ["missing_chunks", "-s missing_chunks=skip", "'error', 'warn' or 'fill'", "received 'skip'"],
         ["workers", "--workers", "greater than or equal to 1", "received 0"],
         ["rows", "--rows", "START:STOP", "received '5'"],
