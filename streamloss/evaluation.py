@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -27,6 +27,7 @@ from .preparation import described, named_losses, planned, shard_of
 from .reductions import losses_of_cells, reduce_state
 from .result import Result
 from .sinks.base import ArraySink
+from .sources.dask import is_lazy
 from .types import Progress, Reduction
 
 
@@ -122,12 +123,16 @@ def evaluate(
     if nan_policy not in NAN_POLICIES:
         raise UnknownNameError("nan_policy", nan_policy, NAN_POLICIES)
     kept = shard is not None or checkpoint is not None
-    elsewhere = is_of_dask(executor, scheduler, scheduler_file)
     arrays = (y_true, y_pred, sample_weight, mask)
-    the_plan = planned(named, *arrays, class_weight, memory, workers, rows, missing_chunks, steady=kept or elsewhere)
+    graph = _graph(named, arrays, class_weight, rows, out is not None, kept)
+    if graph is not None:
+        the_plan = graph.plan
+    else:
+        steady = kept or is_of_dask(executor, scheduler, scheduler_file)
+        the_plan = planned(named, *arrays, class_weight, memory, workers, rows, missing_chunks, steady=steady)
     targets = targets_by_name(out, named)
     _refuse_outputs(the_plan, chosen, targets, shard, overwrite)
-    runner = get_executor(executor, all(s.in_memory for s in the_plan.sources), scheduler, scheduler_file)
+    runner = _runner(graph, the_plan, executor, scheduler, scheduler_file)
     about = described(the_plan, named, chosen, targets, nan_policy, missing_chunks, kept)
     wanted = None if shard is None else shard_of(the_plan.num_blocks, shard)
     with nullcontext() if checkpoint is None else opened(str(checkpoint), shard, about) as saved:
@@ -136,7 +141,7 @@ def evaluate(
         configs = {name: describe(loss) for name, loss in named.items()}
         key = evaluation_key(about) if kept else None
         sinks = open_sinks(the_plan, configs, targets, overwrite and not resumed, key, resumed)
-        binary = found.all_binary if found is not None else _conventions(the_plan, sinks)
+        binary = found.all_binary if found is not None else {} if graph is not None else _conventions(the_plan, sinks)
         task = Task(the_plan, sinks, nan_policy, binary, wanted)
         if found is not None:
             task = replace(task, todo=task.numbers - found.covered)
@@ -177,7 +182,13 @@ def plan(
 
 
 def call(loss: Loss, y_true: Any, y_pred: Any, sample_weight: Any, mask: Any) -> Any:
-    """``loss(y_true, y_pred, sample_weight)``: the value, or for NONE an array of the losses of rows."""
+    """``loss(y_true, y_pred, sample_weight)``: the value, or for NONE an array of the losses of rows; lazy if one of
+    the arrays is Dask's.
+    """
+    if any(map(is_lazy, (y_true, y_pred, sample_weight, mask))):
+        from .lazy import lazy_call
+
+        return lazy_call(loss, y_true, y_pred, sample_weight, mask)
     named = {loss.name: loss}
     the_plan = planned(named, y_true, y_pred, sample_weight, mask, None, DEFAULT_MEMORY, None, None, None)
     runner = get_executor("auto", all(source.in_memory for source in the_plan.sources))
@@ -203,6 +214,40 @@ def _conventions(the_plan: Plan, sinks: Mapping[str, Any]) -> dict[str, bool]:
         for job in the_plan.jobs
         if job.name in sinks and job.spec.both_conventions
     }
+
+
+def _graph(
+    named: Mapping[str, Loss],
+    arrays: Sequence[Any],
+    class_weight: Mapping[int, float] | None,
+    rows: slice | None,
+    written: bool,
+    kept: bool,
+) -> Any:
+    """The graph of losses of Dask arrays; None where no array is one."""
+    if not any(map(is_lazy, arrays)):
+        return None
+    if kept:
+        raise UsageError(
+            "shard and checkpoint need arrays that can be read again in parts; received Dask arrays. Store them "
+            "(array.to_zarr), or evaluate without; Dask tries again what its workers lose."
+        )
+    from .lazy import Graph
+
+    y_true, y_pred, sample_weight, mask = arrays
+    return Graph.of(named, y_true, y_pred, sample_weight, mask, class_weight, rows, on_blocks=written)
+
+
+def _runner(graph: Any, the_plan: Plan, executor: Any, scheduler: Any, scheduler_file: str | None) -> Executor:
+    if graph is None:
+        return get_executor(executor, all(s.in_memory for s in the_plan.sources), scheduler, scheduler_file)
+    from .lazy import GraphExecutor
+
+    if isinstance(executor, str):
+        scheduler = {"threads": "threads", "inline": "synchronous"}.get(executor, scheduler)
+    else:
+        scheduler = executor
+    return GraphExecutor(graph, scheduler, scheduler_file)
 
 
 def _refuse_outputs(

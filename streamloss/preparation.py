@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -51,10 +51,11 @@ def planned(
     rows: slice | None,
     missing_chunks: str | None,
     steady: bool = False,
+    opener: Callable[[Any, str, str], Source] = open_source,
 ) -> Plan:
     """The plan of an evaluation, its arrays opened; see :func:`streamloss.evaluate` for the arguments."""
-    true_source = open_source(y_true, "y_true", missing_chunks or "warn")
-    pred_source = open_source(y_pred, "y_pred", missing_chunks or "error")
+    true_source = opener(y_true, "y_true", missing_chunks or "warn")
+    pred_source = opener(y_pred, "y_pred", missing_chunks or "error")
     requests = [
         Request(name, loss.spec, result_dtype(pred_source.dtype, loss.dtype), loss.precision)
         for name, loss in named.items()
@@ -63,8 +64,8 @@ def planned(
         requests,
         true_source,
         pred_source,
-        _open_weight(sample_weight, missing_chunks or "warn"),
-        _open_mask(mask, missing_chunks or "error"),
+        _open_weight(sample_weight, missing_chunks or "warn", opener),
+        _open_mask(mask, missing_chunks or "error", opener),
         _checked_class_weight(class_weight),
         memory_bytes=parse_memory(memory),
         workers=workers,
@@ -137,7 +138,9 @@ def shard_of(num_blocks: int, shard: tuple[int, int]) -> Ranges:
     return Ranges.of([(index * num_blocks // count, (index + 1) * num_blocks // count)])
 
 
-def _open_weight(sample_weight: Any, missing_chunks: str) -> Source | float | None:
+def _open_weight(
+    sample_weight: Any, missing_chunks: str, opener: Callable[[Any, str, str], Source]
+) -> Source | float | None:
     if sample_weight is None:
         return None
     if not isinstance(sample_weight, str) and np.ndim(sample_weight) == 0 and not hasattr(sample_weight, "__fspath__"):
@@ -145,13 +148,13 @@ def _open_weight(sample_weight: Any, missing_chunks: str) -> Source | float | No
         if not 0.0 <= weight < np.inf:
             raise ValueRangeError(f"sample_weight is {weight:g}; expected a finite weight of at least 0.")
         return weight
-    return open_source(sample_weight, "sample_weight", missing_chunks)
+    return opener(sample_weight, "sample_weight", missing_chunks)
 
 
-def _open_mask(mask: Any, missing_chunks: str) -> Source | None:
+def _open_mask(mask: Any, missing_chunks: str, opener: Callable[[Any, str, str], Source]) -> Source | None:
     if mask is None:
         return None
-    source = open_source(mask, "mask", missing_chunks)
+    source = opener(mask, "mask", missing_chunks)
     if source.dtype.kind not in "biu":
         raise UsageError(
             f"mask has dtype {source.dtype}; expected booleans, or integers 0 and 1: whether a row counts."

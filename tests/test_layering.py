@@ -17,7 +17,8 @@ FLOORS = [
     {"blocking", "planning"},
     {"executors"},
     {"partial", "checkpoint", "collecting"},
-    {"loss", "interop", "nn", "outputs", "result", "findings", "preparation", "merging", "evaluation", "losses", ""},
+    {"loss", "interop", "nn", "outputs", "result", "findings", "preparation"},
+    {"merging", "lazy", "evaluation", "losses", ""},
     {"config"},
     {"cli", "__main__"},
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import math
 import time
 import uuid
 import warnings
@@ -55,21 +57,25 @@ def connected(scheduler: Any, file: str | None) -> Iterator[Any]:
     if scheduler is not None and not isinstance(scheduler, str):
         scheduler = getattr(scheduler, "scheduler_address", scheduler)  # a LocalCluster, SLURMCluster, ...
     place = f"the Dask scheduler {scheduler}" if file is None else f"the Dask scheduler of {file!r}"
+    log = logging.getLogger("distributed.client")  # tells of a lost connection in tracebacks; we do in one line
+    level = log.level
     if file is not None:
         _wait_for(Path(file))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", distributed.versions.VersionMismatchWarning)  # we say it ourselves
             client = distributed.Client(scheduler, scheduler_file=file, timeout=TIMEOUT, set_as_default=False)
-    except (OSError, TimeoutError, ValueError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, TypeError, AssertionError, RuntimeError) as error:  # by kind of address
         raise ClusterError(
-            f"{place} cannot be reached: {str(error) or type(error).__name__}. Expected one that answers within "
-            f"{TIMEOUT:g} s at an address such as tcp://HOST:8786 or tls://HOST:8786."
+            f"{place} cannot be reached: {str(error).rstrip('.') or 'no such kind of address'}. Expected one that "
+            f"answers within {TIMEOUT:g} s at an address such as tcp://HOST:8786 or tls://HOST:8786."
         ) from None
     try:
+        log.setLevel(logging.CRITICAL)
         _report_versions(client)
         yield client
     finally:
+        log.setLevel(level)
         with contextlib.suppress(Exception):  # the cluster may be gone
             client.close(timeout=2)
 
@@ -112,67 +118,105 @@ def _report_versions(client: Any) -> None:
 
 def run_on_cluster(client: Any, packed: bytes, task: Task, done: Callable[[Part], None]) -> int:
     """The most threads that were there. Raises ClusterError where the cluster gives up, or is gone."""
-    groups = Groups(task.numbers, projected_seconds(task.plan)) if task.numbers.pieces else None
-    running: dict[Any, tuple[int, int]] = {}
-    arrived = distributed.as_completed()
-    run, threads, most, looked = uuid.uuid4().hex[:8], 1, 0, -1e9
+    flight = _Flight(client, packed, task)
     try:
-        while groups or running:
-            if time.monotonic() - looked > _LOOK_AGAIN:
-                threads, looked = max(1, sum(client.nthreads().values())), time.monotonic()
-                most = max(most, threads)
-            while groups and len(running) < AHEAD * threads:
-                first, stop = groups.take(threads)
-                future = client.submit(
+        while flight.ahead():
+            done(flight.land())
+    except BaseException:
+        flight.cancel()
+        raise
+    return flight.most
+
+
+def compute_on(client: Any, lazy: Any) -> Any:
+    """The value of a Dask collection. Raises ClusterError where the cluster gives up, or is gone."""
+    address = _address(client)
+    with _connection(address):
+        future = client.compute(lazy, retries=RETRIES)
+        error = future.exception()
+        if error is None:
+            return future.result()
+    raise _failed(error, "a chunk")
+
+
+class _Flight:
+    """The tasks that are on the cluster: a bounded number, whatever the number of blocks."""
+
+    def __init__(self, client: Any, packed: bytes, task: Task) -> None:
+        self._client, self._packed, self._task = client, packed, task
+        self._groups = Groups(task.numbers, projected_seconds(task.plan) if task.numbers.pieces else 1.0)
+        self._running: dict[Any, tuple[int, int]] = {}
+        self._arrived = distributed.as_completed(loop=client.loop)
+        self._run = uuid.uuid4().hex[:8]
+        self._threads, self._looked = 1, -math.inf
+        self._address = _address(client)
+        self.most = 0
+        """Threads that were there at a time."""
+
+    def ahead(self) -> bool:
+        """Submit what there is room for; False where nothing is left to wait for."""
+        with _connection(self._address):
+            if time.monotonic() - self._looked > _LOOK_AGAIN:
+                self._threads, self._looked = max(1, sum(self._client.nthreads().values())), time.monotonic()
+                self.most = max(self.most, self._threads)
+            while self._groups and len(self._running) < AHEAD * self._threads:
+                first, stop = self._groups.take(self._threads)
+                future = self._client.submit(
                     run_group,
                     __version__,
-                    packed,
+                    self._packed,
                     first,
                     stop,
-                    key=f"streamloss-{run}-{first}-{stop}",
+                    key=f"streamloss-{self._run}-{first}-{stop}",
                     pure=False,
                     retries=RETRIES,
                 )
-                running[future] = (first, stop)
-                arrived.add(future)
-            future = next(arrived)
-            first, stop = running.pop(future)
-            outcome = _result_of(future, client, task, first, stop)
+                self._running[future] = (first, stop)
+                self._arrived.add(future)
+        return bool(self._running)
+
+    def land(self) -> Part:
+        """The part of the next task that is done."""
+        future = next(self._arrived)
+        first, stop = self._running.pop(future)
+        if future.status == "error":
+            rows = self._task.plan.cut.describe(Ranges.of([(first, stop)]), self._task.plan.start)
+            raise _failed(future.exception(), rows)
+        with _connection(self._address):
+            outcome = future.result()
             future.release()
-            done(part(first, stop, outcome))
-            assert groups is not None
-            groups.learn(stop - first, outcome.seconds)
-    except BaseException:
+        self._groups.learn(stop - first, outcome.seconds)
+        return part(first, stop, outcome)
+
+    def cancel(self) -> None:
         with contextlib.suppress(Exception):
-            client.cancel(list(running))
-        raise
-    return most
+            self._client.cancel(list(self._running), force=True)
 
 
-def _result_of(future: Any, client: Any, task: Task, first: int, stop: int) -> Any:
+def _failed(error: BaseException | None, what: str) -> Exception:
+    """What to tell of a task that was given up; errors of ours as they are."""
+    if isinstance(error, StreamlossError):
+        return error
+    if isinstance(error, distributed.KilledWorker):
+        return ClusterError(
+            f"workers died, one after the other, at {what}: most often their memory was not enough. See their logs "
+            f"({error.last_worker}); give them more memory, or fewer threads."
+        )
+    return ClusterError(
+        f"{what} failed {RETRIES + 1} times on workers, last with {type(error).__name__}: {error}. See their logs."
+    )
+
+
+@contextlib.contextmanager
+def _connection(address: str) -> Iterator[None]:
+    """What goes wrong in here is between the client and the scheduler."""
     try:
-        return future.result()
-    except StreamlossError:
-        raise
-    except distributed.CancelledError:
+        yield
+    except (distributed.CancelledError, RuntimeError, OSError) as error:
         raise ClusterError(
-            f"the Dask scheduler {_address(client)} is gone, and the work in flight with it. Start it again, and this "
-            "evaluation; with a checkpoint it goes on where it was."
+            f"the Dask scheduler {address} is gone, and the work in flight with it ({type(error).__name__}). "
+            "Start it and this evaluation again; with a checkpoint it goes on where it was."
         ) from None
-    except distributed.KilledWorker as error:
-        raise ClusterError(
-            f"workers died, one after the other, at {_rows(task, first, stop)}: {error}. Most often their memory was "
-            "not enough: see their logs, give them more or fewer threads."
-        ) from None
-    except Exception as error:
-        raise ClusterError(
-            f"{_rows(task, first, stop)} failed {RETRIES + 1} times on workers, last with "
-            f"{type(error).__name__}: {error}."
-        ) from error
-
-
-def _rows(task: Task, first: int, stop: int) -> str:
-    return task.plan.cut.describe(Ranges.of([(first, stop)]), task.plan.start)
 
 
 def _address(client: Any) -> str:

@@ -43,6 +43,21 @@ class DaskExecutor:
             self.threads = run_on_cluster(client, packed, task, done)
 
 
+def compute(lazy: Any, scheduler: Any, scheduler_file: str | None) -> Any:
+    """A Dask collection's value, on the scheduler that was named, or else the one that Dask would take.
+
+    Raises errors of ours as they are, and ClusterError for what befalls a cluster.
+    """
+    if scheduler is None and scheduler_file is None:
+        return lazy.compute()
+    if isinstance(scheduler, str) and scheduler in LOCAL:
+        return lazy.compute(scheduler=scheduler)
+    from .cluster import compute_on, connected
+
+    with connected(scheduler, scheduler_file) as client:
+        return compute_on(client, lazy)
+
+
 def _configured() -> Any:
     """Raises ClusterError where no scheduler is named anywhere."""
     import sys
