@@ -11,7 +11,8 @@ SECONDS = 1.0
 TASKS_PER_SECOND = 200
 """What a scheduler, and the client that merges, do with ease; clusters of more threads get longer tasks."""
 _BLOCK_SECONDS, _BYTES_PER_SECOND = 2e-3, 500e6  # of a block, before one was measured
-_BALANCE = 4  # groups that each thread is to have left, so that all end at about the same time
+_BALANCE = 4  # groups that each thread is to have left, so that all end at about the same time ...
+_LEAST = 0.1  # ... but no smaller ones than this share
 
 
 def projected_seconds(plan: Plan) -> float:
@@ -36,7 +37,8 @@ class Groups:
     def take(self, threads: int) -> tuple[int, int]:
         """The next group: its first block, and one past its last."""
         wanted = max(SECONDS, threads / TASKS_PER_SECOND) / self._seconds
-        size = max(1, int(min(wanted, self._left / (_BALANCE * max(1, threads)))))
+        fair = max(self._left / (_BALANCE * max(1, threads)), wanted * _LEAST)
+        size = max(1, int(min(wanted, fair)))
         first, stop = self._pieces.pop()
         end = min(stop, first + size)
         if end < stop:
