@@ -14,7 +14,7 @@ import numpy as np
 from .checkpoint import opened
 from .collecting import Collector
 from .errors import UnknownNameError, UsageError
-from .executors import Executor, Task, get_executor, is_of_dask
+from .executors import EXECUTORS, Executor, Task, get_executor, is_of_dask
 from .executors.base import NAN_POLICIES, all_labels_are_binary
 from .findings import concluded, filled_chunks, refuse_undefined_cells, result_of, warned
 from .interop import describe
@@ -244,6 +244,8 @@ def _runner(graph: Any, the_plan: Plan, executor: Any, scheduler: Any, scheduler
     from .lazy import GraphExecutor
 
     if isinstance(executor, str):
+        if executor not in EXECUTORS:
+            raise UnknownNameError("executor", executor, EXECUTORS)
         scheduler = {"threads": "threads", "inline": "synchronous"}.get(executor, scheduler)
     else:
         scheduler = executor

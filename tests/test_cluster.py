@@ -262,7 +262,9 @@ def test_groups_are_of_about_a_second_and_cover_all_blocks_once():
         assert sum(b - a for a, b in taken) == len(Ranges.of(todo))
         longest = max(b - a for a, b in taken) * seconds
         assert longest <= max(1.01, seconds, threads / groups.TASKS_PER_SECOND)
-    assert len(taken) > 100, "the last ones are small, so that all threads end at about the same time"
+        if len(taken) > 10:
+            last = max(b - a for a, b in taken[-3:]) * seconds
+            assert last <= max(0.2, seconds), "small ones, so that all threads end at about the same time"
 
 
 def test_groups_follow_what_blocks_take():
@@ -352,6 +354,8 @@ def test_workers_that_are_killed_added_and_removed_while_they_compute(few):
     pids = list(its.run(os.getpid).values())
     assert ended(evaluate(executor=its, progress=when_begun(lambda: os.kill(pids[0], signal.SIGKILL)))) == expected
 
+    its.wait_for_workers(2, timeout=30)
+
     def add_and_remove():
         cluster_of_two.scale(3)
         its.retire_workers([next(iter(its.nthreads()))], close_workers=True)
@@ -366,16 +370,16 @@ def test_a_worker_that_is_killed_while_it_merges(few):
     expected = evaluate()[MSE].state.to_bytes()
 
     def slow_merging(dask_worker=None):
-        from streamloss import lazy
+        from streamloss import chunks
 
-        original = lazy.merge_all
+        original = chunks.merge_all
 
         def merge_all(*arguments):
             open("merging", "a").close()
             time.sleep(0.05)
             return original(*arguments)
 
-        lazy.merge_all = merge_all
+        chunks.merge_all = merge_all
 
     its.run(os.chdir, os.getcwd())
     its.run(slow_merging)

@@ -17,7 +17,7 @@ FLOORS = [
     {"blocking", "planning"},
     {"executors"},
     {"partial", "checkpoint", "collecting"},
-    {"loss", "interop", "nn", "outputs", "result", "findings", "preparation"},
+    {"loss", "interop", "nn", "outputs", "result", "findings", "preparation", "chunks"},
     {"merging", "lazy", "evaluation", "losses", ""},
     {"config"},
     {"cli", "__main__"},

@@ -144,7 +144,7 @@ class _Flight:
 
     def __init__(self, client: Any, packed: bytes, task: Task) -> None:
         self._client, self._packed, self._task = client, packed, task
-        self._groups = Groups(task.numbers, projected_seconds(task.plan) if task.numbers.pieces else 1.0)
+        self._groups = Groups(task.numbers, projected_seconds(task.plan))
         self._running: dict[Any, tuple[int, int]] = {}
         self._arrived = distributed.as_completed(loop=client.loop)
         self._run = uuid.uuid4().hex[:8]

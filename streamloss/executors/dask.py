@@ -31,6 +31,8 @@ class DaskExecutor:
         """Threads that were at work, when it is known."""
 
     def run(self, task: Task, done: Callable[[Part], None]) -> None:
+        if not task.numbers:
+            return
         packed = pack(task)
         scheduler = self._scheduler or (None if self._file else _configured())
         if isinstance(scheduler, str) and scheduler in LOCAL:
@@ -87,7 +89,7 @@ def _run_locally(scheduler: str, packed: bytes, task: Task, done: Callable[[Part
     from dask.callbacks import Callback
     from dask.delayed import delayed
 
-    groups = Groups(task.numbers, projected_seconds(task.plan)) if task.numbers.pieces else None
+    groups = Groups(task.numbers, projected_seconds(task.plan))
     pieces: dict[str, tuple[int, int]] = {}
     while groups:
         first, stop = groups.take(task.plan.workers)

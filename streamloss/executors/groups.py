@@ -30,6 +30,7 @@ class Groups:
         self._pieces = list(reversed(todo.pieces))
         self._left = len(todo)
         self._seconds = seconds_per_block
+        self._learned = False
 
     def __bool__(self) -> bool:
         return bool(self._pieces)
@@ -37,7 +38,7 @@ class Groups:
     def take(self, threads: int) -> tuple[int, int]:
         """The next group: its first block, and one past its last."""
         wanted = max(SECONDS, threads / TASKS_PER_SECOND) / self._seconds
-        fair = max(self._left / (_BALANCE * max(1, threads)), wanted * _LEAST)
+        fair = max(self._left / (_BALANCE * max(1, threads)), wanted * _LEAST if self._learned else 1)
         size = max(1, int(min(wanted, fair)))
         first, stop = self._pieces.pop()
         end = min(stop, first + size)
@@ -48,4 +49,5 @@ class Groups:
 
     def learn(self, blocks: int, seconds: float) -> None:
         """What a group took, compiling apart."""
+        self._learned = True
         self._seconds += 0.3 * (max(1e-6, seconds / blocks) - self._seconds)
