@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from .evaluation import evaluate as evaluate
     from .evaluation import plan as plan
     from .exact.state import State as State
+    from .merging import merge as merge
     from .planning import Plan as Plan
     from .result import Result as Result
     from .types import Reduction as Reduction
 
-__all__ = ["Plan", "Reduction", "Result", "State", "errors", "evaluate", "losses", "nn", "plan"]
+__all__ = ["Plan", "Reduction", "Result", "State", "errors", "evaluate", "losses", "merge", "nn", "plan"]
 
 # Loaded on first use: NumPy, Numba and Zarr take a second to import, which a command's --help need not wait for.
 _WHERE = {
@@ -34,6 +35,7 @@ _WHERE = {
     "Result": "result",
     "State": "exact.state",
     "evaluate": "evaluation",
+    "merge": "merging",
     "plan": "evaluation",
 }
 

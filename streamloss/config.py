@@ -53,10 +53,15 @@ class Config(_Strict):
     reduction: str | None = None
     out: str | None = None
     overwrite: bool = False
-    executor: Literal["auto", "inline", "threads"] = "auto"
+    executor: Literal["auto", "inline", "threads", "dask"] = "auto"
+    scheduler: str | None = None
+    scheduler_file: str | None = None
     memory: int | str = "1GiB"
     workers: int | None = Field(default=None, ge=1)
     rows: str | None = None
+    shard: str | None = None
+    state: str | None = None
+    checkpoint: str | None = None
     nan_policy: Literal["raise", "omit", "propagate"] = "raise"
     missing_chunks: Literal["error", "warn", "fill"] | None = None
 
@@ -93,6 +98,12 @@ class Config(_Strict):
         parse_rows(value)
         return value
 
+    @field_validator("shard")
+    @classmethod
+    def _shard_is_a_part(cls, value: str | None) -> str | None:
+        parse_shard(value)
+        return value
+
     def arguments(self) -> dict[str, Any]:
         """For :func:`streamloss.plan`; all that decides what is read."""
         return {
@@ -108,6 +119,11 @@ class Config(_Strict):
             "missing_chunks": self.missing_chunks,
         }
 
+    def part(self) -> tuple[int, int] | None:
+        """The shard; a state that is to be written of no shard is of all rows."""
+        whole = (0, 1) if self.state is not None and self.checkpoint is None else None
+        return parse_shard(self.shard) or whole
+
     def run_arguments(self) -> dict[str, Any]:
         """For :func:`streamloss.evaluate`."""
         given = {"reduction": self.reduction} if self.reduction is not None else {}
@@ -115,6 +131,10 @@ class Config(_Strict):
             "out": self.out,
             "overwrite": self.overwrite,
             "executor": self.executor,
+            "scheduler": self.scheduler,
+            "scheduler_file": self.scheduler_file,
+            "shard": self.part(),
+            "checkpoint": self.checkpoint,
             "nan_policy": self.nan_policy,
         }  # fmt: skip
 
@@ -173,6 +193,16 @@ def parse_rows(text: str | None) -> slice | None:
         raise ValueError(f"expected START:STOP, such as 1000:2000, :2000 or 1000:, received {text!r}")
     first, last = match.groups()
     return slice(None if first is None else int(first), None if last is None else int(last))
+
+
+def parse_shard(text: str | None) -> tuple[int, int] | None:
+    """``3/7`` -> (3, 7)."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", text)
+    if match is None or int(match[1]) >= int(match[2]):
+        raise ValueError(f"expected I/N with I from 0 to N - 1, such as 0/4 for the first of four, received {text!r}")
+    return int(match[1]), int(match[2])
 
 
 def _read(file: Path) -> dict[str, Any]:

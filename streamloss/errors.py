@@ -15,9 +15,12 @@
     │   ├── MissingChunkError                     a chunk that was never written
     │   ├── CorruptChunkError                     a chunk that cannot be decoded
     │   └── StateError                            saved states that cannot be read or merged
-    └── MachineError (RuntimeError)           5   the machine
-        ├── MissingExtraError (ImportError)       an optional package; the message names the pip install
-        └── UnwritableOutputError                 NONE's target cannot be written
+    ├── MachineError (RuntimeError)           5   the machine
+    │   ├── MissingExtraError (ImportError)       an optional package; the message names the pip install
+    │   ├── UnwritableOutputError                 NONE's target cannot be written
+    │   ├── CheckpointInUseError                  another process saves its progress there
+    │   └── ClusterError                          a scheduler that cannot be reached, workers that die
+    └── StoppedError                         75   stopped by a signal; the same command goes on
 
 and :class:`StreamlossWarning` (UserWarning), for values that need a word.
 
@@ -28,6 +31,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 FEW = 8
 """Names that are listed beside a suggestion."""
@@ -37,6 +41,16 @@ class StreamlossError(Exception):
     """Base of everything streamloss raises on purpose."""
 
     exit_code = 1
+
+    def __reduce__(self) -> Any:
+        """Errors travel from workers with their message, whatever their constructors take."""
+        return _rebuilt, (type(self), self.args)
+
+
+def _rebuilt(kind: type[StreamlossError], arguments: tuple[Any, ...]) -> StreamlossError:
+    error = kind.__new__(kind, *arguments)
+    error.args = arguments
+    return error
 
 
 class UsageError(StreamlossError, ValueError):
@@ -111,6 +125,18 @@ class MissingExtraError(MachineError, ImportError):
 
 class UnwritableOutputError(MachineError):
     pass
+
+
+class CheckpointInUseError(MachineError):
+    pass
+
+
+class ClusterError(MachineError):
+    pass
+
+
+class StoppedError(StreamlossError):
+    exit_code = 75
 
 
 class StreamlossWarning(UserWarning):

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import time
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from .errors import StreamlossWarning, UnknownNameError, UsageError, ValueRangeError
-from .executors import Executor, Task, get_executor
-from .executors.base import NAN_POLICIES, States, all_labels_are_binary
-from .interop import as_loss, describe
-from .kernels.convert import result_dtype
+from .checkpoint import opened
+from .collecting import Collector
+from .errors import UnknownNameError, UsageError
+from .executors import EXECUTORS, Executor, Task, get_executor, is_of_dask
+from .executors.base import NAN_POLICIES, all_labels_are_binary
+from .findings import concluded, filled_chunks, refuse_undefined_cells, result_of, warned
+from .interop import describe
 from .loss import Loss
-from .machine import DEFAULT_MEMORY, parse_memory, peak_memory
+from .machine import DEFAULT_MEMORY
 from .outputs import open_sinks, targets_by_name, write_cells
-from .planning import Plan, Request, make_plan
-from .reductions import losses_of_cells, reduce_state, totals
-from .result import LossResult, Result
+from .partial import evaluation_key
+from .planning import Plan
+from .preparation import described, named_losses, planned, shard_of
+from .reductions import losses_of_cells, reduce_state
+from .result import Result
 from .sinks.base import ArraySink
-from .sources import Source, open_source
-from .sources.base import nbytes
-from .types import Block, Progress, Reduction
+from .sources.dask import is_lazy
+from .types import Progress, Reduction
 
 
 def evaluate(
@@ -38,9 +43,13 @@ def evaluate(
     out: str | Mapping[str, str] | None = None,
     overwrite: bool = False,
     executor: str | Executor = "auto",
+    scheduler: Any = None,
+    scheduler_file: str | None = None,
     memory: int | str = DEFAULT_MEMORY,
     workers: int | None = None,
     rows: slice | None = None,
+    shard: tuple[int, int] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     nan_policy: str = "raise",
     missing_chunks: str | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -68,14 +77,24 @@ def evaluate(
         mapping from the losses' names to arrays.
     overwrite : bool
         Whether `out` may replace what is there.
-    executor : {"auto", "inline", "threads"}
-        "auto": threads, or all cores on one block at a time for arrays in memory.
+    executor : {"auto", "inline", "threads", "dask"} or distributed.Client
+        "auto": threads, or all cores on one block at a time for arrays in memory; "dask" if a scheduler is named.
+    scheduler : distributed.Client, cluster or str, optional
+        For "dask": "tcp://HOST:8786", "tls://HOST:8786", "threads", "processes" or "synchronous". By default the
+        present Client, or what Dask's configuration names (``DASK_SCHEDULER_ADDRESS``).
+    scheduler_file : str, optional
+        Or the file that ``dask scheduler --scheduler-file`` writes.
     memory : int or str
         What the evaluation may add to the process: bytes, or "600MB", "1GiB".
     workers : int, optional
         Threads; by default the processors this process may use.
     rows : slice, optional
         Evaluate only these rows (of the first axis).
+    shard : (int, int), optional
+        ``(i, n)``: evaluate the i-th of n parts, from 0, and let :func:`streamloss.merge` add them up.
+    checkpoint : str or path, optional
+        A directory. Progress is saved there, and a call with the same inputs and settings goes on from it, whatever the
+        workers, the memory and the executor.
     nan_policy : {"raise", "omit", "propagate"}
         What to do about a row whose loss is NaN: refuse it by name; leave it out and count it; let it through.
     missing_chunks : {"error", "warn", "fill"}, optional
@@ -99,41 +118,45 @@ def evaluate(
 
     """
     begin = time.perf_counter()
-    named = _named(losses)
+    named = named_losses(losses)
     chosen = {name: loss.reduction if reduction == "" else Reduction.parse(reduction) for name, loss in named.items()}
     if nan_policy not in NAN_POLICIES:
         raise UnknownNameError("nan_policy", nan_policy, NAN_POLICIES)
-    the_plan = _plan(named, y_true, y_pred, sample_weight, mask, class_weight, memory, workers, rows, missing_chunks)
+    kept = shard is not None or checkpoint is not None
+    arrays = (y_true, y_pred, sample_weight, mask)
+    graph = _graph(named, arrays, class_weight, rows, out is not None, kept)
+    if graph is not None:
+        the_plan = graph.plan
+    else:
+        steady = kept or is_of_dask(executor, scheduler, scheduler_file)
+        the_plan = planned(named, *arrays, class_weight, memory, workers, rows, missing_chunks, steady=steady)
     targets = targets_by_name(out, named)
-    for name, asked in chosen.items():
-        if asked is Reduction.NONE and name not in targets:
-            raise UsageError(
-                f"{name}: reduction 'none' needs a place for the losses of rows: pass out='losses.zarr' (--out)."
-            )
-    runner = get_executor(executor, all(source.in_memory for source in the_plan.sources))
-    sinks = open_sinks(the_plan, {name: describe(loss) for name, loss in named.items()}, targets, overwrite)
-    task = Task(the_plan, sinks, nan_policy, _conventions(the_plan, sinks))
-    states = _run(runner, task, progress, begin)
-    _refuse_undefined_cells(the_plan, states, nan_policy)
-    write_cells(the_plan, states, sinks)
-    said = _warnings(the_plan, states)
-    results = {
-        job.name: LossResult(
-            job.name, describe(named[job.name]), str(job.dtype), chosen[job.name], state, targets.get(job.name)
-        )
-        for job, state in zip(the_plan.jobs, states, strict=True)
-    }
-    return Result(
-        results,
-        the_plan.rows,
-        time.perf_counter() - begin,
-        sum(nbytes(s.shape, s.dtype) for s in the_plan.sources) * the_plan.rows // max(1, _all_rows(the_plan)),
-        peak_memory(),
-        runner.name,
-        the_plan.workers,
-        the_plan.to_dict(),
-        tuple(said),
-    )
+    _refuse_outputs(the_plan, chosen, targets, shard, overwrite)
+    runner = _runner(graph, the_plan, executor, scheduler, scheduler_file)
+    about = described(the_plan, named, chosen, targets, nan_policy, missing_chunks, kept)
+    wanted = None if shard is None else shard_of(the_plan.num_blocks, shard)
+    with nullcontext() if checkpoint is None else opened(str(checkpoint), shard, about) as saved:
+        found = None if saved is None else saved.partial
+        resumed = found is not None and len(found.covered) > 0
+        configs = {name: describe(loss) for name, loss in named.items()}
+        key = evaluation_key(about) if kept else None
+        sinks = open_sinks(the_plan, configs, targets, overwrite and not resumed, key, resumed)
+        binary = found.all_binary if found is not None else {} if graph is not None else _conventions(the_plan, sinks)
+        task = Task(the_plan, sinks, nan_policy, binary, wanted)
+        if found is not None:
+            task = replace(task, todo=task.numbers - found.covered)
+        collector = Collector(task, about, saved, progress, begin)
+        try:
+            runner.run(task, collector.add)
+        finally:  # also where it was interrupted
+            collector.save()
+    partial = collector.partial
+    said: list[str] = []
+    if not partial.missing:
+        said = concluded(partial)
+        write_cells(the_plan, partial.states, sinks)
+    workers_used = getattr(runner, "threads", None) or the_plan.workers
+    return result_of(partial, the_plan.to_dict(), runner.name, workers_used, said)
 
 
 def plan(
@@ -153,111 +176,35 @@ def plan(
 
     Raises what `evaluate` would raise before its first block.
     """
-    return _plan(
-        _named(losses), y_true, y_pred, sample_weight, mask, class_weight, memory, workers, rows, missing_chunks
+    return planned(
+        named_losses(losses), y_true, y_pred, sample_weight, mask, class_weight, memory, workers, rows, missing_chunks
     )
 
 
 def call(loss: Loss, y_true: Any, y_pred: Any, sample_weight: Any, mask: Any) -> Any:
-    """``loss(y_true, y_pred, sample_weight)``: the value, or for NONE an array of the losses of rows."""
+    """``loss(y_true, y_pred, sample_weight)``: the value, or for NONE an array of the losses of rows; lazy if one of
+    the arrays is Dask's.
+    """
+    if any(map(is_lazy, (y_true, y_pred, sample_weight, mask))):
+        from .lazy import lazy_call
+
+        return lazy_call(loss, y_true, y_pred, sample_weight, mask)
     named = {loss.name: loss}
-    the_plan = _plan(named, y_true, y_pred, sample_weight, mask, None, DEFAULT_MEMORY, None, None, None)
+    the_plan = planned(named, y_true, y_pred, sample_weight, mask, None, DEFAULT_MEMORY, None, None, None)
     runner = get_executor("auto", all(source.in_memory for source in the_plan.sources))
     job = the_plan.jobs[0]
     unreduced = loss.reduction is Reduction.NONE
     sinks = {job.name: ArraySink(the_plan.shape, job.dtype)} if unreduced and job.layout.cells is None else {}
-    states = runner.run(Task(the_plan, sinks, all_binary=_conventions(the_plan, sinks)), lambda block: None)
-    _refuse_undefined_cells(the_plan, states, "raise")
+    collector = Collector(Task(the_plan, sinks, all_binary=_conventions(the_plan, sinks)))
+    runner.run(collector.task, collector.add)
+    state = collector.partial.states[0]
+    refuse_undefined_cells(job.name, state, "raise")
     if job.name in sinks:
         return sinks[job.name].array
     if unreduced:
-        return losses_of_cells(states[0], weighted=True)
-    _warnings(the_plan, states)
-    return np.float64(reduce_state(states[0], loss.reduction))
-
-
-def _named(losses: Any) -> dict[str, Loss]:
-    if isinstance(losses, Mapping) and "class_name" not in losses:
-        named = {str(name): as_loss(loss) for name, loss in losses.items()}
-    else:
-        single = isinstance(losses, str | Mapping | Loss) or callable(losses)
-        instances = [as_loss(loss) for loss in ([losses] if single else losses)]
-        named = {loss.name: loss for loss in instances}
-        if len(named) < len(instances):
-            raise UsageError(
-                f"two losses have one name: {', '.join(loss.name for loss in instances)}. Give them names: "
-                "Loss(..., name='a'), or pass a mapping."
-            )
-    if not named:
-        raise UsageError("no losses were given.")
-    return named
-
-
-def _plan(
-    named: Mapping[str, Loss],
-    y_true: Any,
-    y_pred: Any,
-    sample_weight: Any,
-    mask: Any,
-    class_weight: Mapping[int, float] | None,
-    memory: int | str,
-    workers: int | None,
-    rows: slice | None,
-    missing_chunks: str | None,
-) -> Plan:
-    true_source = open_source(y_true, "y_true", missing_chunks or "warn")
-    pred_source = open_source(y_pred, "y_pred", missing_chunks or "error")
-    requests = [
-        Request(name, loss.spec, result_dtype(pred_source.dtype, loss.dtype), loss.precision)
-        for name, loss in named.items()
-    ]
-    return make_plan(
-        requests,
-        true_source,
-        pred_source,
-        _open_weight(sample_weight, missing_chunks or "warn"),
-        _open_mask(mask, missing_chunks or "error"),
-        _checked_class_weight(class_weight),
-        memory_bytes=parse_memory(memory),
-        workers=workers,
-        rows=rows,
-    )
-
-
-def _open_weight(sample_weight: Any, missing_chunks: str) -> Source | float | None:
-    if sample_weight is None:
-        return None
-    if not isinstance(sample_weight, str) and np.ndim(sample_weight) == 0 and not hasattr(sample_weight, "__fspath__"):
-        weight = float(sample_weight)
-        if not 0.0 <= weight < np.inf:
-            raise ValueRangeError(f"sample_weight is {weight:g}; expected a finite weight of at least 0.")
-        return weight
-    return open_source(sample_weight, "sample_weight", missing_chunks)
-
-
-def _open_mask(mask: Any, missing_chunks: str) -> Source | None:
-    if mask is None:
-        return None
-    source = open_source(mask, "mask", missing_chunks)
-    if source.dtype.kind not in "biu":
-        raise UsageError(
-            f"mask has dtype {source.dtype}; expected booleans, or integers 0 and 1: whether a row counts."
-        )
-    return source
-
-
-def _checked_class_weight(class_weight: Mapping[int, float] | None) -> dict[int, float] | None:
-    """None where no class has a weight. Raises UsageError for what is no class or no weight."""
-    if class_weight is None:
-        return None
-    if not isinstance(class_weight, Mapping):
-        raise UsageError(f"class_weight must map labels to weights, as {{0: 1.0, 1: 5.0}}; received {class_weight!r}.")
-    for label, weight in class_weight.items():
-        if isinstance(label, bool) or not isinstance(label, int | np.integer):
-            raise UsageError(f"class_weight: {label!r} is no label; expected an integer.")
-        if not isinstance(weight, int | float | np.number) or not 0.0 <= weight < np.inf:
-            raise UsageError(f"class_weight[{label}] is {weight!r}; expected a finite weight of at least 0.")
-    return {int(label): float(weight) for label, weight in class_weight.items()} or None
+        return losses_of_cells(state, weighted=True)
+    warned({job.name: state}, filled_chunks(the_plan.sources))
+    return np.float64(reduce_state(state, loss.reduction))
 
 
 def _conventions(the_plan: Plan, sinks: Mapping[str, Any]) -> dict[str, bool]:
@@ -269,50 +216,62 @@ def _conventions(the_plan: Plan, sinks: Mapping[str, Any]) -> dict[str, bool]:
     }
 
 
-def _refuse_undefined_cells(the_plan: Plan, states: States, nan_policy: str) -> None:
-    """Raises ValueRangeError for a ratio over the whole data that is 0 / 0."""
-    for job, state in zip(the_plan.jobs, states, strict=True):
-        if job.layout.cells is None or nan_policy != "raise" or not state.count("elements"):
-            continue
-        undefined = np.argwhere(np.isnan(losses_of_cells(state)))
-        if len(undefined):
-            raise ValueRangeError(
-                f"{job.name}: the ratio at {tuple(undefined[0].tolist())} is 0 / 0: no label and no prediction "
-                "above 0; expected an overlap that is defined. Pass epsilon above 0."
+def _graph(
+    named: Mapping[str, Loss],
+    arrays: Sequence[Any],
+    class_weight: Mapping[int, float] | None,
+    rows: slice | None,
+    written: bool,
+    kept: bool,
+) -> Any:
+    """The graph of losses of Dask arrays; None where no array is one."""
+    if not any(map(is_lazy, arrays)):
+        return None
+    if kept:
+        raise UsageError(
+            "shard and checkpoint need arrays that can be read again in parts; received Dask arrays. Store them "
+            "(array.to_zarr), or evaluate without; Dask tries again what its workers lose."
+        )
+    from .lazy import Graph
+
+    y_true, y_pred, sample_weight, mask = arrays
+    return Graph.of(named, y_true, y_pred, sample_weight, mask, class_weight, rows, on_blocks=written)
+
+
+def _runner(graph: Any, the_plan: Plan, executor: Any, scheduler: Any, scheduler_file: str | None) -> Executor:
+    if graph is None:
+        return get_executor(executor, all(s.in_memory for s in the_plan.sources), scheduler, scheduler_file)
+    from .lazy import GraphExecutor
+
+    if isinstance(executor, str):
+        if executor not in EXECUTORS:
+            raise UnknownNameError("executor", executor, EXECUTORS)
+        scheduler = {"threads": "threads", "inline": "synchronous"}.get(executor, scheduler)
+    else:
+        scheduler = executor
+    return GraphExecutor(graph, scheduler, scheduler_file)
+
+
+def _refuse_outputs(
+    the_plan: Plan,
+    chosen: Mapping[str, Reduction],
+    targets: Mapping[str, str],
+    shard: tuple[int, int] | None,
+    overwrite: bool,
+) -> None:
+    """Raises UsageError for losses of rows without a place, and for places that shards could not share."""
+    for job in the_plan.jobs:
+        if chosen[job.name] is Reduction.NONE and job.name not in targets:
+            raise UsageError(
+                f"{job.name}: reduction 'none' needs a place for the losses of rows: pass out='losses.zarr' (--out)."
             )
-
-
-def _run(runner: Executor, task: Task, progress: Callable[[Progress], None] | None, begin: float) -> States:
-    rows = 0
-
-    def done(block: Block) -> None:
-        nonlocal rows
-        rows += block.rows
-        if progress is not None:
-            progress(Progress(rows, task.plan.rows, time.perf_counter() - begin))
-
-    return runner.run(task, done)
-
-
-def _warnings(the_plan: Plan, states: States) -> list[str]:
-    """What a person should know of a value before using it; also warned about."""
-    said = []
-    for source in the_plan.sources:
-        if filled := getattr(source, "filled", 0):
-            said.append(f"{source.role}: {filled} chunks of {source.where} do not exist; their fill value was read")
-    for job, state in zip(the_plan.jobs, states, strict=True):
-        of = totals(state)
-        if of.count == 0:
-            said.append(f"{job.name}: no row was left to average, so means are 0.0, as in Keras")
-        elif of.nonzero_weights == 0:
-            said.append(f"{job.name}: all weights are 0, so means divided by weights are 0.0, as in Keras")
-        if omitted := state.count("omitted"):
-            said.append(f"{job.name}: {omitted} rows whose loss is NaN were left out")
-    for message in said:
-        warnings.warn(message, StreamlossWarning, stacklevel=3)
-    return said
-
-
-def _all_rows(the_plan: Plan) -> int:
-    sizes = [n for n, axis in zip(the_plan.y_pred.shape, the_plan.jobs[0].layout.y_pred.axes, strict=True) if axis >= 0]
-    return int(np.prod(sizes, dtype=object))
+        if shard is not None and job.name in targets and job.layout.cells is not None:
+            raise UsageError(
+                f"{job.name}: out: ratios over the whole data are known when all shards are merged, so no shard can "
+                "write them. Leave it out of out=; the merged result has their sum and mean."
+            )
+    if shard is not None and targets and overwrite:
+        raise UsageError(
+            "overwrite with shard: each shard would remove what the others wrote; expected a place where nothing is. "
+            "Remove what is there, then start the shards."
+        )

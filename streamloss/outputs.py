@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import UnknownNameError, UsageError
+from .errors import StateError, UnknownNameError, UsageError
 from .exact.state import State
 from .planning import Job, Plan
 from .reductions import losses_of_cells
@@ -30,9 +30,16 @@ def targets_by_name(out: str | Mapping[str, str] | None, named: Iterable[str]) -
 
 
 def open_sinks(
-    the_plan: Plan, configs: Mapping[str, Any], targets: Mapping[str, str], overwrite: bool
+    the_plan: Plan,
+    configs: Mapping[str, Any],
+    targets: Mapping[str, str],
+    overwrite: bool,
+    key: str | None = None,
+    begun: bool = False,
 ) -> dict[str, Sink]:
-    """Create the targets; none of them if one is refused."""
+    """Create the targets; none of them if one is refused. `key` tells the evaluation, for parts that write to one
+    array; if it has `begun`, its targets must be there.
+    """
     if not targets:
         return {}
     from .sinks.zarr import ZarrSink, check_target
@@ -43,14 +50,20 @@ def open_sinks(
             if same_place(uri, place):
                 raise UsageError(f"out: {uri!r} is where {use}; write to another place.")
         taken[f"{name} is written"] = uri
-        check_target(uri, overwrite)
+        check_target(uri, overwrite, key)
 
     def open_sink(job: Job) -> Sink:
         shape, chunks, dtype = the_plan.shape, the_plan.block_shape, job.dtype
         if job.layout.cells is not None:
             shape, chunks, dtype = job.layout.cells, job.layout.cells, np.dtype(np.float64)
         attributes = {"loss": configs[job.name], "rows_from": the_plan.start}
-        return ZarrSink(targets[job.name], shape, chunks, dtype, attributes, overwrite)
+        sink = ZarrSink(targets[job.name], shape, chunks, dtype, attributes, overwrite, key)
+        if begun and not sink.joined:
+            raise StateError(
+                f"out: the checkpoint says that rows were written to {targets[job.name]!r}, which is not there; "
+                "expected the array as it was. Restore it, or remove the checkpoint, and this array, to begin anew."
+            )
+        return sink
 
     return {job.name: open_sink(job) for job in the_plan.jobs if job.name in targets}
 

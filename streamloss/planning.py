@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -13,6 +12,7 @@ import numpy as np
 from . import blocking
 from .alignment import CLASS, Layout, Shape, View, align, align_weight
 from .errors import MemoryBudgetError, ShapeError, UsageError
+from .grid import Grid
 from .kernels.convert import floating_dtype
 from .losses._kinds import Elementwise, Formula, LabelSequence, Overlap, Rowwise, Sparse
 from .losses._registry import LossSpec
@@ -23,6 +23,8 @@ from .types import Block
 COMPILER = 224 << 20
 """What compiling kernels, and the libraries' own pools, add to a process (measured: up to 190 MiB)."""
 
+STEADY_SHARE, STEADY_WORKERS = 96 << 20, 16
+"""Bytes for a block, and workers to cut for, of plans that do not depend on the machine."""
 
 CELL_BYTES = 4 << 10
 """For each ratio over the whole data: its sums, as integers and on the way there."""
@@ -103,18 +105,20 @@ class Plan:
     @property
     def grid(self) -> Shape:
         """Number of blocks along each axis of the losses."""
-        return tuple(-(-n // b) for n, b in zip(self.shape, self.block_shape, strict=True))
+        return self.cut.counts
+
+    @property
+    def cut(self) -> Grid:
+        """The blocks by number."""
+        return Grid(self.shape, self.block_shape)
 
     @property
     def num_blocks(self) -> int:
-        return math.prod(self.grid)
+        return self.cut.num_blocks
 
     def blocks(self) -> Iterator[Block]:
         """All blocks, row-major."""
-        for index, position in enumerate(itertools.product(*(range(n) for n in self.grid))):
-            start = tuple(i * b for i, b in zip(position, self.block_shape, strict=True))
-            stop = tuple(min(a + b, n) for a, b, n in zip(start, self.block_shape, self.shape, strict=True))
-            yield Block(index, start, stop)
+        return self.cut.blocks()
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: the same facts as ``str(plan)``."""
@@ -165,8 +169,13 @@ def make_plan(
     memory_bytes: int,
     workers: int | None,
     rows: slice | None,
+    steady: bool = False,
 ) -> Plan:
-    """Raises ShapeError where the arrays do not align and MemoryBudgetError where nothing fits."""
+    """`steady` cuts blocks by the data alone, whatever the memory and the workers: parts that are evaluated on other
+    machines, or another day, have the same ones.
+
+    Raises ShapeError where the arrays do not align and MemoryBudgetError where nothing fits.
+    """
     if workers is not None and workers < 1:
         raise UsageError(f"workers must be at least 1; received {workers}.")
     weight = None if isinstance(sample_weight, float) else sample_weight
@@ -197,8 +206,8 @@ def make_plan(
         return by_class + sum(read.values()) + losses + cells
 
     wanted = workers or available_cpus()
-    share = (memory_bytes - COMPILER) // wanted
-    block_shape = blocking.choose_block(arrays, y_pred, shape, share, block_bytes, wanted)
+    share, parts = (STEADY_SHARE, STEADY_WORKERS) if steady else ((memory_bytes - COMPILER) // wanted, wanted)
+    block_shape = blocking.choose_block(arrays, y_pred, shape, share, block_bytes, parts)
     each = block_bytes(block_shape)
     fitting = (memory_bytes - COMPILER) // max(1, each)
     if fitting < 1:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from .errors import UnwritableOutputError, UsageError
 from .exact.state import State
+from .partial import Partial, write_whole
 from .reductions import reduce_state, totals
 from .types import Reduction
 
@@ -102,6 +106,18 @@ class Result(Mapping[str, LossResult]):
     workers: int
     plan: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
+    partial: Partial | None = None
+    """Which rows were evaluated, of which inputs, where that was asked for: for shards and checkpoints."""
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the exact states, for :func:`streamloss.merge`. Raises UnwritableOutputError."""
+        if self.partial is None:
+            raise UsageError("only results of shards, checkpoints and merges can be saved: pass shard=(0, 1) for all.")
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            write_whole(Path(path), self.partial.to_bytes())
+        except OSError as error:
+            raise UnwritableOutputError(f"{str(path)!r} cannot be written: {error.strerror or error}.") from error
 
     def __getitem__(self, name: str) -> LossResult:
         return self.losses[name]

@@ -29,6 +29,8 @@ def pytest_collection_modifyitems(config, items):
         return
     names = sorted((declaration.name for declaration in declarations()), key=len, reverse=True)
     for item in items:
+        if item.get_closest_marker("xdist_group") is not None:
+            continue
         loss = next((name for name in names if name in item.name), None)
         item.add_marker(pytest.mark.xdist_group(loss or item.nodeid.partition("::")[0]))
 

@@ -18,7 +18,7 @@ from streamloss.cli import bar, commands, table
 from streamloss.losses._registry import declarations
 
 SCCE = "sparse_categorical_crossentropy"
-HEAVY = ("numba", "llvmlite", "dask", "zarr", "numpy", "rich", "pydantic")
+HEAVY = ("numba", "llvmlite", "dask", "distributed", "zarr", "numpy", "rich", "pydantic")
 N = 10
 
 
@@ -447,7 +447,7 @@ def test_no_command_is_usage(run):
 @pytest.mark.parametrize("name", ["evalute", "evaluates", "eval"])
 def test_unknown_commands_suggest_the_nearest(name, run):
     _, err = run(name, code=2)
-    assert f"unknown command '{name}'. Did you mean 'evaluate'? Known: evaluate, info, losses, plan." in err
+    assert f"unknown command '{name}'. Did you mean 'evaluate'? Known: evaluate, info, losses, merge, plan." in err
 
 
 def test_unknown_options_suggest_the_nearest(run):
@@ -459,9 +459,9 @@ def test_unknown_options_suggest_the_nearest(run):
 def test_help(run):
     text, err = run("--help")
     assert err == ""
-    for code in (0, 1, 2, 3, 5, 130):
+    for code in (0, 1, 2, 3, 4, 5, 75, 130):
         assert re.search(rf"\b{code} \w", text[text.index("Exit codes") :])
-    for command in ("evaluate", "plan", "losses", "info"):
+    for command in ("evaluate", "merge", "plan", "losses", "info"):
         assert f"\n  {command} " in text
         assert run(command, "--help")[0].startswith(f"Usage: streamloss {command}")
     text, _ = run("evaluate", "--help")
@@ -479,7 +479,12 @@ def test_help(run):
 
 
 def test_the_codes_in_the_help_are_the_errors():
-    for kind, code in ((errors.UsageError, 2), (errors.DataError, 3), (errors.MachineError, 5)):
+    for kind, code in (
+        (errors.UsageError, 2),
+        (errors.DataError, 3),
+        (errors.MachineError, 5),
+        (errors.StoppedError, 75),
+    ):
         assert kind.exit_code == code
 
 

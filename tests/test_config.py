@@ -151,10 +151,26 @@ def problem(**kwargs):
     return str(caught.value)
 
 
+MINIMAL = "losses = 'mse'\ny_true = 't.npy'\ny_pred = 'p.npy'\n"
+
+
+def test_where_a_job_runs_and_what_it_keeps(file):
+    file.write_text(f"{MINIMAL}scheduler = 'tcp://a:1'\nshard = '3/7'\ncheckpoint = 'c'\n", encoding="utf-8")
+    arguments = load(file=file, environment={"STREAMLOSS_SCHEDULER_FILE": "s.json"}).run_arguments()
+    assert [arguments[k] for k in ("scheduler", "scheduler_file", "shard", "checkpoint")] == [
+        "tcp://a:1",
+        "s.json",
+        (3, 7),
+        "c",
+    ]
+    file.write_text(f"{MINIMAL}state = 'all.state'\n", encoding="utf-8")
+    assert load(file=file).run_arguments()["shard"] == (0, 1), "a state of all rows"
+
+
 def test_all_wrong_keys_are_named_at_once_with_where_they_are_from(file):
     file.write_text('y_true = "t.npy"\nmemry = "1GB"\nnan_policy = "drop"\n[[losses]]\nname = "a"\n', encoding="utf-8")
     said = problem(
-        file=file, environment={"STREAMLOSS_EXECUTOR": "dask"}, settings=["missing_chunks=skip"], workers=0, rows="5"
+        file=file, environment={"STREAMLOSS_EXECUTOR": "spark"}, settings=["missing_chunks=skip"], workers=0, rows="5"
     )
     lines = said.splitlines()
     expected = [
@@ -162,7 +178,7 @@ def test_all_wrong_keys_are_named_at_once_with_where_they_are_from(file):
         ["nan_policy", str(file), "'raise', 'omit' or 'propagate'", "received 'drop'"],
         ["losses.0.loss", str(file), "required", "such as 'mse'"],
         ["y_pred", "required", "pass --y-pred"],
-        ["executor", "STREAMLOSS_EXECUTOR", "'auto', 'inline' or 'threads'", "received 'dask'"],
+        ["executor", "STREAMLOSS_EXECUTOR", "'auto', 'inline', 'threads' or 'dask'", "received 'spark'"],
         ["missing_chunks", "-s missing_chunks=skip", "'error', 'warn' or 'fill'", "received 'skip'"],
         ["workers", "--workers", "greater than or equal to 1", "received 0"],
         ["rows", "--rows", "START:STOP", "received '5'"],

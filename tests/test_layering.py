@@ -10,13 +10,15 @@ import streamloss
 PACKAGE = Path(streamloss.__file__).parent
 
 FLOORS = [
-    {"errors", "types", "uris", "machine", "_jit", "_primitives"},
+    {"errors", "types", "grid", "uris", "machine", "_jit", "_primitives"},
     {"exact", "losses.*"},
     {"kernels", "sources", "sinks"},
     {"alignment", "reductions"},
     {"blocking", "planning"},
     {"executors"},
-    {"loss", "interop", "nn", "outputs", "result", "evaluation", "losses", ""},
+    {"partial", "checkpoint", "collecting"},
+    {"loss", "interop", "nn", "outputs", "result", "findings", "preparation", "chunks"},
+    {"merging", "lazy", "evaluation", "losses", ""},
     {"config"},
     {"cli", "__main__"},
 ]

@@ -15,7 +15,7 @@ import pytest
 import streamloss as sl
 from streamloss.errors import StreamlossError, UnknownNameError, UsageError
 
-HEAVY = ("numba", "llvmlite", "dask", "zarr", "numpy", "rich", "pydantic")
+HEAVY = ("numba", "llvmlite", "dask", "distributed", "zarr", "numpy", "rich", "pydantic")
 
 
 def loaded_after(code):
@@ -37,6 +37,18 @@ def test_a_loss_loads_numba_but_not_zarr():
     loaded = loaded_after("import streamloss; streamloss.losses.MeanSquaredError(); print()")
     assert "numba" in loaded
     assert "zarr" not in loaded
+
+
+def test_the_local_path_knows_nothing_of_dask(tmp_path):
+    code = f"""
+import numpy as np, streamloss as sl
+np.save({str(tmp_path / "a.npy")!r}, np.zeros((9, 2), np.float32))
+parts = [sl.evaluate("mse", *[{str(tmp_path / "a.npy")!r}] * 2, shard=(i, 2), checkpoint={str(tmp_path)!r},
+                     out={str(tmp_path / "o.zarr")!r}) for i in (0, 1)]
+sl.merge(parts)
+sl.losses.MeanSquaredError()(np.zeros(3), np.zeros(3))
+print()"""
+    assert not {"dask", "distributed"} & set(loaded_after(code))
 
 
 @pytest.mark.parametrize("name", sl.__all__)

@@ -19,7 +19,8 @@ DEFECT = 70
 
 EPILOG = """\b
 Exit codes: 0 done; 1 a --fail-if gate failed; 2 wrong usage or configuration;
-3 wrong data; 5 the environment; 70 a defect of streamloss; 130 interrupted.
+3 wrong data; 4 a result of some rows only; 5 the environment;
+70 a defect of streamloss; 75 stopped: the same command goes on; 130 interrupted.
 """
 
 
@@ -44,6 +45,23 @@ def cli() -> None:
     """
 
 
+def _forms(command: Callable[..., None]) -> Callable[..., None]:
+    option = click.option
+    json = option("--json", "form", flag_value="json", help="JSON on stdout; the default off a terminal.")
+    return json(
+        option("--table", "form", flag_value="table", help="A table on stdout; the default on a terminal.")(command)
+    )
+
+
+def _gates(command: Callable[..., None]) -> Callable[..., None]:
+    return click.option(
+        "--fail-if",
+        multiple=True,
+        metavar="[LOSS]>NUMBER",
+        help="Exit with 1 if the value, or any value, is beyond; also <, >=, <=.",
+    )(command)
+
+
 def _data_options(command: Callable[..., None]) -> Callable[..., None]:
     option = click.option
     options = [
@@ -64,9 +82,8 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
         option("--workers", type=click.IntRange(min=1), help="Threads; default: the processors there are."),
         option("--missing-chunks", type=click.Choice(["error", "warn", "fill"]), help="For chunks never written."),
         option("-s", "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a configuration key."),
-        option("--json", "form", flag_value="json", help="JSON on stdout; the default off a terminal."),
-        option("--table", "form", flag_value="table", help="A table on stdout; the default on a terminal."),
     ]
+    command = _forms(command)
     for decorate in reversed(options):
         command = decorate(command)
     return command
@@ -80,13 +97,13 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--out", metavar="URI", help="A Zarr group for the losses of rows: one array for each loss.")
 @click.option("--overwrite", is_flag=True, default=None, help="Replace what --out names.")
 @click.option("--nan-policy", type=click.Choice(["raise", "omit", "propagate"]), help="For rows whose loss is NaN.")
-@click.option("--executor", type=click.Choice(["auto", "inline", "threads"]), help="How blocks are run.")
-@click.option(
-    "--fail-if",
-    multiple=True,
-    metavar="[LOSS]>NUMBER",
-    help="Exit with 1 if the value, or any value, is beyond; also <, >=, <=.",
-)
+@click.option("--executor", type=click.Choice(["auto", "inline", "threads", "dask"]), help="How blocks are run.")
+@click.option("--scheduler", metavar="ADDRESS", help="Dask's: tcp://HOST:8786, tls://HOST:8786, processes, threads.")
+@click.option("--scheduler-file", metavar="FILE", help="The file that `dask scheduler --scheduler-file` writes.")
+@click.option("--shard", metavar="I/N", help="The I-th of N parts, from 0; see `streamloss merge`.")
+@click.option("--state", metavar="FILE", help="Where the exact state goes; for --shard by default states/I-of-N.state.")
+@click.option("--checkpoint", metavar="DIR", help="Save progress there, and go on from what is there.")
+@_gates
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 def evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **given: Any) -> None:
     """Evaluate losses: from flags, from CONFIG (TOML), or from both.
@@ -99,6 +116,24 @@ def evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **given: A
     from .commands import run_evaluate
 
     run_evaluate(quiet, form, fail_if, **given)
+
+
+@cli.command()
+@click.argument("states", nargs=-1, required=True, metavar="STATES...")
+@click.option("--partial", is_flag=True, help="Rows may be missing: a result of the others, and exit code 4.")
+@click.option("--state", metavar="FILE", help="Write the merged state, too.")
+@_gates
+@_forms
+def merge(**given: Any) -> None:
+    """One result from the states of shards or checkpoints: that of one run, to the last bit.
+
+    \b
+    streamloss evaluate configs/job.toml --shard 0/2    # ... and 1/2, elsewhere
+    streamloss merge states/*.state
+    """
+    from .commands import run_merge
+
+    run_merge(**given)
 
 
 @cli.command()

@@ -7,6 +7,7 @@ import json
 import operator
 import os
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -16,15 +17,20 @@ from typing import Any
 import click
 
 from .. import config as configuration
-from ..errors import StreamlossWarning, UnknownNameError, UsageError
+from ..checkpoint import file_name
+from ..config import parse_shard
+from ..errors import StoppedError, StreamlossWarning, UnknownNameError, UsageError
 from ..evaluation import evaluate, plan
 from ..machine import parse_memory, resident_bytes
+from ..merging import merge
 from ..result import Result
 from ..types import Progress, Reduction
 from .table import hanging, print_result
 
 _COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
 _GATE = re.compile(r"^\s*(?P<loss>[^<>=]*?)\s*(?P<op>>=|<=|>|<)\s*(?P<bound>[^\s<>=]+)\s*$")
+PARTIAL = 4
+"""Exit code of a result of some rows only."""
 SILENCE = 5.0
 """Seconds between lines of progress where stderr is no terminal."""
 
@@ -33,12 +39,43 @@ def run_evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **give
     settings = _load(**given)
     arguments = _within_budget(settings.run_arguments())
     gates = [_gate(text, _reductions(arguments)) for text in fail_if]
-    with _said_on_stderr(), _progress(quiet) as progress:
+    shard, checkpoint = parse_shard(settings.shard), arguments["checkpoint"]
+    if shard is not None and gates:
+        raise UsageError(
+            "--fail-if with --shard: a shard has a part of the value; give --fail-if to `streamloss merge`."
+        )
+    with _said_on_stderr(), _stopped_by_signals(checkpoint), _progress(quiet) as progress:
         result = evaluate(**arguments, progress=progress)
+    state = settings.state or (None if shard is None else f"states/{file_name(shard)}")
+    if state is not None:
+        result.save(state)
+        click.echo(f"streamloss: {result.rows:,} rows are in {state}; `streamloss merge` adds shards up.", err=True)
+    _show(result, form)
+    _exit_if_failed(result, fail_if, gates)
+
+
+def run_merge(
+    states: tuple[str, ...], partial: bool, state: str | None, form: str | None, fail_if: tuple[str, ...]
+) -> None:
+    with _said_on_stderr():
+        result = merge(states, partial=partial)
+    gates = [_gate(text, {name: loss.reduction for name, loss in result.items()}) for text in fail_if]
+    if state is not None:
+        result.save(state)
+    _show(result, form)
+    _exit_if_failed(result, fail_if, gates)
+    if result.partial is not None and result.partial.missing:
+        raise click.exceptions.Exit(PARTIAL)
+
+
+def _show(result: Result, form: str | None) -> None:
     if _wants_json(form):
         click.echo(result.to_json())
     else:
         print_result(result)
+
+
+def _exit_if_failed(result: Result, fail_if: tuple[str, ...], gates: list[Callable[[Result], bool]]) -> None:
     failed = [text for text, gate in zip(fail_if, gates, strict=True) if gate(result)]
     for text in failed:
         click.echo(f"streamloss: the gate {text!r} failed.", err=True)
@@ -100,6 +137,32 @@ def _gate(text: str, losses: Mapping[str, Reduction]) -> Callable[[Result], bool
         return any(compare(value, bound) or value != value for value in values)
 
     return failed
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: like an interrupt from the keyboard, but for the exit code."""
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(checkpoint: str | None) -> Iterator[None]:
+    """With a checkpoint, SIGTERM stops as Ctrl-C does: what was done is saved, and the same command goes on from it."""
+    if checkpoint is None:
+        yield
+        return
+
+    def terminate(*_: Any) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    except _Terminated:
+        raise StoppedError(f"stopped; the same command goes on from what {checkpoint!r} holds.") from None
+    except KeyboardInterrupt:
+        click.echo(f"streamloss: the same command goes on from what {checkpoint!r} holds.", err=True)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

@@ -102,7 +102,18 @@ def show_info() -> None:
     click.echo(f"python     {platform.python_version()} on {platform.platform()}, {platform.machine()}")
     click.echo(f"processors {available_cpus()}")
     click.echo(f"memory     {DEFAULT_MEMORY} unless --memory says otherwise")
-    for package in ("numba", "llvmlite", "numpy", "zarr", "numcodecs", "click", "rich", "pydantic"):
+    for package in (
+        "numba",
+        "llvmlite",
+        "numpy",
+        "zarr",
+        "numcodecs",
+        "dask",
+        "distributed",
+        "click",
+        "rich",
+        "pydantic",
+    ):
         try:
             version = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

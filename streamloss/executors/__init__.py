@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from ..errors import UnknownNameError
-from .base import Executor, States, Task
+from typing import Any
 
-__all__ = ["EXECUTORS", "Executor", "States", "Task", "get_executor"]
+from ..errors import UnknownNameError, UsageError
+from .base import Executor, Part, States, Task
 
-EXECUTORS = ("auto", "inline", "threads")
+__all__ = ["EXECUTORS", "Executor", "Part", "States", "Task", "get_executor", "is_of_dask"]
+
+EXECUTORS = ("auto", "inline", "threads", "dask")
 
 
-def get_executor(executor: str | Executor, in_memory: bool) -> Executor:
-    """``"auto"``: threads over blocks that are read, all cores on one block after the other for arrays in memory."""
+def is_of_dask(executor: Any, scheduler: Any, scheduler_file: str | None) -> bool:
+    """Whether blocks go to a scheduler of Dask's."""
+    named = scheduler is not None or scheduler_file is not None
+    client = type(executor).__module__.partition(".")[0] == "distributed"
+    return (isinstance(executor, str) and executor in ("dask", *(("auto",) if named else ()))) or client
+
+
+def get_executor(executor: Any, in_memory: bool, scheduler: Any = None, scheduler_file: str | None = None) -> Executor:
+    """``"auto"``: threads over blocks that are read, all cores on one block after the other for arrays in memory; Dask
+    where a scheduler is named.
+    """
+    if is_of_dask(executor, scheduler, scheduler_file):
+        from .dask import DaskExecutor
+
+        return DaskExecutor(scheduler if isinstance(executor, str) else executor, scheduler_file)
+    if scheduler is not None or scheduler_file is not None:
+        raise UsageError(f"a scheduler was named, but executor={executor!r} has none; expected executor='dask'.")
     if not isinstance(executor, str):
-        return executor
+        given: Executor = executor
+        return given
     if executor not in EXECUTORS:
         raise UnknownNameError("executor", executor, EXECUTORS)
     if executor == "inline" or (executor == "auto" and in_memory):

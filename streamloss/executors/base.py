@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..exact.state import State
+from ..grid import Ranges
 from ..planning import Job, Plan
 from ..sinks import Sink
 from ..types import Block
 from .job import NAN_POLICIES, identity, labels_beside_0_and_1, run_job
 from .rows import BlockRows, mask_of, weight_of
 
-__all__ = ["NAN_POLICIES", "Executor", "States", "Task", "all_labels_are_binary", "merge_all", "run_block"]
+__all__ = ["NAN_POLICIES", "Executor", "Part", "States", "Task", "all_labels_are_binary", "merge_all", "run_block"]
 
 States = tuple[State, ...]
 """One state for each loss of the plan, in its order."""
@@ -22,7 +23,9 @@ States = tuple[State, ...]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A plan, with where its losses go, what to do about NaN, and what was found out about the labels."""
+    """A plan, with which of its blocks are to be evaluated, where their losses go, what to do about NaN, and what was
+    found out about the labels. Can be pickled, if its arrays and sinks are places and not memory.
+    """
 
     plan: Plan
     sinks: Mapping[str, Sink] = field(default_factory=dict)
@@ -31,18 +34,40 @@ class Task:
     all_binary: Mapping[str, bool] = field(default_factory=dict)
     """By the loss' name, for losses whose labels' convention depends on all labels and whose losses are written:
     whether all labels of the whole data are 0 or 1."""
+    todo: Ranges | None = None
+    """The blocks to evaluate, by number; None: all."""
+
+    @property
+    def numbers(self) -> Ranges:
+        """Of the blocks to evaluate."""
+        return Ranges.of([(0, self.plan.num_blocks)]) if self.todo is None else self.todo
+
+    def blocks(self) -> Iterator[Block]:
+        return self.plan.blocks() if self.todo is None else map(self.plan.cut.block, self.todo)
 
     def empty(self) -> States:
         return tuple(State.empty(identity(job, self.plan)) for job in self.plan.jobs)
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some blocks, one after the other, and what came of them."""
+
+    first: int
+    stop: int
+    """One past the last block's number."""
+    states: States
+    filled: Mapping[str, int] = field(default_factory=dict)
+    """Missing chunks that another process read as their fill value, by the array's role."""
+
+
 class Executor(Protocol):
-    """Evaluates all blocks of a task. Exact states make the order, and the workers' number, irrelevant."""
+    """Evaluates the blocks of a task. Exact states make the order, and the workers' number, irrelevant."""
 
     name: str
 
-    def run(self, task: Task, done: Callable[[Block], None]) -> States:
-        """The merged states. Calls `done` after each block, from the calling thread."""
+    def run(self, task: Task, done: Callable[[Part], None]) -> None:
+        """Calls `done` with each part, in any order, from the calling thread."""
 
 
 def merge_all(left: States, right: States) -> States:

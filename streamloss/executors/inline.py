@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..types import Block
-from .base import States, Task, merge_all, run_block
+from .base import Part, Task, run_block
 
 
 class InlineExecutor:
@@ -16,9 +15,6 @@ class InlineExecutor:
     def __init__(self, parallel: bool = False) -> None:
         self._parallel = parallel
 
-    def run(self, task: Task, done: Callable[[Block], None]) -> States:
-        states = task.empty()
-        for block in task.plan.blocks():
-            states = merge_all(states, run_block(task, block, self._parallel))
-            done(block)
-        return states
+    def run(self, task: Task, done: Callable[[Part], None]) -> None:
+        for block in task.blocks():
+            done(Part(block.index, block.index + 1, run_block(task, block, self._parallel)))

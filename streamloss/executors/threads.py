@@ -11,15 +11,14 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from ..types import Block
-from .base import States, Task, merge_all, run_block
+from .base import Part, States, Task, run_block
 
 
 class ThreadsExecutor:
     name = "threads"
 
-    def run(self, task: Task, done: Callable[[Block], None]) -> States:
-        states = task.empty()
-        blocks = task.plan.blocks()
+    def run(self, task: Task, done: Callable[[Part], None]) -> None:
+        blocks = task.blocks()
         running: dict[Future[States], Block] = {}
         with ThreadPoolExecutor(task.plan.workers, thread_name_prefix="streamloss") as pool:
             try:
@@ -27,11 +26,11 @@ class ThreadsExecutor:
                     while len(running) < task.plan.workers and (block := next(blocks, None)) is not None:
                         running[pool.submit(run_block, task, block)] = block
                     if not running:
-                        return states
+                        return
                     finished, _ = wait(running, return_when=FIRST_COMPLETED)
                     for future in finished:
-                        states = merge_all(states, future.result())
-                        done(running.pop(future))
+                        index = running.pop(future).index
+                        done(Part(index, index + 1, future.result()))
             except BaseException:  # also an interrupt: blocks not yet begun are not begun
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise

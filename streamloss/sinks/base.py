@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +19,9 @@ class Sink(Protocol):
     def write(self, block: Block, losses: np.ndarray[Any, Any]) -> None:
         """Store the losses of a block, shaped like the block. Blocks do not overlap."""
 
+    def sync(self, blocks: Iterable[Block]) -> None:
+        """See to it that what was written of these blocks outlives a loss of power, where that is for us to do."""
+
 
 class ArraySink:
     """An array in memory."""
@@ -29,3 +33,6 @@ class ArraySink:
 
     def write(self, block: Block, losses: np.ndarray[Any, Any]) -> None:
         self.array[block.slices] = losses
+
+    def sync(self, blocks: Iterable[Block]) -> None:
+        pass

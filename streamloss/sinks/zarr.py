@@ -1,9 +1,15 @@
-"""NONE as a Zarr array whose chunks are the plan's blocks: each is written once, and atomically."""
+"""NONE as a Zarr array whose chunks are the plan's blocks: each is written once, and atomically.
+
+So any number of threads and processes can write at a time. Parts of one evaluation, on other machines or after a
+restart, carry its `key`: they go on in the array that one of them made.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +20,13 @@ from ..errors import OutputExistsError, UnwritableOutputError, UsageError
 from ..types import Block
 from ..uris import local_path, split_store
 
+KEY = "streamloss_evaluation"
+"""The attribute that tells which evaluation an array is of."""
+
 
 class ZarrSink:
-    """``ZarrSink("out.zarr/mse", shape, chunks, dtype, attributes, overwrite=False)`` creates the array.
+    """``ZarrSink("out.zarr/mse", shape, chunks, dtype, attributes, overwrite=False)`` creates the array, or with a
+    `key` opens the one that has the same, which `joined` then says.
 
     Zarr's local store writes a chunk to a temporary file and renames it, so a reader, or a run that was
     interrupted, never sees half a chunk. Chunks that hold only the fill value (NaN) are written too, so an
@@ -33,13 +43,21 @@ class ZarrSink:
         dtype: np.dtype[Any],
         attributes: Mapping[str, Any],
         overwrite: bool,
+        key: str | None = None,
     ) -> None:
         self.where = uri
-        store, inner = check_target(uri, overwrite)
+        store, inner = check_target(uri, overwrite, key)
+        self._root = store.absolute()
+        self.joined = key is not None and _key_of(store / inner) == key and not overwrite
+        if self.joined:
+            self._array = zarr.open_array(self._root, path=inner, mode="r+", config={"write_empty_chunks": True})
+            return
+        if key is not None:
+            attributes = {**attributes, KEY: key}
         try:
             store.parent.mkdir(parents=True, exist_ok=True)
             self._array = zarr.create_array(
-                store,
+                self._root,
                 name=inner or None,
                 shape=shape,
                 chunks=tuple(max(1, c) for c in chunks),
@@ -50,6 +68,10 @@ class ZarrSink:
                 config={"write_empty_chunks": True},
             )
         except (OSError, ValueError) as error:  # ValueError: zarr's, such as a parent that is an array
+            if key is not None and _key_of(store / inner) == key:  # another part was faster
+                self.joined = True
+                self._array = zarr.open_array(self._root, path=inner, mode="r+", config={"write_empty_chunks": True})
+                return
             raise UnwritableOutputError(f"out: cannot write {uri!r}: {_reason(error)}.") from error
 
     def write(self, block: Block, losses: np.ndarray[Any, Any]) -> None:
@@ -60,8 +82,29 @@ class ZarrSink:
                 f"out: cannot write {self.where!r}: {_reason(error)}. The chunks already written are valid."
             ) from error
 
+    def sync(self, blocks: Iterable[Block]) -> None:
+        """See to it that the chunks of blocks outlive a loss of power."""
+        folders = set()
+        for block in blocks:
+            position = tuple(a // c for a, c in zip(block.start, self._array.chunks, strict=True))
+            path = self._root / self._array.path / self._array.metadata.encode_chunk_key(position)
+            _fsync(path)
+            folders.add(path.parent)
+        for folder in folders:
+            _fsync(folder)
 
-def check_target(uri: str, overwrite: bool) -> tuple[Path, str]:
+
+def _fsync(path: Path) -> None:
+    """Nothing where the file is not on this machine, or the file system does not do it."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def check_target(uri: str, overwrite: bool, key: str | None = None) -> tuple[Path, str]:
     """The store and the path inside it, of a target that may be written; nothing is touched.
 
     Only an array may be replaced: a group, or a directory of other things, would lose what nobody named.
@@ -77,6 +120,8 @@ def check_target(uri: str, overwrite: bool) -> tuple[Path, str]:
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return store, inner
     if not overwrite:
+        if key is not None and _key_of(target) == key:
+            return store, inner
         raise OutputExistsError(
             f"out: {uri!r} exists. Pass overwrite=True (--overwrite) to replace it, or another path."
         )
@@ -85,6 +130,14 @@ def check_target(uri: str, overwrite: bool) -> tuple[Path, str]:
             f"out: {uri!r} exists and is not a Zarr array, so it is not overwritten. Remove it, or pass another path."
         )
     return store, inner
+
+
+def _key_of(target: Path) -> str | None:
+    """The evaluation that an array is of; None where there is no array, or it does not say."""
+    try:
+        return str(json.loads((target / "zarr.json").read_text())["attributes"][KEY])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _is_array(target: Path) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import SourceError
+from ..errors import SourceError, UsageError
+from . import stamps
 from .base import Selection, nbytes
 
 _FAULT_AROUND = 1 << 16  # Linux maps up to so many bytes around the one that was touched
@@ -37,6 +38,9 @@ class ArraySource:
     def locate(self, index: tuple[int, ...]) -> str:
         return ""
 
+    def stamp(self) -> stamps.Stamp:
+        return stamps.of_memory(self._array)
+
 
 class MemmapSource:
     """A memory-mapped file; pages are copied out and given back, or they would count as ours for ever.
@@ -53,11 +57,30 @@ class MemmapSource:
         self.dtype = array.dtype
         self.grain = (1,) * array.ndim
         self._array = array
+        self._memmap = memmap
         mapping: Any = getattr(memmap, "_mmap", None)
         # copy-on-write pages may hold the user's changes; platforms without madvise keep their pages
         can_drop = isinstance(mapping, mmap.mmap) and memmap.mode != "c" and hasattr(mapping, "madvise")
         self._mapping: mmap.mmap | None = mapping if can_drop else None
         self._base = np.frombuffer(mapping, np.uint8).ctypes.data if can_drop else 0
+
+    def __reduce__(self) -> Any:
+        """Another process maps the same bytes of the file itself."""
+        if self._memmap.mode == "c" or self._memmap.filename is None:
+            raise UsageError(
+                f"{self.role} is a memory map whose changes, or whose file, only this process has; expected a file "
+                "that workers can map. Open it with mode='r'."
+            )
+        low, high = np.lib.array_utils.byte_bounds(self._array)
+        path = str(Path(self._memmap.filename).absolute())
+        layout = (self.shape, self.dtype, self._array.ctypes.data - low, self._array.strides)
+        return _map_again, (path, self._in_file(low), high - low, layout, self.role, self.where)
+
+    def _in_file(self, address: int) -> int:
+        """Where in the file the byte at an address of the mapping is."""
+        mapping: Any = getattr(self._memmap, "_mmap", None)
+        begin = self._memmap.offset - self._memmap.offset % mmap.ALLOCATIONGRANULARITY
+        return begin + address - int(np.frombuffer(mapping, np.uint8).ctypes.data)
 
     def read(self, selection: Selection) -> np.ndarray[Any, Any]:
         index: tuple[Any, ...] = (*selection, ...)  # gives an array, never a scalar
@@ -82,6 +105,30 @@ class MemmapSource:
 
     def locate(self, index: tuple[int, ...]) -> str:
         return ""
+
+    def stamp(self) -> stamps.Stamp:
+        if self._memmap.filename is None:
+            return stamps.of_memory(self._array)
+        place = {"first_byte": self._in_file(self._array.ctypes.data), "strides": list(self._array.strides)}
+        return stamps.of_file(Path(self._memmap.filename)) | place
+
+
+def _map_again(
+    path: str,
+    at: int,
+    size: int,
+    layout: tuple[tuple[int, ...], np.dtype[Any], int, tuple[int, ...]],
+    role: str,
+    where: str,
+) -> MemmapSource:
+    shape, dtype, inside, strides = layout
+    try:
+        memmap = np.memmap(path, np.uint8, "r", offset=at, shape=(size,))
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{role}: this worker cannot map {path!r}: {error}.") from None
+    source = MemmapSource(np.ndarray(shape, dtype, memmap, inside, strides), memmap, role)
+    source.where = where
+    return source
 
 
 def _runs(array: np.ndarray[Any, Any], selection_shape: tuple[int, ...]) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import base64
 import copy
 import difflib
 import itertools
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,10 +20,11 @@ import numpy as np
 import zarr
 from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec
-from zarr.storage import StorePath, WrapperStore
+from zarr.storage import LocalStore, StorePath, WrapperStore
 
 from ..errors import CorruptChunkError, DataError, MissingChunkError, SourceError
 from ..uris import split_store
+from . import stamps
 from .base import Selection, nbytes, selection_shape
 from .local import local_chunks
 
@@ -109,6 +111,7 @@ class ZarrSource:
             raise SourceError(f"{role}: expected numbers; {array.store_path} has dtype {array.dtype}.")
         self.role = role
         self.where = where or str(array.store_path)
+        self._opened = array
         self._policy = missing_chunks
         self._filled: set[str] = set()
         self._refuse_packed(array)
@@ -122,6 +125,14 @@ class ZarrSource:
         self.shape = self._array.shape
         self.dtype = self._array.dtype
         self.grain = self._array.shards or self._array.chunks
+
+    def __reduce__(self) -> Any:
+        """Another process opens the store itself."""
+        store = self._opened.store
+        if isinstance(store, LocalStore):
+            store = LocalStore(store.root.absolute(), read_only=True)
+        place = StorePath(store, self._opened.path)
+        return _open_again, (place, self._opened.metadata.zarr_format, self.role, self._policy, self.where)
 
     def _refuse_packed(self, array: zarr.Array[Any]) -> None:
         """Numbers that mean others, or none (CF conventions), would be read as their raw codes."""
@@ -250,6 +261,22 @@ class ZarrSource:
 
     def locate(self, index: tuple[int, ...]) -> str:
         return f" (chunk {self._key(tuple(i // c for i, c in zip(index, self.grain, strict=True)))})"
+
+    def stamp(self) -> stamps.Stamp:
+        grid = [-(-n // c) for n, c in zip(self.shape, self.grain, strict=True)]
+        picked = stamps.sample(math.prod(grid))
+        keys = (self._key(tuple(map(int, np.unravel_index(i, grid)))) if grid else self._key(()) for i in picked)
+        store = self._opened.store
+        metadata = json.dumps(self._opened.metadata.to_dict(), sort_keys=True, default=str).encode()
+        return stamps.of_zarr(metadata, store.root if isinstance(store, LocalStore) else None, keys)
+
+
+def _open_again(place: StorePath, zarr_format: Any, role: str, missing_chunks: str, where: str) -> ZarrSource:
+    try:
+        array = zarr.open_array(place, mode="r", zarr_format=zarr_format)
+    except Exception as error:  # whatever opening meets
+        raise SourceError(f"{role}: this worker cannot open {place}: {_why(error)}") from None
+    return ZarrSource(array, role, missing_chunks, where)
 
 
 def _is_blosc(array: zarr.Array[Any]) -> bool:

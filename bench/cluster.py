@@ -1,0 +1,124 @@
+"""What scheduling costs: 100,000 blocks on a cluster of processes here; a Dask array of as many chunks.
+
+    python bench/cluster.py [BLOCKS]
+
+Blocks hold next to nothing, so that what is measured is everything but the work. Prints the figures of docs/cluster.md,
+and what they come to for 1e12 rows.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import dask.array as da
+import distributed
+import numpy as np
+
+import streamloss as sl
+from streamloss import blocking
+from streamloss.executors import Part, cluster, groups, remote
+from streamloss.executors.base import merge_all
+from streamloss.machine import resident_bytes
+
+ROWS, CLASSES = 16, 10  # of a block
+WORKERS, THREADS, THREAD_RATE = 100, 16, 0.5e9  # of the projection; bytes that a thread reads and evaluates in a second
+
+
+def main(blocks: int) -> None:
+    blocking.TARGET = blocking.SMALLEST = ROWS * CLASSES * 4
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.npy"  # a file with a hole: takes no space
+        np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(blocks * ROWS, CLASSES)).flush()
+        options = {"threads_per_worker": 1, "dashboard_address": "127.0.0.1:0", "silence_logs": 50}
+        with (
+            distributed.LocalCluster(n_workers=4, **options) as made,
+            distributed.Client(made, set_as_default=False) as client,
+        ):
+            on_a_cluster(client, path, blocks)
+            groups.SECONDS = 0.01  # many tasks, to see what one costs
+            costs = on_a_cluster(client, path, blocks)
+            groups.SECONDS = 1.0
+    as_a_graph(blocks)
+    for storage in (np.inf, 20e9):
+        project(1e12, 40, storage, *costs)
+
+
+def on_a_cluster(client: distributed.Client, path: Path, blocks: int) -> tuple[float, float, float]:
+    """Processor seconds for each task, here and in the scheduler; seconds to merge; bytes of a task, both ways."""
+    sl.evaluate("mse", str(path), str(path), rows=slice(0, 64 * ROWS), executor=client)  # connected, compiled
+    outcomes: list[tuple[int, float, int]] = []
+    parts: list[Part] = []
+    held: list[int] = []
+    packed = 0
+    part, run = cluster.part, cluster.run_on_cluster
+
+    def looked_at(first: int, stop: int, outcome: remote.Outcome) -> Part:
+        outcomes.append((stop - first, outcome.seconds, len(pickle.dumps(outcome))))
+        held.append(resident_bytes())
+        parts.append(part(first, stop, outcome))
+        return parts[-1]
+
+    def sized(client: distributed.Client, description: bytes, *rest: object) -> int:
+        nonlocal packed
+        packed = len(description)
+        return run(client, description, *rest)
+
+    cluster.part, cluster.run_on_cluster = looked_at, sized
+    processor, begin = time.process_time(), time.perf_counter()
+    result = sl.evaluate("mse", str(path), str(path), executor=client)
+    seconds, processor = time.perf_counter() - begin, time.process_time() - processor
+    cluster.part, cluster.run_on_cluster = part, run
+    tasks = len(outcomes)
+    assert result.rows == blocks * ROWS
+    assert sum(n for n, _, _ in outcomes) == blocks == result.plan["blocks"]
+    begin = time.perf_counter()
+    states = parts[0].states
+    for other in parts[1:]:
+        states = merge_all(states, other.states)
+    merging = (time.perf_counter() - begin) / tasks
+    largest = max(size for _, _, size in outcomes)
+    print(f"{blocks:,} blocks: {tasks:,} tasks of up to {max(n for n, _, _ in outcomes):,} blocks, {seconds:.1f} s")
+    print(f"client and scheduler: {processor:.1f} s of processor, {processor / tasks * 1e3:.1f} ms of processor for a task")
+    print(f"a task travels as {packed:,} bytes, its states as {largest:,}; merging: {merging * 1e6:.0f} us")
+    print(f"client memory: {held[tasks // 10] / 2**20:.0f} MiB at 10 %, {held[-1] / 2**20:.0f} MiB at the end")
+    return processor / tasks, merging, packed + largest
+
+
+def as_a_graph(blocks: int) -> None:
+    rows = da.zeros((blocks * ROWS, CLASSES), chunks=(ROWS, CLASSES), dtype="f4")
+    begin = time.perf_counter()
+    lazy = sl.losses.MeanSquaredError()(rows, rows)
+    built = time.perf_counter() - begin
+    begin = time.perf_counter()
+    tasks = len(dict(lazy.__dask_graph__()))
+    written = time.perf_counter() - begin
+    print(
+        f"a Dask array of {blocks:,} chunks: graph built in {built:.2f} s; {tasks:,} tasks, expanded in {written:.1f} s"
+    )
+
+
+def project(rows: float, row_bytes: int, storage: float, task_cost: float, merging: float, moved: float) -> None:
+    threads = WORKERS * THREADS
+    blocks = rows * row_bytes / blocking_target()
+    rate = min(threads * THREAD_RATE, storage)
+    seconds = rows * row_bytes / rate
+    of_a_task = max(groups.SECONDS, threads / groups.TASKS_PER_SECOND)
+    tasks = seconds * threads / of_a_task
+    print(
+        f"{rows:.0e} rows of {row_bytes} bytes at {rate / 1e9:.0f} GB/s on {threads:,} threads: {blocks:,.0f} blocks, "
+        f"{tasks:,.0f} tasks of {of_a_task:.0f} s, {seconds / 60:.1f} min; scheduler and client "
+        f"{tasks / seconds:.0f} tasks/s, {tasks * task_cost / seconds:.0%} of a processor; {tasks * moved / 2**20:,.0f} MiB moved; "
+        f"merging {tasks * merging:.1f} s"
+    )
+
+
+def blocking_target() -> int:
+    return 32 << 20
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)

@@ -1,0 +1,90 @@
+"""Progress on disk: what a run that was killed had done, so that the next one goes on from there."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from .errors import CheckpointInUseError, StateError, UnwritableOutputError
+from .partial import Partial, differences, write_whole
+
+SHARE = 1 / 200
+"""Of the time, at most, that saving takes: the next save waits so many times as long as the last one took."""
+
+
+class Checkpoint:
+    """One file in a directory, of one evaluation or of one of its shards.
+
+    It is replaced by renaming a new one that is on disk by then, so it is whole at any moment, also after a ``kill -9``
+    or a loss of power. One process at a time has it.
+    """
+
+    def __init__(self, directory: Path, name: str, evaluation: Mapping[str, Any]) -> None:
+        self._path = directory / name
+        self._due = 0.0
+        self.partial: Partial | None = None
+        """What was saved before, if anything was."""
+        if self._path.exists():
+            self.partial = Partial.from_bytes(self._path.read_bytes(), str(self._path))
+            if lines := differences(self.partial.evaluation, evaluation):
+                raise StateError(
+                    f"{self._path} is the progress of another evaluation: {'; '.join(lines)}. Restore what it was, or "
+                    "begin anew: remove the file, or name another checkpoint directory."
+                )
+
+    @property
+    def due(self) -> bool:
+        return time.perf_counter() >= self._due
+
+    def save(self, partial: Partial) -> None:
+        begin = time.perf_counter()
+        try:
+            write_whole(self._path, partial.to_bytes())
+        except OSError as error:
+            raise UnwritableOutputError(
+                f"the checkpoint {str(self._path)!r} cannot be written: {error.strerror or error}."
+            ) from error
+        self.waits_for(time.perf_counter() - begin)
+
+    def waits_for(self, seconds: float) -> None:
+        """The next save is due when this one, which took so long, is a small share of the time."""
+        self._due = time.perf_counter() + seconds / SHARE
+
+
+@contextlib.contextmanager
+def opened(directory: str, shard: tuple[int, int] | None, evaluation: Mapping[str, Any]) -> Iterator[Checkpoint]:
+    """The checkpoint of an evaluation, for this process alone. Raises StateError where it is of another evaluation."""
+    name = "all.state" if shard is None else file_name(shard)
+    folder = Path(directory)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / f".{name}.lock", "w", encoding="ascii")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise UnwritableOutputError(
+            f"the checkpoint directory {directory!r} cannot be written: {error.strerror or error}."
+        ) from error
+    with lock:
+        _lock(lock, folder / name)
+        yield Checkpoint(folder, name, evaluation)
+
+
+def file_name(shard: tuple[int, int]) -> str:
+    """``03-of-12.state``: in the order of the shards when sorted."""
+    index, count = shard
+    return f"{index:0{len(str(count - 1))}}-of-{count}.state"
+
+
+def _lock(file: IO[str], path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise CheckpointInUseError(
+            f"another process saves its progress to {str(path)!r}; expected one at a time. Wait for it, or name "
+            "another checkpoint directory."
+        ) from None
+    except OSError:  # a network file system without locks
+        return

@@ -1,0 +1,72 @@
+"""Parts of an evaluation as they come in: merged, saved, and told of."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .checkpoint import Checkpoint
+from .executors import Part, Task
+from .executors.base import merge_all
+from .grid import Ranges
+from .partial import Partial
+from .types import Progress
+
+
+class Collector:
+    """Begins with what a checkpoint holds, if there is one, and saves to it."""
+
+    def __init__(
+        self,
+        task: Task,
+        evaluation: Mapping[str, Any] | None = None,
+        checkpoint: Checkpoint | None = None,
+        progress: Callable[[Progress], None] | None = None,
+        begin: float = 0.0,
+    ) -> None:
+        found = None if checkpoint is None else checkpoint.partial
+        self.task, self._checkpoint, self._progress, self._begin = task, checkpoint, progress, begin
+        self._now = Partial(evaluation or {}, Ranges(), task.empty(), task.all_binary) if found is None else found
+        self._before = self._now
+        self._unsaved = Ranges()
+        self._rows = task.plan.cut.rows(self._now.covered)
+        self._total = self._rows + task.plan.cut.rows(task.numbers)
+
+    @property
+    def partial(self) -> Partial:
+        """Everything up to now."""
+        filled = dict(self._now.filled)
+        for source in self.task.plan.sources:
+            if count := getattr(source, "filled", 0):
+                filled[source.role] = filled.get(source.role, 0) + count
+        seconds = self._before.seconds + time.perf_counter() - self._begin
+        return dataclasses.replace(self._now, filled=filled, seconds=seconds)
+
+    def add(self, part: Part) -> None:
+        states = merge_all(self._now.states, part.states)
+        filled = {
+            role: self._now.filled.get(role, 0) + part.filled.get(role, 0)
+            for role in {**self._now.filled, **part.filled}
+        }
+        covered = self._now.covered.add(part.first, part.stop)
+        # in one assignment: a signal may come between any two
+        self._now = dataclasses.replace(self._now, states=states, covered=covered, filled=filled)
+        self._unsaved = self._unsaved.add(part.first, part.stop)
+        if self._checkpoint is not None and self._checkpoint.due:
+            self.save()
+        if self._progress is not None:
+            self._rows += self.task.plan.cut.rows(Ranges(((part.first, part.stop),)))
+            self._progress(Progress(self._rows, self._total, time.perf_counter() - self._begin))
+
+    def save(self) -> None:
+        """What there is, to the checkpoint; losses of rows first, so that what it says is there is."""
+        if self._checkpoint is None or not self._unsaved:
+            return
+        begin, unsaved = time.perf_counter(), self._unsaved
+        for sink in self.task.sinks.values():
+            sink.sync(map(self.task.plan.cut.block, unsaved))
+        self._checkpoint.save(self.partial)
+        self._checkpoint.waits_for(time.perf_counter() - begin)
+        self._unsaved -= unsaved

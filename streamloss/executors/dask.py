@@ -1,0 +1,105 @@
+"""Groups of blocks as Dask's tasks: on a cluster, or on Dask's local schedulers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import ClusterError, UsageError
+from .base import Part, Task
+from .groups import Groups, projected_seconds
+from .remote import pack, part, run_group
+
+LOCAL = ("threads", "processes", "synchronous")
+"""Dask's own schedulers, which need no cluster and no `distributed`."""
+
+
+class DaskExecutor:
+    """``DaskExecutor(client)``; or the address of a scheduler, "threads", "processes", "synchronous", or None: the
+    present Client if there is one, or what Dask's configuration names (``DASK_SCHEDULER_ADDRESS``).
+    """
+
+    name = "dask"
+
+    def __init__(self, scheduler: Any = None, scheduler_file: str | None = None) -> None:
+        if scheduler is not None and scheduler_file is not None:
+            raise UsageError(f"both scheduler={scheduler!r} and scheduler_file={scheduler_file!r}; expected one.")
+        self._scheduler, self._file = scheduler, scheduler_file
+        self.threads: int | None = None
+        """Threads that were at work, when it is known."""
+
+    def run(self, task: Task, done: Callable[[Part], None]) -> None:
+        if not task.numbers:
+            return
+        packed = pack(task)
+        scheduler = self._scheduler or (None if self._file else _configured())
+        if isinstance(scheduler, str) and scheduler in LOCAL:
+            self.threads = 1 if scheduler == "synchronous" else task.plan.workers
+            _run_locally(scheduler, packed, task, done)
+            return
+        from .cluster import connected, run_on_cluster
+
+        with connected(scheduler, self._file) as client:
+            self.threads = run_on_cluster(client, packed, task, done)
+
+
+def compute(lazy: Any, scheduler: Any, scheduler_file: str | None) -> Any:
+    """A Dask collection's value, on the scheduler that was named, or else the one that Dask would take.
+
+    Raises errors of ours as they are, and ClusterError for what befalls a cluster.
+    """
+    if scheduler is None and scheduler_file is None:
+        return lazy.compute()
+    if isinstance(scheduler, str) and scheduler in LOCAL:
+        return lazy.compute(scheduler=scheduler)
+    from .cluster import compute_on, connected
+
+    with connected(scheduler, scheduler_file) as client:
+        return compute_on(client, lazy)
+
+
+def _configured() -> Any:
+    """Raises ClusterError where no scheduler is named anywhere."""
+    import sys
+
+    import dask
+
+    if "distributed" in sys.modules:
+        from .cluster import present_client
+
+        if (client := present_client()) is not None:
+            return client
+    if (address := dask.config.get("scheduler-address", None)) is not None:
+        return address
+    if (file := dask.config.get("scheduler-file", None)) is not None:
+        return Path(file)
+    if (named := dask.config.get("scheduler", None)) in LOCAL:
+        return named
+    raise ClusterError(
+        "executor='dask' found no scheduler; expected scheduler='tcp://HOST:8786' (--scheduler), 'processes' or "
+        "'threads', a scheduler file (--scheduler-file), a distributed.Client, or DASK_SCHEDULER_ADDRESS."
+    )
+
+
+def _run_locally(scheduler: str, packed: bytes, task: Task, done: Callable[[Part], None]) -> None:
+    """All groups as one graph of Dask's; parts are taken as they come."""
+    from dask.base import compute
+    from dask.callbacks import Callback
+    from dask.delayed import delayed
+
+    groups = Groups(task.numbers, projected_seconds(task.plan))
+    pieces: dict[str, tuple[int, int]] = {}
+    while groups:
+        first, stop = groups.take(task.plan.workers)
+        pieces[f"streamloss-{first}-{stop}"] = (first, stop)
+    run = delayed(run_group, pure=False)
+    tasks = [run(__version__, packed, *piece, dask_key_name=key) for key, piece in pieces.items()]
+
+    def came(key: Any, outcome: Any, *_: Any) -> None:
+        if key in pieces:
+            done(part(*pieces[key], outcome))
+
+    with Callback(posttask=came):
+        compute(*tasks, scheduler=scheduler, num_workers=task.plan.workers, optimize_graph=False)

@@ -1,0 +1,53 @@
+"""How many blocks a task of a cluster takes: about a second of work, so that scheduling is nothing beside it."""
+
+from __future__ import annotations
+
+from ..grid import Ranges
+from ..planning import Plan
+from ..sources.base import nbytes
+
+SECONDS = 1.0
+"""Of work in a task. A scheduler takes about a millisecond for each, so a million chunks of 10 ms are 10,000 tasks."""
+TASKS_PER_SECOND = 200
+"""What a scheduler, and the client that merges, do with ease; clusters of more threads get longer tasks."""
+_BLOCK_SECONDS, _BYTES_PER_SECOND = 2e-3, 500e6  # of a block, before one was measured
+_BALANCE = 4  # groups that each thread is to have left, so that all end at about the same time ...
+_LEAST = 0.1  # ... but no smaller ones than this share
+
+
+def projected_seconds(plan: Plan) -> float:
+    """Of a block, for a plan of which nothing was measured."""
+    block = plan.cut.block(0)
+    view = plan.jobs[0].layout.y_pred
+    read = nbytes(view.selected_shape(block.shape), plan.y_pred.dtype)
+    return _BLOCK_SECONDS + len(plan.jobs) * read / _BYTES_PER_SECOND
+
+
+class Groups:
+    """Cuts the blocks that are to be done into groups, the next by what was learned from the ones before."""
+
+    def __init__(self, todo: Ranges, seconds_per_block: float) -> None:
+        self._pieces = list(reversed(todo.pieces))
+        self._left = len(todo)
+        self._seconds = seconds_per_block
+        self._learned = False
+
+    def __bool__(self) -> bool:
+        return bool(self._pieces)
+
+    def take(self, threads: int) -> tuple[int, int]:
+        """The next group: its first block, and one past its last."""
+        wanted = max(SECONDS, threads / TASKS_PER_SECOND) / self._seconds
+        fair = max(self._left / (_BALANCE * max(1, threads)), wanted * _LEAST if self._learned else 1)
+        size = max(1, int(min(wanted, fair)))
+        first, stop = self._pieces.pop()
+        end = min(stop, first + size)
+        if end < stop:
+            self._pieces.append((end, stop))
+        self._left -= end - first
+        return first, end
+
+    def learn(self, blocks: int, seconds: float) -> None:
+        """What a group took, compiling apart."""
+        self._learned = True
+        self._seconds += 0.3 * (max(1e-6, seconds / blocks) - self._seconds)

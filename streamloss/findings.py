@@ -1,0 +1,83 @@
+"""From exact states to a result: what a person should know of the values, and the values."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from .errors import StreamlossWarning, ValueRangeError
+from .exact.state import State
+from .machine import peak_memory
+from .partial import Partial
+from .reductions import losses_of_cells, totals
+from .result import LossResult, Result
+from .sources import Source
+from .types import Reduction
+
+
+def concluded(partial: Partial) -> list[str]:
+    """What a person should know of the values of all rows before using them; also warned about.
+
+    Raises ValueRangeError for a ratio over the whole data that is 0 / 0.
+    """
+    evaluation = partial.evaluation
+    states = {of["name"]: state for of, state in zip(evaluation["losses"], partial.states, strict=True)}
+    for name, state in states.items():
+        refuse_undefined_cells(name, state, evaluation["nan_policy"])
+    said = [_filled(role, count, evaluation["inputs"][role]["where"]) for role, count in partial.filled.items()]
+    return said + warned(states, said)
+
+
+def filled_chunks(sources: Iterable[Source]) -> list[str]:
+    """Words about the missing chunks that sources of this process met."""
+    return [_filled(s.role, s.filled, s.where) for s in sources if getattr(s, "filled", 0)]  # type: ignore[attr-defined]
+
+
+def _filled(role: str, count: int, where: str) -> str:
+    return f"{role}: {count} chunks of {where} do not exist; their fill value was read"
+
+
+def warned(states: Mapping[str, State], said: Iterable[str] = ()) -> list[str]:
+    """Words about the states' values; these, and what was `said` before, are warned about."""
+    words = []
+    for name, state in states.items():
+        of = totals(state)
+        if of.count == 0:
+            words.append(f"{name}: no row was left to average, so means are 0.0, as in Keras")
+        elif of.nonzero_weights == 0:
+            words.append(f"{name}: all weights are 0, so means divided by weights are 0.0, as in Keras")
+        if omitted := state.count("omitted"):
+            words.append(f"{name}: {omitted} rows whose loss is NaN were left out")
+    for message in (*said, *words):
+        warnings.warn(message, StreamlossWarning, stacklevel=4)
+    return words
+
+
+def refuse_undefined_cells(name: str, state: State, nan_policy: str) -> None:
+    """Raises ValueRangeError for a ratio over the whole data that is 0 / 0."""
+    if nan_policy != "raise" or "cells" not in json.loads(state.of) or not state.count("elements"):
+        return
+    undefined = np.argwhere(np.isnan(losses_of_cells(state)))
+    if len(undefined):
+        raise ValueRangeError(
+            f"{name}: the ratio at {tuple(undefined[0].tolist())} is 0 / 0: no label and no prediction "
+            "above 0; expected an overlap that is defined. Pass epsilon above 0."
+        )
+
+
+def result_of(partial: Partial, plan: Mapping[str, Any], executor: str, workers: int, said: list[str]) -> Result:
+    """The result of the rows that a part holds."""
+    evaluation = partial.evaluation
+    losses = {
+        of["name"]: LossResult(of["name"], of["config"], of["dtype"], Reduction(of["reduction"]), state, of["out"])
+        for of, state in zip(evaluation["losses"], partial.states, strict=True)
+    }
+    rows = partial.grid.rows(partial.covered)
+    read = sum(of["bytes"] for of in evaluation["inputs"].values()) * rows // max(1, evaluation["all_rows"])
+    stamped = all("stamp" in of for of in evaluation["inputs"].values())
+    kept = partial if stamped else None
+    return Result(losses, rows, partial.seconds, read, peak_memory(), executor, workers, plan, tuple(said), kept)

@@ -1,0 +1,132 @@
+"""One result from the results of shards: each row exactly once, all of one evaluation."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .errors import SourceError, StateError, StreamlossWarning, UsageError
+from .executors.base import merge_all
+from .findings import concluded, result_of
+from .grid import Ranges
+from .partial import Partial, differences
+from .result import Result
+
+
+def merge(states: Any, *, partial: bool = False) -> Result:
+    """The result of an evaluation from the states of its shards, in any order: the bytes of one run.
+
+    Parameters
+    ----------
+    states : path, Result, or sequence of these
+        Files that ``Result.save`` or ``--shard`` wrote, checkpoints, or results of ``evaluate(..., shard=(i, n))``.
+    partial : bool
+        Whether rows may be missing: the result is then of the others, and says so in its warnings.
+
+    Raises
+    ------
+    StateError
+        Where rows are missing or in two of the states, and which; where they are of different inputs, losses or
+        settings, and what differs; for a file that is no state.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import streamloss as sl
+    >>> data = np.array([0.0, 1.0, 1.0]), np.array([0.5, 0.5, 1.0])
+    >>> shards = [sl.evaluate("mse", *data, shard=(i, 2)) for i in range(2)]
+    >>> sl.merge(shards)["mean_squared_error"].sum
+    0.5
+
+    """
+    named = [_opened(state) for state in _several(states)]
+    if not named:
+        raise UsageError("no states were given to merge; expected the files of all shards.")
+    named.sort(key=lambda item: item[1].covered.pieces)  # any order gives the same words, too
+    first_name, first = named[0]
+    for name, other in named[1:]:
+        if lines := differences(first.evaluation, other.evaluation):
+            raise StateError(
+                f"{first_name} and {name} are not of one evaluation: {'; '.join(lines)}. Merge shards of the "
+                "same inputs and settings."
+            )
+    _refuse_overlaps(named)
+    merged = first
+    for _, other in named[1:]:
+        merged = _both(merged, other)
+    said = []
+    if merged.missing:
+        lacking = f"{merged.describe(merged.missing)} are in none of the {len(named)} states"
+        if not partial:
+            raise StateError(
+                f"{lacking}; expected each row in one. Evaluate the shards that are missing, or pass partial=True "
+                "(--partial) for a result of the rows there are."
+            )
+        said.append(f"{lacking}: this is the result of the others")
+        warnings.warn(said[0], StreamlossWarning, stacklevel=2)
+    return result_of(merged, _plan_of(merged), "merge", len(named), [*said, *concluded(merged)])
+
+
+def _several(states: Any) -> Sequence[Any]:
+    return [states] if isinstance(states, str | os.PathLike | Result) else list(states)
+
+
+def _opened(state: Any) -> tuple[str, Partial]:
+    if isinstance(state, Result):
+        if state.partial is None:
+            raise UsageError(
+                "a result without shard= or checkpoint= does not know its rows; expected one that has them."
+            )
+        return f"the result of {state.partial.describe(state.partial.covered)}", state.partial
+    path = Path(state)
+    try:
+        return str(path), Partial.from_bytes(path.read_bytes(), str(path))
+    except OSError as error:
+        raise SourceError(f"cannot read the state {str(path)!r}: {error.strerror or error}.") from None
+
+
+def _refuse_overlaps(named: Sequence[tuple[str, Partial]]) -> None:
+    seen: list[tuple[int, int, str]] = []
+    for name, state in named:
+        seen += [(a, b, name) for a, b in state.covered.pieces]
+    seen.sort()
+    for (_, stop, name), (first, other_stop, other_name) in itertools.pairwise(seen):
+        if first < stop:
+            state = next(state for other, state in named if other == other_name)
+            rows = state.describe(Ranges.of([(first, min(stop, other_stop))]))
+            raise StateError(
+                f"{name} and {other_name} both hold {rows}; expected each row in one of the states. Leave one out."
+            )
+
+
+def _both(one: Partial, other: Partial) -> Partial:
+    filled = {role: one.filled.get(role, 0) + other.filled.get(role, 0) for role in {**one.filled, **other.filled}}
+    return Partial(
+        one.evaluation,
+        one.covered | other.covered,
+        merge_all(one.states, other.states),
+        {**one.all_binary, **other.all_binary},
+        filled,
+        one.seconds + other.seconds,
+    )
+
+
+def _plan_of(merged: Partial) -> dict[str, Any]:
+    of = merged.evaluation
+    return {
+        "losses": {
+            loss["name"]: {"loss": loss["config"]["class_name"], "dtype": loss["dtype"]} for loss in of["losses"]
+        },
+        "arrays": {
+            role: {key: what[key] for key in ("where", "shape", "dtype", "chunks")}
+            for role, what in of["inputs"].items()
+        },
+        "shape": of["rows"]["shape"],
+        "rows": of["all_rows"],
+        "block_shape": of["block_shape"],
+        "blocks": merged.grid.num_blocks,
+    }

@@ -1,0 +1,167 @@
+"""What an evaluation has found so far, as a file: for shards, checkpoints, and results that are merged later.
+
+A document of JSON: what tells the evaluation from any other one (its inputs, losses, settings and blocks), the numbers
+of the blocks that were evaluated, and their exact states. Workers, threads, memory and the executor are no part of
+what tells it: another number of them goes on from it, or merges with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import StateError
+from .exact.state import State, canonical_json
+from .grid import Grid, Ranges
+
+FORMAT, VERSION = "streamloss.partial", 1
+_ASPECTS = {
+    "metadata": "its metadata",
+    "files": "sizes or times of its files",
+    "content": "its numbers",
+    "first_byte": "where in its file it begins",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """A part of an evaluation, perhaps all of it."""
+
+    evaluation: Mapping[str, Any]
+    """What tells it from any other one, for JSON."""
+    covered: Ranges
+    """The blocks that were evaluated, by number."""
+    states: tuple[State, ...]
+    """Of their rows, for each loss."""
+    all_binary: Mapping[str, bool] = field(default_factory=dict)
+    """What the whole data's labels decided, by the loss' name, where losses of rows are written."""
+    filled: Mapping[str, int] = field(default_factory=dict)
+    """Missing chunks that were read as their fill value, by the array's role."""
+    seconds: float = 0.0
+    """Of work so far."""
+
+    @property
+    def grid(self) -> Grid:
+        return Grid(tuple(self.evaluation["rows"]["shape"]), tuple(self.evaluation["block_shape"]))
+
+    @property
+    def missing(self) -> Ranges:
+        """The blocks that it has not."""
+        return Ranges.of([(0, self.grid.num_blocks)]) - self.covered
+
+    def describe(self, blocks: Ranges) -> str:
+        """Which rows they hold."""
+        return self.grid.describe(blocks, self.evaluation["rows"]["start"])
+
+    def to_bytes(self) -> bytes:
+        content = {
+            "format": FORMAT,
+            "version": VERSION,
+            "evaluation": self.evaluation,
+            "covered": self.covered.pieces,
+            "states": [json.loads(state.to_bytes()) for state in self.states],
+            "all_binary": self.all_binary,
+            "filled": self.filled,
+            "seconds": round(self.seconds, 6),
+        }
+        return canonical_json(content).encode() + b"\n"
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: str) -> Partial:
+        """The inverse of :meth:`to_bytes`. Raises StateError, which says where the bytes are from."""
+        try:
+            content = json.loads(data)
+            if (content["format"], content["version"]) != (FORMAT, VERSION):
+                raise StateError(
+                    f"expected a {FORMAT} of version {VERSION}; received {content['format']} of version "
+                    f"{content['version']}. Use the version of streamloss that wrote it."
+                )
+            partial = cls(
+                content["evaluation"],
+                Ranges.of((int(a), int(b)) for a, b in content["covered"]),
+                tuple(State.from_bytes(canonical_json(state).encode()) for state in content["states"]),
+                content["all_binary"],
+                content["filled"],
+                float(content["seconds"]),
+            )
+            if partial.covered - Ranges.of([(0, partial.grid.num_blocks)]):
+                raise ValueError("it covers blocks that there are not")
+            if len(partial.states) != len(partial.evaluation["losses"]):
+                raise ValueError(f"{len(partial.states)} states of {len(partial.evaluation['losses'])} losses")
+            return partial
+        except StateError as error:
+            raise StateError(f"{where}: {error}") from None
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise StateError(f"{where}: these {len(data):,} bytes are no saved state: {error!r}.") from error
+
+
+def plain(evaluation: Mapping[str, Any]) -> Mapping[str, Any]:
+    """As it comes back from a file: lists for tuples."""
+    read: Mapping[str, Any] = json.loads(canonical_json(evaluation))
+    return read
+
+
+def evaluation_key(evaluation: Mapping[str, Any]) -> str:
+    """A short text that no other evaluation has."""
+    return hashlib.blake2b(canonical_json(evaluation).encode(), digest_size=16).hexdigest()
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """What tells one evaluation from another, a line for each: inputs by their names first."""
+    lines, other = [], plain(other)
+    for role in sorted({*one["inputs"], *other["inputs"]}):
+        if (line := _input_difference(role, one["inputs"].get(role), other["inputs"].get(role))) is not None:
+            lines.append(line)
+    rest = [{k: v for k, v in evaluation.items() if k != "inputs"} for evaluation in (one, other)]
+    lines += [f"{name}: {_short(a)} there, {_short(b)} here" for name, a, b in _unequal("", *rest)]
+    return lines
+
+
+def _input_difference(role: str, one: Any, other: Any) -> str | None:
+    if one is None or other is None:
+        return f"{role}: {'none there, but one here' if one is None else 'one there, but none here'}"
+    where = other["where"]
+    for key in ("shape", "dtype", "chunks"):
+        if one[key] != other[key]:
+            return f"{role} ({where}) has another {key}: {_short(one[key])} there, {_short(other[key])} here"
+    a, b = one["stamp"], other["stamp"]
+    changed = [_ASPECTS.get(key, key) for key in {**a, **b} if a.get(key) != b.get(key)]
+    return f"{role} ({where}) has changed: {' and '.join(changed)}" if changed else None
+
+
+def _unequal(path: str, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(one, list) and isinstance(other, list) and path == "losses":
+        one, other = ({of["name"]: of for of in losses} for losses in (one, other))
+        yield from _unequal(path, one, other)
+        if list(one) != list(other):
+            yield "the losses' order", list(one), list(other)
+    elif isinstance(one, Mapping) and isinstance(other, Mapping):
+        for key in {**one, **other}:
+            yield from _unequal(f"{path}.{key}" if path else key, one.get(key), other.get(key))
+    elif one != other:
+        yield path, one, other
+
+
+def _short(value: Any) -> str:
+    text = str(tuple(value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Replace a file by a new one that is on disk by then: whoever reads it, and whenever, sees one or the other."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,100 @@
+"""Dask arrays: what is known of them before they are computed, and a chunk of one when it is there."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import numpy as np
+
+from ..errors import SourceError, UsageError
+from .base import Selection, nbytes
+from .stamps import Stamp
+
+UNKNOWN = 1 << 40
+"""Rows of each chunk of an array whose chunk sizes are not known, as far as aligning its axes needs numbers: arrays
+with as many chunks align."""
+
+
+def is_lazy(array: Any) -> bool:
+    """Whether it is a Dask array (or of one); tells without importing dask."""
+    return type(array).__module__.partition(".")[0] == "dask"
+
+
+class DaskSource:
+    """Stands for a Dask array in a plan. Its chunks are read where they are computed: see `GivenSource`."""
+
+    in_memory = False
+    where = "a Dask array"
+
+    def __init__(self, array: Any, role: str) -> None:
+        self.role = role
+        self.dtype = np.dtype(array.dtype)
+        if self.dtype.kind not in "biuf" and self.dtype.name != "bfloat16":
+            raise SourceError(f"{role}: expected numbers; received a Dask array of dtype {self.dtype}.")
+        self.known = not any(map(math.isnan, array.shape))
+        self.chunks = tuple(tuple(UNKNOWN if math.isnan(n) else int(n) for n in sizes) for sizes in array.chunks)
+        self.shape = tuple(map(sum, self.chunks))
+        self.grain = tuple(max(1, *sizes) for sizes in self.chunks)
+        self._name = str(array.name)
+
+    def read(self, selection: Selection) -> np.ndarray[Any, Any]:
+        raise UsageError(f"{self.role} is a Dask array, which is computed, not read.")
+
+    def read_bytes(self, selection_shape: tuple[int, ...]) -> int:
+        return nbytes(selection_shape, self.dtype)
+
+    def locate(self, index: tuple[int, ...]) -> str:
+        ends = [list(itertools.accumulate(sizes)) for sizes in self.chunks]
+        chunk = tuple(next(k for k, end in enumerate(of) if at < end) for at, of in zip(index, ends, strict=True))
+        return f" (chunk {'/'.join(map(str, chunk))})"
+
+    def stamp(self) -> Stamp:
+        return {"graph": self._name}
+
+
+class GivenSource:
+    """The rectangle of a Dask array under one block, computed: whatever is selected, it is what is there."""
+
+    in_memory = False
+
+    def __init__(self, of: DaskSource, array: np.ndarray[Any, Any], chunk: tuple[int, ...] | None) -> None:
+        self.role, self.shape, self.dtype, self.grain = of.role, of.shape, of.dtype, of.grain
+        self._of, self._array, self._chunk = of, array, chunk
+        self.where = of.where if chunk is None else f"chunk {chunk} of a Dask array, its rows counted from its first"
+
+    def read(self, selection: Selection) -> np.ndarray[Any, Any]:
+        return self._array
+
+    def read_bytes(self, selection_shape: tuple[int, ...]) -> int:
+        return nbytes(selection_shape, self.dtype)
+
+    def locate(self, index: tuple[int, ...]) -> str:
+        return self._of.locate(index) if self._chunk is None else ""
+
+    def stamp(self) -> Stamp:
+        return self._of.stamp()
+
+
+def open_lazy(array: Any, role: str, missing_chunks: str) -> DaskSource:
+    """As :func:`streamloss.sources.open_source`, for arrays that are evaluated beside Dask arrays."""
+    return DaskSource(as_lazy(array, role), role)
+
+
+def as_lazy(array: Any, role: str) -> Any:
+    """Dask arrays as they are, arrays in memory and Zarr arrays as Dask arrays of theirs."""
+    import dask.array as da
+
+    if isinstance(array, da.Array):
+        return array
+    if isinstance(array, str) or hasattr(array, "__fspath__"):
+        raise UsageError(
+            f"{role} is a path, but another argument is a Dask array; expected Dask arrays, or arrays in memory. Pass "
+            f"dask.array.from_zarr({str(array)!r})."
+        )
+    if is_lazy(array):
+        raise UsageError(f"{role} is a {type(array).__name__} of Dask; expected a dask.array.Array.")
+    if type(array).__module__.partition(".")[0] == "zarr":
+        return da.from_array(array, chunks=array.shards or array.chunks)
+    return da.from_array(np.asarray(array))
