@@ -82,7 +82,7 @@ def on_a_cluster(client: distributed.Client, path: Path, blocks: int) -> tuple[f
     merging = (time.perf_counter() - begin) / tasks
     largest = max(size for _, _, size in outcomes)
     print(f"{blocks:,} blocks: {tasks:,} tasks of up to {max(n for n, _, _ in outcomes):,} blocks, {seconds:.1f} s")
-    print(f"client and scheduler: {processor:.1f} s of processor, {processor / tasks * 1e3:.1f} ms of processor for a task")
+    print(f"client and scheduler: {processor:.1f} s of processor, {processor / tasks * 1e3:.1f} ms for a task")
     print(f"a task travels as {packed:,} bytes, its states as {largest:,}; merging: {merging * 1e6:.0f} us")
     print(f"client memory: {held[tasks // 10] / 2**20:.0f} MiB at 10 %, {held[-1] / 2**20:.0f} MiB at the end")
     return processor / tasks, merging, packed + largest
@@ -111,8 +111,8 @@ def project(rows: float, row_bytes: int, storage: float, task_cost: float, mergi
     print(
         f"{rows:.0e} rows of {row_bytes} bytes at {rate / 1e9:.0f} GB/s on {threads:,} threads: {blocks:,.0f} blocks, "
         f"{tasks:,.0f} tasks of {of_a_task:.0f} s, {seconds / 60:.1f} min; scheduler and client "
-        f"{tasks / seconds:.0f} tasks/s, {tasks * task_cost / seconds:.0%} of a processor; {tasks * moved / 2**20:,.0f} MiB moved; "
-        f"merging {tasks * merging:.1f} s"
+        f"{tasks / seconds:.0f} tasks/s, {tasks * task_cost / seconds:.0%} of a processor; "
+        f"{tasks * moved / 2**20:,.0f} MiB moved; merging {tasks * merging:.1f} s"
     )
 
 

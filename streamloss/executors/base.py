@@ -13,9 +13,19 @@ from ..planning import Job, Plan
 from ..sinks import Sink
 from ..types import Block
 from .job import NAN_POLICIES, identity, labels_beside_0_and_1, run_job
-from .rows import BlockRows, mask_of, weight_of
+from .rows import BlockRows, Scratch, mask_of, weight_of
 
-__all__ = ["NAN_POLICIES", "Executor", "Part", "States", "Task", "all_labels_are_binary", "merge_all", "run_block"]
+__all__ = [
+    "NAN_POLICIES",
+    "Executor",
+    "Part",
+    "Scratch",
+    "States",
+    "Task",
+    "all_labels_are_binary",
+    "merge_all",
+    "run_block",
+]
 
 States = tuple[State, ...]
 """One state for each loss of the plan, in its order."""
@@ -74,13 +84,13 @@ def merge_all(left: States, right: States) -> States:
     return tuple(a.merge(b) for a, b in zip(left, right, strict=True))
 
 
-def run_block(task: Task, block: Block, parallel: bool = False) -> States:
+def run_block(task: Task, block: Block, parallel: bool = False, scratch: Scratch | None = None) -> States:
     """Read a block, evaluate its losses, write them where they go, and return the states of its rows.
 
-    ``parallel`` uses Numba's threads and must not be set on a thread of a pool.
+    ``parallel`` uses Numba's threads and must not be set on a thread of a pool; ``scratch`` is the calling thread's.
     Raises DataError for the first row that has no loss, naming it.
     """
-    plan, rows = task.plan, BlockRows(task.plan, block)
+    plan, rows = task.plan, BlockRows(task.plan, block, scratch)
     weight, mask = weight_of(plan, rows), mask_of(plan, rows)
     states = []
     for job in plan.jobs:

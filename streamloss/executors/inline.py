@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .base import Part, Task, run_block
+from .base import Part, Scratch, Task, run_block
 
 
 class InlineExecutor:
@@ -16,5 +16,6 @@ class InlineExecutor:
         self._parallel = parallel
 
     def run(self, task: Task, done: Callable[[Part], None]) -> None:
+        scratch = Scratch()
         for block in task.blocks():
-            done(Part(block.index, block.index + 1, run_block(task, block, self._parallel)))
+            done(Part(block.index, block.index + 1, run_block(task, block, self._parallel, scratch)))

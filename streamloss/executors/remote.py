@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from .. import __version__
 from ..errors import ClusterError, CorruptChunkError, DataError, UsageError
 from ..sources.base import nbytes
-from .base import Part, States, Task, merge_all, run_block
+from .base import Part, Scratch, States, Task, merge_all, run_block
 
 LARGEST = 256 << 10
 """Bytes of a description: it travels with each group, so that a worker that joins late needs nothing else."""
@@ -64,11 +64,11 @@ def run_group(version: str, packed: bytes, first: int, stop: int) -> Outcome:
         )
     opened = _open(packed)
     task = opened.task
-    states, seconds = task.empty(), []
+    states, seconds, scratch = task.empty(), [], Scratch()
     for index in range(first, stop):
         begin = time.perf_counter()
         try:
-            states = merge_all(states, run_block(task, task.plan.cut.block(index)))
+            states = merge_all(states, run_block(task, task.plan.cut.block(index), scratch=scratch))
         except CorruptChunkError:
             raise
         except DataError as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Hashable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,18 +20,34 @@ from .diagnosis import explain_class, explain_mask
 Array = np.ndarray[Any, Any]
 
 
+class Scratch:
+    """Memory of one thread, into which it reads one block after the other: fresh pages would cost as much as Blosc."""
+
+    def __init__(self) -> None:
+        self._held: dict[Hashable, Array] = {}
+
+    def allocate(self, key: Hashable, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """An array that holds until the next one of the same key."""
+        size = math.prod(shape) * dtype.itemsize
+        if key not in self._held or self._held[key].size < size:
+            self._held[key] = np.empty(size, np.uint8)
+        return self._held[key][:size].view(dtype).reshape(shape)
+
+
 class BlockRows:
     """The arrays' rows under a block, each array read once."""
 
-    def __init__(self, plan: Plan, block: Block) -> None:
+    def __init__(self, plan: Plan, block: Block, scratch: Scratch | None = None) -> None:
         self.block = block
         self._plan = plan
+        self._scratch = scratch
         self._read: dict[tuple[str, View], Array] = {}
 
     def of(self, source: Source, view: View) -> Array:
         key = (source.role, view)
         if key not in self._read:
-            read = source.read(view.select(self.block, self._plan.start))
+            allocate = np.empty if self._scratch is None else partial(self._scratch.allocate, key)
+            read = source.read(view.select(self.block, self._plan.start), allocate)
             self._read[key] = view.to_rows(read, self.block.shape)
         return self._read[key]
 

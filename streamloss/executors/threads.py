@@ -7,24 +7,30 @@ plan has promised.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from ..types import Block
-from .base import Part, States, Task, run_block
+from .base import Part, Scratch, States, Task, run_block
 
 
 class ThreadsExecutor:
     name = "threads"
 
     def run(self, task: Task, done: Callable[[Part], None]) -> None:
-        blocks = task.blocks()
+        blocks, own = task.blocks(), threading.local()
+
+        def evaluate(block: Block) -> States:
+            own.scratch = getattr(own, "scratch", None) or Scratch()
+            return run_block(task, block, scratch=own.scratch)
+
         running: dict[Future[States], Block] = {}
         with ThreadPoolExecutor(task.plan.workers, thread_name_prefix="streamloss") as pool:
             try:
                 while True:
                     while len(running) < task.plan.workers and (block := next(blocks, None)) is not None:
-                        running[pool.submit(run_block, task, block)] = block
+                        running[pool.submit(evaluate, block)] = block
                     if not running:
                         return
                     finished, _ = wait(running, return_when=FIRST_COMPLETED)

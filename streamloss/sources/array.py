@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import SourceError, UsageError
 from . import stamps
-from .base import Selection, nbytes
+from .base import Allocate, Selection, nbytes
 
 _FAULT_AROUND = 1 << 16  # Linux maps up to so many bytes around the one that was touched
 
@@ -28,7 +28,7 @@ class ArraySource:
         self.grain = (1,) * array.ndim
         self._array = array
 
-    def read(self, selection: Selection) -> np.ndarray[Any, Any]:
+    def read(self, selection: Selection, allocate: Allocate = np.empty) -> np.ndarray[Any, Any]:
         return self._array[selection]
 
     def read_bytes(self, selection_shape: tuple[int, ...]) -> int:
@@ -82,10 +82,11 @@ class MemmapSource:
         begin = self._memmap.offset - self._memmap.offset % mmap.ALLOCATIONGRANULARITY
         return begin + address - int(np.frombuffer(mapping, np.uint8).ctypes.data)
 
-    def read(self, selection: Selection) -> np.ndarray[Any, Any]:
+    def read(self, selection: Selection, allocate: Allocate = np.empty) -> np.ndarray[Any, Any]:
         index: tuple[Any, ...] = (*selection, ...)  # gives an array, never a scalar
         view = self._array[index]
-        copy = np.array(view, order="C")
+        copy = allocate(view.shape, view.dtype)
+        copy[...] = view
         if self._mapping is not None and view.size:
             low, high = np.lib.array_utils.byte_bounds(view)
             page = mmap.PAGESIZE

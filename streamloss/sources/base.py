@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 
 Selection = tuple[slice, ...]
 """One slice with start and stop for each axis."""
+
+
+Allocate = Callable[[tuple[int, ...], np.dtype[Any]], np.ndarray[Any, Any]]
+"""Where to put what is read: an array of a shape and dtype, such as ``numpy.empty`` makes."""
 
 
 class Source(Protocol):
@@ -24,8 +29,9 @@ class Source(Protocol):
     in_memory: bool
     """Whether reading is free."""
 
-    def read(self, selection: Selection) -> np.ndarray[Any, Any]:
-        """The selected rectangle, in the array's dtype. Not to be written to: it may be a view.
+    def read(self, selection: Selection, allocate: Allocate = np.empty) -> np.ndarray[Any, Any]:
+        """The selected rectangle, in the array's dtype. Not to be written to: it may be a view. What is not is in the
+        memory that `allocate` gives.
 
         Raises MissingChunkError or CorruptChunkError.
         """

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import SourceError, UsageError
-from .base import Selection, nbytes
+from .base import Allocate, Selection, nbytes
 from .stamps import Stamp
 
 UNKNOWN = 1 << 40
@@ -39,7 +39,7 @@ class DaskSource:
         self.grain = tuple(max(1, *sizes) for sizes in self.chunks)
         self._name = str(array.name)
 
-    def read(self, selection: Selection) -> np.ndarray[Any, Any]:
+    def read(self, selection: Selection, allocate: Allocate = np.empty) -> np.ndarray[Any, Any]:
         raise UsageError(f"{self.role} is a Dask array, which is computed, not read.")
 
     def read_bytes(self, selection_shape: tuple[int, ...]) -> int:
@@ -64,7 +64,7 @@ class GivenSource:
         self._of, self._array, self._chunk = of, array, chunk
         self.where = of.where if chunk is None else f"chunk {chunk} of a Dask array, its rows counted from its first"
 
-    def read(self, selection: Selection) -> np.ndarray[Any, Any]:
+    def read(self, selection: Selection, allocate: Allocate = np.empty) -> np.ndarray[Any, Any]:
         return self._array
 
     def read_bytes(self, selection_shape: tuple[int, ...]) -> int:

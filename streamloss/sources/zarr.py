@@ -25,7 +25,7 @@ from zarr.storage import LocalStore, StorePath, WrapperStore
 from ..errors import CorruptChunkError, DataError, MissingChunkError, SourceError
 from ..uris import split_store
 from . import stamps
-from .base import Selection, nbytes, selection_shape
+from .base import Allocate, Selection, nbytes, selection_shape
 from .local import local_chunks
 
 _METADATA = {"zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"}
@@ -163,9 +163,9 @@ class ZarrSource:
         self._store.index_bytes = 16 * self._store.inner_chunks + 4 * (len(kinds) - 1)
         self._store.index_first = _plain(codec.index_location) == "start"
 
-    def read(self, selection: Selection) -> np.ndarray[Any, Any]:
+    def read(self, selection: Selection, allocate: Allocate = np.empty) -> np.ndarray[Any, Any]:
         if self._local is not None:
-            out = np.empty(selection_shape(selection), self.dtype)
+            out = allocate(selection_shape(selection), self.dtype)
             try:
                 for coordinates in self._local.read(selection, out):
                     self._note_missing(self._local_key(coordinates))
