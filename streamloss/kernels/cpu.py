@@ -69,8 +69,6 @@ def serial(formula: AnyFormula, single: bool, layout: str) -> Loop:
     kernel = build(formula, single, layout)
     rows, new_space = kernel.rows, kernel.new_space
 
-    dtype = np.float32 if single else np.float64
-
     @_jit.serial
     def loop_serial(
         y_true: Any,
@@ -87,12 +85,8 @@ def serial(formula: AnyFormula, single: bool, layout: str) -> Loop:
         counts: Any,
     ) -> int:
         n = y_pred.shape[0]
-        values, weights, status, rounded = (
-            np.empty(TILE),
-            np.empty(TILE),
-            np.empty(TILE, np.int8),
-            np.empty(TILE, dtype),
-        )
+        work, status = np.empty((4, TILE)), np.empty(TILE, np.int8)
+        values, weights, spare = work[0], work[1], work[2:]
         space = new_space(y_pred)
         for r in range(TILE):
             weights[r] = weight[0] if weight.size == 1 else 1.0
@@ -106,11 +100,14 @@ def serial(formula: AnyFormula, single: bool, layout: str) -> Loop:
                 part = weight[a:b]
                 for r in range(m):
                     weights[r] = part[r]
-            losses = out[a:b] if keep else rounded[:m]
             weighted = weights[: m if weight.size > 0 else 0]
-            bad = reduce_tile(values[:m], status, weighted, nan_policy, losses, limbs, counts)
+            bad = reduce_tile(values[:m], status, weighted, nan_policy, single, spare, limbs, counts)
             if bad >= 0:
                 return a + bad
+            if keep:
+                losses = out[a:b]
+                for r in range(m):
+                    losses[r] = values[r]
         return -1
 
     return loop_serial

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import inner, serial
+from .._jit import inner
 from ..exact.accumulator import add, add_within
 from .layout import BAD, IGNORED, KEPT
 
@@ -48,24 +48,26 @@ def _count_nonzero(weight: Any) -> int:
     return nonzero
 
 
-@serial
-def reduce_tile(values: Any, status: Any, weight: Any, nan_policy: int, out: Any, limbs: Any, counts: Any) -> int:
-    """Write ``values * weight`` to `out`, rounded once to its dtype, and add them, exactly, to the state.
+@inner
+def reduce_tile(
+    values: Any, status: Any, weight: Any, nan_policy: int, single: bool, spare: Any, limbs: Any, counts: Any
+) -> int:
+    """Turn `values` into what NONE writes, ``values * weight`` rounded once to the result's dtype (`single`: float32), and
+    add them, exactly, to the state.
 
-    `values` and `status` are as a formula's loop left them; `weight` is float64, empty where there are
-    none; `limbs` and `counts` are the state's. Returns the first row that must be refused, or -1.
+    `values` and `status` are as a formula's loop left them; `weight` is float64, empty where there are none; `spare` is
+    work space (2, TILE); `limbs` and `counts` are the state's. Returns the first row that must be refused, or -1.
     """
     n, weighted = values.size, weight.size > 0
-    if weighted:
+    for r in range(weight.size):
+        values[r] = values[r] * weight[r]
+    if single:
         for r in range(n):
-            out[r] = values[r] * weight[r]
-    else:
-        for r in range(n):
-            out[r] = values[r]
+            values[r] = np.float64(np.float32(values[r]))
     if _all_kept(status, n) and _all_proper(weight):
-        done = add_within(limbs[VALUES], out)  # which would meet a NaN
-        if not done and _all_numbers(out):
-            add(limbs[VALUES], out)
+        done = add_within(limbs[VALUES], values)  # which would meet a NaN
+        if not done and _all_numbers(values):
+            add(limbs[VALUES], values)
             done = True
         if done:
             counts[COUNT] += n
@@ -75,32 +77,29 @@ def reduce_tile(values: Any, status: Any, weight: Any, nan_policy: int, out: Any
                     add(limbs[WEIGHTS], weight)
             return -1
 
-    kept = np.empty(n, out.dtype)
-    kept_weight = np.empty(n)
+    kept, kept_weight = spare[0], spare[1]
     m = 0
     for r in range(n):
-        w = 1.0 if weight.size == 0 else weight[r]
+        w = weight[r] if weighted else 1.0
         if status[r] == BAD or not (w >= 0.0 and w < np.inf):
             return r
         if status[r] == IGNORED:
-            out[r] = 0.0
+            values[r] = 0.0
             counts[IGNORED_ROWS] += 1
             continue
-        v = values[r] * w
-        out[r] = v
-        if v != v or status[r] != KEPT:
+        if values[r] != values[r] or status[r] != KEPT:
             if nan_policy == RAISE:
                 return r
             if nan_policy == OMIT:
                 counts[OMITTED] += 1
                 continue
-        kept[m] = out[r]
+        kept[m] = values[r]
         kept_weight[m] = w
         m += 1
         counts[COUNT] += 1
-        if weight.size > 0 and w != 0.0:
+        if weighted and w != 0.0:
             counts[NONZERO] += 1
     add(limbs[VALUES], kept[:m])
-    if weight.size > 0:
+    if weighted:
         add(limbs[WEIGHTS], kept_weight[:m])
     return -1

@@ -1,0 +1,127 @@
+"""One billion rows in bounded memory: binary cross-entropy from Zarr, beside DuckDB and Polars from Parquet.
+
+    python bench/billion.py [ROWS]          (make billion; 15 GB of disk, about ten minutes)
+
+Predictions are float32 probabilities, labels uint8, both in Zarr with Blosc and in one Parquet file. Every candidate is
+a process of its own, so its time has its start-up and its peak memory is its own. Then streamloss evaluates a
+thousandth, a hundredth and a tenth of the rows: time and memory by rows.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import zarr
+from zarr.codecs import BloscCodec
+
+import tables
+from timing import OURS, save
+
+ROWS = 1_000_000_000
+CHUNK = 4_000_000
+MEMORY = "600MiB"
+SQL = (
+    "SELECT -avg(CASE WHEN y = 1 THEN ln(greatest(p, 1e-7)) ELSE ln(1 - least(p, 1 - 1e-7)) END) "
+    "FROM (SELECT y, p::DOUBLE AS p FROM read_parquet('{path}'))"
+)
+PEAK = """
+print(next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+DUCKDB = "import duckdb, sys; print(duckdb.sql(sys.argv[1]).fetchone()[0])" + PEAK
+POLARS = (
+    """
+import polars as pl, sys
+p = pl.col("p").cast(pl.Float64).clip(1e-7, 1 - 1e-7)
+loss = -pl.when(pl.col("y") == 1).then(p.log()).otherwise((1 - p).log()).mean()
+print(pl.scan_parquet(sys.argv[1]).select(loss).collect(engine="streaming").item())
+"""
+    + PEAK
+)
+
+
+def main(rows: int) -> None:
+    with tempfile.TemporaryDirectory(dir=".") as name:
+        folder = Path(name)
+        write(folder, rows)
+        runs = {OURS: ours(folder, rows)}
+        parquet = folder / "rows.parquet"
+        for peer, command in (
+            ("DuckDB", [sys.executable, "-c", DUCKDB, SQL.format(path=parquet)]),
+            ("Polars", [sys.executable, "-c", POLARS, str(parquet)]),
+        ):
+            runs[peer] = timed(command, lambda text: [float(line) for line in text.split()])
+            print(peer, runs[peer], flush=True)
+        scaling = [ours(folder, rows // part) | {"rows": rows // part} for part in (1000, 100, 10, 1)]
+        sizes = {path.name: bytes_of(path) for path in folder.iterdir()}
+    values = [run["value"] for run in runs.values() if run["value"] is not None]
+    assert all(math.isclose(value, values[0], rel_tol=1e-6) for value in values), values
+    print("written:", save("billion", {"rows": rows, "runs": runs, "scaling": scaling, "bytes": sizes}))
+    tables.write()
+
+
+def write(folder: Path, rows: int) -> None:
+    """Probabilities in 2**-16ths that are nearly calibrated, and their outcomes."""
+    import pyarrow
+    import pyarrow.parquet
+
+    rng = np.random.default_rng(16)
+    codec = BloscCodec(cname="lz4")
+    labels = zarr.create_array(
+        folder / "labels.zarr", shape=(rows,), chunks=(CHUNK,), dtype=np.uint8, compressors=codec
+    )
+    chances = zarr.create_array(
+        folder / "chances.zarr", shape=(rows,), chunks=(CHUNK,), dtype=np.float32, compressors=codec
+    )
+    schema = pyarrow.schema([("y", pyarrow.uint8()), ("p", pyarrow.float32())])
+    with pyarrow.parquet.ParquetWriter(folder / "rows.parquet", schema) as parquet:
+        for start in range(0, rows, CHUNK):
+            n = min(CHUNK, rows - start)
+            p = rng.integers(1, 1 << 16, n).astype(np.float32) / np.float32(1 << 16)
+            y = (rng.random(n, np.float32) < p).astype(np.uint8)
+            labels[start : start + n], chances[start : start + n] = y, p
+            parquet.write_table(pyarrow.table({"y": y, "p": p}, schema))
+
+
+def ours(folder: Path, rows: int) -> dict:
+    command = [
+        *(sys.executable, "-m", "streamloss", "evaluate", "--loss", "bce", "--quiet", "--json"),
+        *("--y-true", str(folder / "labels.zarr"), "--y-pred", str(folder / "chances.zarr")),
+        *("--rows", f"0:{rows}", "--memory", MEMORY),
+    ]
+    run = timed(command, result_of)
+    print(f"{OURS} {rows:,} rows: {run}", flush=True)
+    return run
+
+
+def result_of(text: str) -> tuple[float, int]:
+    result = json.loads(text)
+    return result["losses"]["binary_crossentropy"]["mean"], result["peak_memory"]
+
+
+def timed(command: list[str], read: Callable[[str], Sequence[float]]) -> dict:
+    """Seconds of a process, and the value and peak memory in bytes that it printed."""
+    begin = time.perf_counter()
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - begin
+    if process.returncode:
+        print(process.stderr[-500:], file=sys.stderr)
+        return {"seconds": None, "value": None, "peak_memory": None}
+    value, peak = read(process.stdout)
+    return {"seconds": seconds, "value": value, "peak_memory": int(peak)}
+
+
+def bytes_of(path: Path) -> int:
+    files = [path] if path.is_file() else path.rglob("*")
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+if __name__ == "__main__":
+    main(int(float(sys.argv[1])) if len(sys.argv) > 1 else ROWS)
