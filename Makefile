@@ -3,13 +3,24 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench billion clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python bench/demo.py
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup
+
+# Speed against peers: ten minutes each, and gigabytes of disk. Peers that are not installed are left out.
+bench: $(VENV)/.bench
+	$(BIN)/python bench/speed.py
+
+billion: $(VENV)/.bench
+	$(BIN)/python bench/billion.py
+
+$(VENV)/.bench: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --group bench
+	touch $@
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

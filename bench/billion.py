@@ -9,13 +9,15 @@ thousandth, a hundredth and a tenth of the rows: time and memory by rows.
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import json
 import math
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +49,7 @@ print(pl.scan_parquet(sys.argv[1]).select(loss).collect(engine="streaming").item
 )
 
 
-def main(rows: int) -> None:
+def main(rows: int, parts: Sequence[int] = (1000, 100, 10, 1)) -> dict:
     with tempfile.TemporaryDirectory(dir=".") as name:
         folder = Path(name)
         write(folder, rows)
@@ -57,21 +59,18 @@ def main(rows: int) -> None:
             ("DuckDB", [sys.executable, "-c", DUCKDB, SQL.format(path=parquet)]),
             ("Polars", [sys.executable, "-c", POLARS, str(parquet)]),
         ):
-            runs[peer] = timed(command, lambda text: [float(line) for line in text.split()])
-            print(peer, runs[peer], flush=True)
-        scaling = [ours(folder, rows // part) | {"rows": rows // part} for part in (1000, 100, 10, 1)]
+            if importlib.util.find_spec(peer.lower()) and parquet.exists():
+                runs[peer] = timed(command, lambda text: [float(line) for line in text.split()])
+                print(peer, runs[peer], flush=True)
+        scaling = [ours(folder, rows // part) | {"rows": rows // part} for part in parts]
         sizes = {path.name: bytes_of(path) for path in folder.iterdir()}
     values = [run["value"] for run in runs.values() if run["value"] is not None]
     assert all(math.isclose(value, values[0], rel_tol=1e-6) for value in values), values
-    print("written:", save("billion", {"rows": rows, "runs": runs, "scaling": scaling, "bytes": sizes}))
-    tables.write()
+    return {"rows": rows, "runs": runs, "scaling": scaling, "bytes": sizes}
 
 
 def write(folder: Path, rows: int) -> None:
     """Probabilities in 2**-16ths that are nearly calibrated, and their outcomes."""
-    import pyarrow
-    import pyarrow.parquet
-
     rng = np.random.default_rng(16)
     codec = BloscCodec(cname="lz4")
     labels = zarr.create_array(
@@ -80,14 +79,27 @@ def write(folder: Path, rows: int) -> None:
     chances = zarr.create_array(
         folder / "chances.zarr", shape=(rows,), chunks=(CHUNK,), dtype=np.float32, compressors=codec
     )
-    schema = pyarrow.schema([("y", pyarrow.uint8()), ("p", pyarrow.float32())])
-    with pyarrow.parquet.ParquetWriter(folder / "rows.parquet", schema) as parquet:
+    with parquet_writer(folder / "rows.parquet") as add:
         for start in range(0, rows, CHUNK):
             n = min(CHUNK, rows - start)
             p = rng.integers(1, 1 << 16, n).astype(np.float32) / np.float32(1 << 16)
             y = (rng.random(n, np.float32) < p).astype(np.uint8)
             labels[start : start + n], chances[start : start + n] = y, p
-            parquet.write_table(pyarrow.table({"y": y, "p": p}, schema))
+            add(y, p)
+
+
+@contextlib.contextmanager
+def parquet_writer(path: Path) -> Iterator[Callable[[np.ndarray, np.ndarray], None]]:
+    """Adds a row group of labels and chances; does nothing without pyarrow."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        yield lambda y, p: None
+        return
+    schema = pyarrow.schema([("y", pyarrow.uint8()), ("p", pyarrow.float32())])
+    with pyarrow.parquet.ParquetWriter(path, schema) as parquet:
+        yield lambda y, p: parquet.write_table(pyarrow.table({"y": y, "p": p}, schema))
 
 
 def ours(folder: Path, rows: int) -> dict:
@@ -124,4 +136,5 @@ def bytes_of(path: Path) -> int:
 
 
 if __name__ == "__main__":
-    main(int(float(sys.argv[1])) if len(sys.argv) > 1 else ROWS)
+    print("written:", save("billion", main(int(float(sys.argv[1])) if len(sys.argv) > 1 else ROWS)))
+    tables.write()

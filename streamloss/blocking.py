@@ -64,6 +64,8 @@ def _grow(
         bytes_read = nbytes(view.selected_shape(candidate), y_pred.dtype)
         return bytes_read <= target and block_bytes(candidate) <= share and math.prod(candidate) <= MAX_ROWS
 
+    if all(shape) and fits(shape):
+        return shape
     block = list(grain)
     for axis in reversed(range(len(shape))):
         low, high = 1, -(-shape[axis] // grain[axis])  # in grains; the largest that fits, by bisection

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..exact.state import State
+from ..exact.state import State, canonical_json
 from ..grid import Ranges
 from ..planning import Job, Plan
 from ..sinks import Sink
@@ -87,20 +87,25 @@ def merge_all(left: States, right: States) -> States:
 def run_block(task: Task, block: Block, parallel: bool = False, scratch: Scratch | None = None) -> States:
     """Read a block, evaluate its losses, write them where they go, and return the states of its rows.
 
+    Losses that differ only in name or reduction are evaluated once.
     ``parallel`` uses Numba's threads and must not be set on a thread of a pool; ``scratch`` is the calling thread's.
     Raises DataError for the first row that has no loss, naming it.
     """
     plan, rows = task.plan, BlockRows(task.plan, block, scratch)
     weight, mask = weight_of(plan, rows), mask_of(plan, rows)
-    states = []
+    alike: dict[str, list[Job]] = {}
     for job in plan.jobs:
-        keep = job.name in task.sinks and job.layout.cells is None
-        all_binary = task.all_binary.get(job.name)
-        losses, state = run_job(plan, job, rows, weight, mask, task.nan_policy, all_binary, keep, parallel)
-        if keep:
+        alike.setdefault(f"{canonical_json(identity(job, plan))} {job.layout}", []).append(job)
+    states: dict[str, State] = {}
+    for jobs in alike.values():
+        written = [job for job in jobs if job.name in task.sinks and job.layout.cells is None]
+        first = written[0] if written else jobs[0]
+        all_binary, keep = task.all_binary.get(first.name), bool(written)
+        losses, state = run_job(plan, first, rows, weight, mask, task.nan_policy, all_binary, keep, parallel)
+        for job in written:
             task.sinks[job.name].write(block, losses.reshape(block.shape))
-        states.append(state)
-    return tuple(states)
+        states.update((job.name, state) for job in jobs)
+    return tuple(states[job.name] for job in plan.jobs)
 
 
 def all_labels_are_binary(plan: Plan, job: Job) -> bool:

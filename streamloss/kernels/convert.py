@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ def result_dtype(y_pred: np.dtype[Any], asked: str | None) -> np.dtype[Any]:
     return np.dtype(np.float64 if y_pred.kind == "f" and y_pred.itemsize >= 8 else np.float32)
 
 
+@cache
 def floating_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """float32 or float64, whichever holds every value of `dtype` (int64 and uint64: up to 2**53)."""
     if dtype.name == "bfloat16" or np.can_cast(dtype, np.float32):

@@ -52,8 +52,8 @@ def _count_nonzero(weight: Any) -> int:
 def reduce_tile(
     values: Any, status: Any, weight: Any, nan_policy: int, single: bool, spare: Any, limbs: Any, counts: Any
 ) -> int:
-    """Turn `values` into what NONE writes, ``values * weight`` rounded once to the result's dtype (`single`: float32), and
-    add them, exactly, to the state.
+    """Turn `values` into what NONE writes, ``values * weight`` rounded once to the result's dtype (`single`: float32).
+    Add them, exactly, to the state.
 
     `values` and `status` are as a formula's loop left them; `weight` is float64, empty where there are none; `spare` is
     work space (2, TILE); `limbs` and `counts` are the state's. Returns the first row that must be refused, or -1.
