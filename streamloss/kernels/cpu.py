@@ -17,7 +17,7 @@ from ..losses._kinds import Formula
 from .layout import IGNORED, TILE
 from .overlap import Whole, sums_over_rows
 from .rows import build
-from .tile import reduce_tile
+from .tile import reduce_tile, weigh
 
 PIECES = 64  # pieces of the parallel loop: enough to balance the cores, few enough that their states are small
 
@@ -85,23 +85,26 @@ def serial(formula: AnyFormula, single: bool, layout: str) -> Loop:
         counts: Any,
     ) -> int:
         n = y_pred.shape[0]
-        work, status = np.empty((4, TILE)), np.empty(TILE, np.int8)
-        values, weights, spare = work[0], work[1], work[2:]
+        work, status = np.empty((5, TILE)), np.empty(TILE, np.int8)
+        values, weights, every, spare = work[0], work[1], work[2], work[3:]
         space = new_space(y_pred)
-        for r in range(TILE):
-            weights[r] = weight[0] if weight.size == 1 else 1.0
+        for r in range(TILE):  # where one weight is for all rows
+            every[r] = weight[0] if weight.size == 1 else 1.0
         for a in range(0, n, TILE):
             b = min(a + TILE, n)
             m = b - a
             rows(y_true[a:b], y_pred[a:b], ignore, arguments, each, values, status, space)
             for r in range(min(b, mask.size) - min(a, mask.size)):
                 status[r] = status[r] if mask[a + r] else IGNORED
+            improper, nonzero = 0, 0
             if weight.size > 1:
-                part = weight[a:b]
-                for r in range(m):
-                    weights[r] = part[r]
-            weighted = weights[: m if weight.size > 0 else 0]
-            bad = reduce_tile(values[:m], status, weighted, nan_policy, single, spare, limbs, counts)
+                improper, nonzero = weigh(values, weight[a:b], weights)
+            elif weight.size == 1:
+                improper, nonzero = weigh(values, every[:m], weights)
+            used = weights[: m if weight.size > 0 else 0]
+            bad = reduce_tile(
+                values[:m], status, used, nonzero, improper == 0, nan_policy, single, spare, limbs, counts
+            )
             if bad >= 0:
                 return a + bad
             if keep:

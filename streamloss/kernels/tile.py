@@ -25,11 +25,16 @@ def _all_kept(status: Any, n: int) -> bool:
 
 
 @inner
-def _all_proper(weight: Any) -> bool:
-    odd = 0
+def weigh(values: Any, weight: Any, weights: Any) -> tuple[int, int]:
+    """``values *= weight``, and the weights as float64 into `weights`. How many are improper, how many are not 0."""
+    improper, nonzero = 0, 0
     for r in range(weight.size):
-        odd += 0 if (weight[r] >= 0.0) & (weight[r] < np.inf) else 1
-    return odd == 0
+        w = np.float64(weight[r])
+        weights[r] = w
+        values[r] *= w
+        improper += 0 if (w >= 0.0) & (w < np.inf) else 1
+        nonzero += 1 if w != 0.0 else 0
+    return improper, nonzero
 
 
 @inner
@@ -41,30 +46,30 @@ def _all_numbers(values: Any) -> bool:
 
 
 @inner
-def _count_nonzero(weight: Any) -> int:
-    nonzero = 0
-    for r in range(weight.size):
-        nonzero += 1 if weight[r] != 0.0 else 0
-    return nonzero
-
-
-@inner
 def reduce_tile(
-    values: Any, status: Any, weight: Any, nan_policy: int, single: bool, spare: Any, limbs: Any, counts: Any
+    values: Any,
+    status: Any,
+    weights: Any,
+    nonzero: int,
+    proper: bool,
+    nan_policy: int,
+    single: bool,
+    spare: Any,
+    limbs: Any,
+    counts: Any,
 ) -> int:
-    """Turn `values` into what NONE writes, ``values * weight`` rounded once to the result's dtype (`single`: float32).
+    """Turn weighted `values` into what NONE writes, rounded once to the result's dtype (`single`: float32).
     Add them, exactly, to the state.
 
-    `values` and `status` are as a formula's loop left them; `weight` is float64, empty where there are none; `spare` is
-    work space (2, TILE); `limbs` and `counts` are the state's. Returns the first row that must be refused, or -1.
+    `status` is as a formula's loop left it; `weights` are float64, empty where there are none, `nonzero` of them not 0,
+    and `proper` if all are; `spare` is work space (2, TILE); `limbs` and `counts` are the state's. Returns the first
+    row that must be refused, or -1.
     """
-    n, weighted = values.size, weight.size > 0
-    for r in range(weight.size):
-        values[r] = values[r] * weight[r]
+    n, weighted = values.size, weights.size > 0
     if single:
         for r in range(n):
             values[r] = np.float64(np.float32(values[r]))
-    if _all_kept(status, n) and _all_proper(weight):
+    if proper and _all_kept(status, n):
         done = add_within(limbs[VALUES], values)  # which would meet a NaN
         if not done and _all_numbers(values):
             add(limbs[VALUES], values)
@@ -72,15 +77,15 @@ def reduce_tile(
         if done:
             counts[COUNT] += n
             if weighted:
-                counts[NONZERO] += _count_nonzero(weight)
-                if not add_within(limbs[WEIGHTS], weight):
-                    add(limbs[WEIGHTS], weight)
+                counts[NONZERO] += nonzero
+                if not add_within(limbs[WEIGHTS], weights):
+                    add(limbs[WEIGHTS], weights)
             return -1
 
     kept, kept_weight = spare[0], spare[1]
     m = 0
     for r in range(n):
-        w = weight[r] if weighted else 1.0
+        w = weights[r] if weighted else 1.0
         if status[r] == BAD or not (w >= 0.0 and w < np.inf):
             return r
         if status[r] == IGNORED:
