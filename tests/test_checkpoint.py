@@ -296,9 +296,9 @@ rows = np.zeros((4, 3), np.float32)
 sl.evaluate("mse", rows, rows, executor="inline")  # compiled once, for all that are forked
 run_block = base.run_block
 
-def slowly(*arguments):
+def slowly(*arguments, **options):
     time.sleep(0.004)
-    return run_block(*arguments)
+    return run_block(*arguments, **options)
 
 threads.run_block = slowly
 
@@ -346,9 +346,9 @@ SLOW = textwrap.dedent(
     from streamloss.executors import base, threads
     blocking.SMALLEST = blocking.TARGET = 1
     run_block = base.run_block
-    def slowly(*arguments):
+    def slowly(*arguments, **options):
         time.sleep(0.1)
-        return run_block(*arguments)
+        return run_block(*arguments, **options)
     threads.run_block = slowly
     import signal
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -320,9 +320,9 @@ def slowly(dask_worker=None, seconds=SLOW):
 
     original = remote.run_block
 
-    def run_block(*arguments):
+    def run_block(*arguments, **options):
         time.sleep(seconds)
-        return original(*arguments)
+        return original(*arguments, **options)
 
     remote.run_block = run_block
 
@@ -333,11 +333,11 @@ def failing(times, dask_worker=None):
 
     original, left = remote.run_block, [times]
 
-    def run_block(*arguments):
+    def run_block(*arguments, **options):
         if left[0]:
             left[0] -= 1
             raise OSError(5, "the disk is away")
-        return original(*arguments)
+        return original(*arguments, **options)
 
     remote.run_block = run_block
 
