@@ -48,7 +48,7 @@ def place(tmp_path, monkeypatch):
 
 
 def store(name, rows=ROWS, chunk=4):
-    made = zarr.create_array(name, shape=(rows, 3), chunks=(chunk, 2), dtype="f4", overwrite=True)
+    made = zarr.create_array(name, shape=(rows, 3), chunks=(chunk, 2), dtype="f4", compressors=None, overwrite=True)
     made[:] = np.random.default_rng(len(name) + ord(name[0])).random((rows, 3), np.float32)
     return made
 
@@ -265,14 +265,30 @@ def test_saving_takes_less_than_one_percent_of_a_disk_of_any_speed(cost, monkeyp
     assert len(saves) > 90 * 0.004 / cost, "and not much less"
 
 
+def test_a_save_that_fails_leaves_the_one_before(monkeypatch, place):
+    evaluate(3)
+    before = (place / "saved/all.state").read_bytes()
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("streamloss.partial.os.fsync", full)
+    with pytest.raises(UnwritableOutputError, match=r"checkpoint 'saved/all\.state' cannot be written: No space"):
+        evaluate(2)
+    monkeypatch.undo()
+    assert (place / "saved/all.state").read_bytes() == before
+
+
 # In processes of their own, which are killed
 
 CHILD = """
-import os, random, signal, sys, time
+import json, os, random, signal, sys, time
 import numpy as np
 import streamloss as sl
 from streamloss import blocking, checkpoint
 from streamloss.executors import base, threads
+from streamloss.sinks import zarr
+from streamloss.sources import zarr  # once, too; threads begin in the children only
 
 blocking.SMALLEST = blocking.TARGET = 1
 checkpoint.SHARE = 1.0
@@ -280,9 +296,9 @@ rows = np.zeros((4, 3), np.float32)
 sl.evaluate("mse", rows, rows, executor="inline")  # compiled once, for all that are forked
 run_block = base.run_block
 
-def slowly(*arguments):
+def slowly(*arguments, **options):
     time.sleep(0.004)
-    return run_block(*arguments)
+    return run_block(*arguments, **options)
 
 threads.run_block = slowly
 
@@ -292,17 +308,19 @@ def evaluate(workers):
 random.seed(7)
 kills = 0
 while True:
+    if kills == 30:
+        before = json.load(open("saved/all.state"))["covered"]
     if (child := os.fork()) == 0:
         evaluate(random.choice([1, 2, 3]))
         os._exit(0)
-    time.sleep(0.01 + random.random() * 0.08)
+    time.sleep(0.02 + random.random() * 0.2)
     if kills < 30:
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         kills += 1
     else:
-        print(kills, os.waitstatus_to_exitcode(status))
+        print(kills, os.waitstatus_to_exitcode(status), before[0][1])
         break
 """
 
@@ -311,7 +329,9 @@ def test_thirty_kills_end_with_the_same_bytes():
     """Killed at any moment: while it opens, reads, computes, writes a chunk, saves."""
     store("y.zarr", 2400), store("p.zarr", 2400)
     done = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["30", "0"], done.stderr
+    kills, code, covered = map(int, done.stdout.split())
+    assert (kills, code) == (30, 0), done.stderr
+    assert covered > 90, "each run of those that were killed went on from the one before"
     result, seen = evaluate()
     assert seen == [], "all blocks are done"
     assert ended(result) == whole()
@@ -326,9 +346,9 @@ SLOW = textwrap.dedent(
     from streamloss.executors import base, threads
     blocking.SMALLEST = blocking.TARGET = 1
     run_block = base.run_block
-    def slowly(*arguments):
+    def slowly(*arguments, **options):
         time.sleep(0.1)
-        return run_block(*arguments)
+        return run_block(*arguments, **options)
     threads.run_block = slowly
     import signal
     signal.signal(signal.SIGINT, signal.default_int_handler)

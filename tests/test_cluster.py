@@ -23,9 +23,11 @@ import zarr
 
 import streamloss as sl
 from streamloss import blocking, cli
-from streamloss.errors import ClusterError, StreamlossWarning, UsageError, ValueRangeError
-from streamloss.executors import Part, cluster, groups, remote
+from streamloss.errors import ClusterError, CorruptChunkError, StreamlossWarning, UsageError, ValueRangeError
+from streamloss.executors import Part, Task, cluster, groups, remote
+from streamloss.executors.remote import pack
 from streamloss.grid import Ranges
+from streamloss.preparation import named_losses, planned
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # what workers are made to do is defined here
 pytestmark = pytest.mark.xdist_group("cluster")
@@ -148,6 +150,18 @@ def test_wrong_data_on_a_worker_is_named_and_not_tried_again(client):
         evaluate(executor=client)
     with pytest.raises(ValueRangeError, match=r"y_pred\[101, 3\] is NaN"):
         evaluate(scheduler="processes")
+
+
+def test_wrong_data_comes_back_as_a_value_and_files_that_fail_as_errors(place):
+    """What may be another time is for Dask to try again; what will not is not."""
+    zarr.open_array("p.zarr")[2, 3] = np.nan
+    plan = planned(named_losses(MSE), "y.zarr", "p.zarr", None, None, None, "1GiB", 1, None, None, steady=True)
+    packed = pack(Task(plan))
+    assert isinstance(remote.run_group(sl.__version__, packed, 0, 3).error, ValueRangeError)
+    assert remote.run_group(sl.__version__, packed, 1, 3).error is None
+    (place / "p.zarr/c/1/0").write_bytes(b"broken")
+    with pytest.raises(CorruptChunkError):
+        remote.run_group(sl.__version__, packed, 1, 3)
 
 
 def test_missing_chunks_on_workers_are_counted(client, place):
@@ -306,9 +320,9 @@ def slowly(dask_worker=None, seconds=SLOW):
 
     original = remote.run_block
 
-    def run_block(*arguments):
+    def run_block(*arguments, **options):
         time.sleep(seconds)
-        return original(*arguments)
+        return original(*arguments, **options)
 
     remote.run_block = run_block
 
@@ -319,11 +333,11 @@ def failing(times, dask_worker=None):
 
     original, left = remote.run_block, [times]
 
-    def run_block(*arguments):
+    def run_block(*arguments, **options):
         if left[0]:
             left[0] -= 1
             raise OSError(5, "the disk is away")
-        return original(*arguments)
+        return original(*arguments, **options)
 
     remote.run_block = run_block
 

@@ -71,6 +71,21 @@ def test_shards_of_any_cut_need_not_be_of_one_number(data):
     assert state(sl.merge(data.draw(st.permutations(parts)))) == state(evaluate())
 
 
+def test_blocks_of_parts_do_not_depend_on_the_machine(monkeypatch):
+    """Else shards of other machines, and runs that go on with fewer workers, would not meet."""
+    monkeypatch.setattr(blocking, "TARGET", 1 << 20)
+    monkeypatch.setattr(blocking, "SMALLEST", 16)
+    rows = np.zeros((4000, 3), np.float32)
+    np.save("a.npy", rows)
+    shapes = {
+        tuple(sl.evaluate(MSE, "a.npy", "a.npy", shard=(0, 2), workers=w, memory=m).partial.evaluation["block_shape"])
+        for w in (1, 3)
+        for m in ("600MB", "4GiB")
+    }
+    assert len(shapes) == 1
+    assert sl.plan(MSE, "a.npy", "a.npy", workers=1).block_shape not in shapes
+
+
 def test_shards_cover_every_row_once():
     for count in (1, 3, 9):
         blocks = [list(part.partial.covered) for part in shards(count)]
