@@ -40,6 +40,7 @@ def fold_of(
     value: Callable[..., Any],
     terms: int,
     compensated: bool,
+    cancels: bool,
     abreast: bool,
     *,
     peak: Callable[..., float] | None = None,
@@ -81,7 +82,7 @@ def fold_of(
         return Fold(passes_abreast, space_abreast)
 
     maxima = maxima_along(peak_of if peak_of_prediction else _widened(peak_of))
-    totals, rest = sums_along(total_of, 1, True, False), sums_along(value, terms, compensated, skips)
+    totals, rest = sums_along(total_of, 1, True, False, False), sums_along(value, terms, compensated, cancels, skips)
 
     @inner
     def passes_along(

@@ -6,12 +6,14 @@ in order; then slot ``k + w`` is added to slot ``k``, for w = 128, 64, ... 1 (mi
 added from left to right.
 
 The layouts are *abreast*, rows side by side, for few classes, where every loop runs over rows; and *along*, loops over
-the classes of a row, for many. Sums are plain or compensated (Knuth's TwoSum at every addition): plain ones do where
-no term is negative and the result is a float32.
+the classes of a row, for many. Sums are plain or compensated (Knuth's TwoSum): plain ones do where no term is negative
+and the result is a float32.
 
 What is added is ``value(j, y, p, label, top, total, lost, size, each, arguments)``, a tuple with a float for each
 sum, of class j: its label and prediction, what the row's earlier passes found (`top`, `total` + `lost`), and the
 loss' parameters. ``skips``: the class that `label` names is left out.
+
+Sums are ``compensated`` from slots on, and inside slots, of a few terms each, where they may ``cancel``.
 """
 
 from __future__ import annotations
@@ -170,11 +172,11 @@ def sums_abreast(value: Callable[..., Any], terms: int, compensated: bool, skips
     return sums
 
 
-def sums_along(value: Callable[..., Any], terms: int, compensated: bool, skips: bool) -> Sums:
+def sums_along(value: Callable[..., Any], terms: int, compensated: bool, cancels: bool, skips: bool) -> Sums:
     """``sums(y, p, labels, found, each, arguments, slots, parts, out)``: the same of rows as they are, `y` and `p`
     (rows, classes); `slots` (2, terms, SLOTS), `parts` (2, terms, NARROW, rows).
     """
-    add = adder(compensated)
+    add, add_to_slot = adder(compensated), adder(cancels)
 
     @scalar
     def value_of(j: int, y: Any, p: Any, label: int, row: Any, size: float, each: Any, arguments: Any) -> Any:
@@ -198,7 +200,7 @@ def sums_along(value: Callable[..., Any], terms: int, compensated: bool, skips: 
             if j != label:
                 values = value_of(j, y[j], p[j], label, row, size, each, arguments)
                 for i in range(terms):
-                    s, rest = add(slots[0, i, at], slots[1, i, at], values[i], 0.0)
+                    s, rest = add_to_slot(slots[0, i, at], slots[1, i, at], values[i], 0.0)
                     slots[0, i, at], slots[1, i, at] = s, rest
 
     @scalar
@@ -262,9 +264,9 @@ def sums_along(value: Callable[..., Any], terms: int, compensated: bool, skips: 
                         v2 = value_of(j + 2 * SLOTS, y2[k], p2[k], label, row, size, each, arguments)
                         v3 = value_of(j + 3 * SLOTS, y3[k], p3[k], label, row, size, each, arguments)
                         for i in range(terms):
-                            s, rest = add(v0[i], 0.0, v1[i], 0.0)
-                            s, rest = add(s, rest, v2[i], 0.0)
-                            s, rest = add(s, rest, v3[i], 0.0)
+                            s, rest = add_to_slot(v0[i], 0.0, v1[i], 0.0)
+                            s, rest = add_to_slot(s, rest, v2[i], 0.0)
+                            s, rest = add_to_slot(s, rest, v3[i], 0.0)
                             slots[0, i, k] = s
                             if compensated:
                                 slots[1, i, k] = rest
@@ -283,9 +285,9 @@ def sums_along(value: Callable[..., Any], terms: int, compensated: bool, skips: 
                             for k in range(width):
                                 values = value_of(start + k, ys[k], ps[k], label, row, size, each, arguments)
                                 for i in range(terms):
-                                    s, rest = add(slots[0, i, k], slots[1, i, k], values[i], 0.0)
+                                    s, rest = add_to_slot(slots[0, i, k], slots[1, i, k], values[i], 0.0)
                                     slots[0, i, k] = s
-                                    if compensated:
+                                    if cancels:
                                         slots[1, i, k] = rest
                 if skips and segment <= label < end:
                     again(slots, row_y, row_p, segment, end, label, row, size, each, arguments)

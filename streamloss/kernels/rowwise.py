@@ -44,6 +44,7 @@ def rowwise(formula: Rowwise, single: bool, abreast: bool) -> Kernel:
         value,
         formula.terms,
         formula.cancels or not single,
+        formula.cancels,
         abreast,
         peak=peak,
         peak_of_prediction=formula.peak == MAXIMUM,
@@ -75,7 +76,7 @@ def overlap(formula: Overlap, single: bool, abreast: bool) -> Kernel:
     def finish_sums(sums: Any, lost: Any, top: float, size: float, arguments: Any) -> float:
         return ratio(sums[0] + lost[0], sums[1] + lost[1], sums[2] + lost[2], *arguments)
 
-    return _kernel(formula, 3, fold_of(value, 3, not single, abreast), finish_sums)
+    return _kernel(formula, 3, fold_of(value, 3, not single, False, abreast), finish_sums)
 
 
 def means(formula: Elementwise, single: bool, abreast: bool) -> Kernel:
@@ -101,7 +102,7 @@ def means(formula: Elementwise, single: bool, abreast: bool) -> Kernel:
     def finish_sums(sums: Any, lost: Any, top: float, size: float, arguments: Any) -> float:
         return (sums[0] + lost[0]) / size
 
-    return _kernel(formula, 1, fold_of(value, 1, formula.cancels or not single, abreast), finish_sums)
+    return _kernel(formula, 1, fold_of(value, 1, formula.cancels or not single, formula.cancels, abreast), finish_sums)
 
 
 def _kernel(formula: Rowwise | Overlap | Elementwise, terms: int, fold: Fold, finish: Finish) -> Kernel:

@@ -34,7 +34,7 @@ def sparse(formula: Sparse, single: bool, abreast: bool) -> Kernel:
     ) -> tuple[float]:
         return (term(p, top, 1.0 if j < label else 0.0),)
 
-    fold = fold_of(value, 1, not single, abreast, peak_of_prediction=formula.pivot == MAXIMUM, skips=True)
+    fold = fold_of(value, 1, not single, False, abreast, peak_of_prediction=formula.pivot == MAXIMUM, skips=True)
     passes, new_fold_space = fold.passes, fold.new_space
 
     @serial
