@@ -5,7 +5,7 @@ import pytest
 
 from streamloss.kernels import rowwise, sparse
 from streamloss.kernels.layout import TILE
-from streamloss.kernels.order import FEW, rows_at_once
+from streamloss.kernels.order import ABREAST, ALONG, FEW, rows_at_once
 from streamloss.losses._kinds import Elementwise, Rowwise, Sparse
 from streamloss.losses._registry import LossSpec
 
@@ -29,7 +29,7 @@ def test_rows_abreast_have_the_bits_of_rows_along_their_classes(name, given, dty
     spec, single = LossSpec.of(name, given), dtype == "float32"
     formula = spec.formula
     build = BUILD[type(formula)]
-    abreast, along = build(formula, single, abreast=True), build(formula, single, abreast=False)
+    abreast, along = build(formula, single, ABREAST), build(formula, single, ALONG)
     for classes in (1, 2, 3, 7, 8, 31, FEW):
         for rows in (1, 7, rows_at_once(classes) + 1, TILE):
             y_pred = rng.normal(size=(rows, classes)) * np.exp(rng.uniform(-3, 6, (rows, 1)))

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import inner, scalar, serial
+from .._jit import part, scalar, serial
 from .columns import to_columns
 from .order import (
+    ABREAST,
     LANES,
+    LONG,
     LOST,
     NARROW,
     SLOTS,
@@ -41,7 +43,7 @@ def fold_of(
     terms: int,
     compensated: bool,
     cancels: bool,
-    abreast: bool,
+    layout: str,
     *,
     peak: Callable[..., float] | None = None,
     peak_of_prediction: bool = False,
@@ -52,11 +54,11 @@ def fold_of(
     has_peak, has_share = peak is not None or peak_of_prediction, share is not None
     peak_of = _prediction if peak is None else peak
     total_of = _value_of_share(share or _prediction_alone)
-    if abreast:
+    if layout == ABREAST:
         maxima = maxima_abreast(peak_of)
         totals, rest = sums_abreast(total_of, 1, True, False), sums_abreast(value, terms, compensated, skips)
 
-        @inner
+        @part
         def passes_abreast(
             y: Any, p: Any, labels: Any, found: Any, each: Any, arguments: Any, ahead: Any, space: Any, sums: Any
         ) -> None:
@@ -82,9 +84,12 @@ def fold_of(
         return Fold(passes_abreast, space_abreast)
 
     maxima = maxima_along(peak_of if peak_of_prediction else _widened(peak_of))
-    totals, rest = sums_along(total_of, 1, True, False, False), sums_along(value, terms, compensated, cancels, skips)
+    totals, rest = (
+        sums_along(total_of, 1, True, False, False, layout == LONG),
+        sums_along(value, terms, compensated, cancels, skips, layout == LONG),
+    )
 
-    @inner
+    @part
     def passes_along(
         y: Any, p: Any, labels: Any, found: Any, each: Any, arguments: Any, ahead: Any, space: Any, sums: Any
     ) -> None:

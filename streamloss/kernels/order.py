@@ -26,6 +26,8 @@ import numpy as np
 from .._jit import inner, scalar
 from .._primitives import prefetch
 
+ALONE, ABREAST, ALONG, LONG = "alone", "abreast", "along", "long"
+"""Layouts: rows of one element; rows side by side; classes after each other; the same in rows of whole segments."""
 SLOTS = 256
 SEGMENT = 1024
 FEW = 128  # classes up to which rows stand abreast
@@ -172,9 +174,11 @@ def sums_abreast(value: Callable[..., Any], terms: int, compensated: bool, skips
     return sums
 
 
-def sums_along(value: Callable[..., Any], terms: int, compensated: bool, cancels: bool, skips: bool) -> Sums:
+def sums_along(
+    value: Callable[..., Any], terms: int, compensated: bool, cancels: bool, skips: bool, long: bool
+) -> Sums:
     """``sums(y, p, labels, found, each, arguments, slots, parts, out)``: the same of rows as they are, `y` and `p`
-    (rows, classes); `slots` (2, terms, SLOTS), `parts` (2, terms, NARROW, rows).
+    (rows, classes); `slots` (2, terms, SLOTS), `parts` (2, terms, NARROW, rows). ``long``: rows have a whole segment.
     """
     add, add_to_slot = adder(compensated), adder(cancels)
 
@@ -254,43 +258,44 @@ def sums_along(value: Callable[..., Any], terms: int, compensated: bool, cancels
                 first = min(SLOTS, end - segment)
                 row, label = (found[TOP, r], found[TOTAL, r], found[LOST, r]), labels[r]
                 row_y, row_p = y[r], p[r]
-                if end - segment == SEGMENT:  # four terms of a slot at a time: one long loop
-                    y0, y1, y2, y3 = quarters(row_y, segment)
-                    p0, p1, p2, p3 = quarters(row_p, segment)
-                    for k in range(SLOTS):
-                        j = segment + k
-                        v0 = value_of(j, y0[k], p0[k], label, row, size, each, arguments)
-                        v1 = value_of(j + SLOTS, y1[k], p1[k], label, row, size, each, arguments)
-                        v2 = value_of(j + 2 * SLOTS, y2[k], p2[k], label, row, size, each, arguments)
-                        v3 = value_of(j + 3 * SLOTS, y3[k], p3[k], label, row, size, each, arguments)
-                        for i in range(terms):
-                            s, rest = add_to_slot(v0[i], 0.0, v1[i], 0.0)
-                            s, rest = add_to_slot(s, rest, v2[i], 0.0)
-                            s, rest = add_to_slot(s, rest, v3[i], 0.0)
-                            slots[0, i, k] = s
+                done = False
+                if long:  # known to the compiler, as are `skips` and `compensated`
+                    if end - segment == SEGMENT:  # four terms of a slot at a time: one long loop
+                        y0, y1, y2, y3 = quarters(row_y, segment)
+                        p0, p1, p2, p3 = quarters(row_p, segment)
+                        for k in range(SLOTS):
+                            j = segment + k
+                            v0 = value_of(j, y0[k], p0[k], label, row, size, each, arguments)
+                            v1 = value_of(j + SLOTS, y1[k], p1[k], label, row, size, each, arguments)
+                            v2 = value_of(j + 2 * SLOTS, y2[k], p2[k], label, row, size, each, arguments)
+                            v3 = value_of(j + 3 * SLOTS, y3[k], p3[k], label, row, size, each, arguments)
+                            for i in range(terms):
+                                s, rest = add_to_slot(v0[i], 0.0, v1[i], 0.0)
+                                s, rest = add_to_slot(s, rest, v2[i], 0.0)
+                                s, rest = add_to_slot(s, rest, v3[i], 0.0)
+                                slots[0, i, k] = s
+                                if compensated:
+                                    slots[1, i, k] = rest
+                        done = True
+                if not done:
+                    for i in range(terms):
+                        for k in range(first):
+                            slots[0, i, k] = 0.0
                             if compensated:
-                                slots[1, i, k] = rest
-                else:
+                                slots[1, i, k] = 0.0
                     for start in range(segment, end, SLOTS):
                         width = min(SLOTS, end - start)
                         ys, ps = row_y[start : start + width], row_p[start : start + width]
-                        if start == segment:
-                            for k in range(width):
-                                values = value_of(start + k, ys[k], ps[k], label, row, size, each, arguments)
-                                for i in range(terms):
-                                    slots[0, i, k] = values[i]
-                                    if compensated:
-                                        slots[1, i, k] = 0.0
-                        else:
-                            for k in range(width):
-                                values = value_of(start + k, ys[k], ps[k], label, row, size, each, arguments)
-                                for i in range(terms):
-                                    s, rest = add_to_slot(slots[0, i, k], slots[1, i, k], values[i], 0.0)
-                                    slots[0, i, k] = s
-                                    if cancels:
-                                        slots[1, i, k] = rest
-                if skips and segment <= label < end:
-                    again(slots, row_y, row_p, segment, end, label, row, size, each, arguments)
+                        for k in range(width):
+                            values = value_of(start + k, ys[k], ps[k], label, row, size, each, arguments)
+                            for i in range(terms):
+                                s, rest = add_to_slot(slots[0, i, k], slots[1, i, k], values[i], 0.0)
+                                slots[0, i, k] = s
+                                if cancels:
+                                    slots[1, i, k] = rest
+                if skips:
+                    if segment <= label < end:
+                        again(slots, row_y, row_p, segment, end, label, row, size, each, arguments)
                 for i in range(terms):
                     high, low = slots[0, i], slots[1, i]
                     narrow(high, low, first)

@@ -7,19 +7,17 @@ from functools import cache
 from ..losses._kinds import Elementwise, Formula, LabelSequence, Overlap, Parametric, Rowwise, Sparse
 from .elementwise import elementwise, parametric
 from .layout import Kernel
-from .order import FEW
+from .order import ABREAST, ALONE, ALONG, FEW, LONG, SEGMENT
 from .rowwise import means, overlap, rowwise
 from .sequence import sequence
 from .sparse import sparse
-
-ALONE, ABREAST, ALONG = "alone", "abreast", "along"
 
 
 def layout_of(formula: Formula, classes: int) -> str:
     """How the rows of a formula stand; only that loop is compiled."""
     if isinstance(formula, Parametric | LabelSequence) or (isinstance(formula, Elementwise) and classes == 1):
         return ALONE
-    return ABREAST if classes <= FEW else ALONG
+    return ABREAST if classes <= FEW else ALONG if classes < SEGMENT else LONG
 
 
 @cache
@@ -27,17 +25,16 @@ def build(formula: Formula, single: bool, layout: str) -> Kernel:
     """The loop of a formula; compiled on its first call for each combination of dtypes. `single`: its losses will be
     rounded to float32.
     """
-    abreast = layout == ABREAST
     match formula:
         case Elementwise():
-            return elementwise(formula, single) if layout == ALONE else means(formula, single, abreast)
+            return elementwise(formula, single) if layout == ALONE else means(formula, single, layout)
         case Sparse():
-            return sparse(formula, single, abreast)
+            return sparse(formula, single, layout)
         case Rowwise():
-            return rowwise(formula, single, abreast)
+            return rowwise(formula, single, layout)
         case Parametric():
             return parametric(formula, single)
         case Overlap():
-            return overlap(formula, single, abreast)
+            return overlap(formula, single, layout)
         case LabelSequence():
             return sequence(formula)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import inner, scalar, serial
+from .._jit import part, scalar, serial
 from ..losses._kinds import MAXIMUM, Elementwise, Overlap, Rowwise
 from .folds import Fold, fold_of
 from .layout import BAD, KEPT, Kernel, compiled, count_outside_of, term_of, with_own
@@ -16,7 +16,7 @@ from .order import TOP, rows_at_once
 Finish = Callable[..., float]
 
 
-def rowwise(formula: Rowwise, single: bool, abreast: bool) -> Kernel:
+def rowwise(formula: Rowwise, single: bool, layout: str) -> Kernel:
     term = with_own(compiled(formula.term, single), formula.per_class is not None)
     finish = compiled(formula.finish, single)
 
@@ -45,7 +45,7 @@ def rowwise(formula: Rowwise, single: bool, abreast: bool) -> Kernel:
         formula.terms,
         formula.cancels or not single,
         formula.cancels,
-        abreast,
+        layout,
         peak=peak,
         peak_of_prediction=formula.peak == MAXIMUM,
         share=None if formula.share is None else compiled(formula.share, single),
@@ -53,7 +53,7 @@ def rowwise(formula: Rowwise, single: bool, abreast: bool) -> Kernel:
     return _kernel(formula, formula.terms, fold, finish_sums)
 
 
-def overlap(formula: Overlap, single: bool, abreast: bool) -> Kernel:
+def overlap(formula: Overlap, single: bool, layout: str) -> Kernel:
     """The ratio inside each row."""
     ratio = scalar(formula.finish)
 
@@ -76,10 +76,10 @@ def overlap(formula: Overlap, single: bool, abreast: bool) -> Kernel:
     def finish_sums(sums: Any, lost: Any, top: float, size: float, arguments: Any) -> float:
         return ratio(sums[0] + lost[0], sums[1] + lost[1], sums[2] + lost[2], *arguments)
 
-    return _kernel(formula, 3, fold_of(value, 3, not single, False, abreast), finish_sums)
+    return _kernel(formula, 3, fold_of(value, 3, not single, False, layout), finish_sums)
 
 
-def means(formula: Elementwise, single: bool, abreast: bool) -> Kernel:
+def means(formula: Elementwise, single: bool, layout: str) -> Kernel:
     """The mean of the terms of a row's elements."""
     term = term_of(formula, single)
 
@@ -102,7 +102,7 @@ def means(formula: Elementwise, single: bool, abreast: bool) -> Kernel:
     def finish_sums(sums: Any, lost: Any, top: float, size: float, arguments: Any) -> float:
         return (sums[0] + lost[0]) / size
 
-    return _kernel(formula, 1, fold_of(value, 1, formula.cancels or not single, formula.cancels, abreast), finish_sums)
+    return _kernel(formula, 1, fold_of(value, 1, formula.cancels or not single, formula.cancels, layout), finish_sums)
 
 
 def _kernel(formula: Rowwise | Overlap | Elementwise, terms: int, fold: Fold, finish: Finish) -> Kernel:
@@ -119,7 +119,7 @@ def _kernel(formula: Rowwise | Overlap | Elementwise, terms: int, fold: Fold, fi
             found[TOP, r], labels[r] = np.nan, 0  # what the loss has no use for
         return new_fold_space(y_pred), found, sums, labels
 
-    @inner
+    @part
     def rows(
         y_true: Any,
         y_pred: Any,

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import inner, scalar, serial
+from .._jit import part, scalar, serial
 from ..losses._kinds import MAXIMUM, Sparse
 from .folds import fold_of
 from .layout import BAD, IGNORED, KEPT, Kernel, Pair, compiled, count_outside_of
 from .order import TOP, rows_at_once
 
 
-def sparse(formula: Sparse, single: bool, abreast: bool) -> Kernel:
+def sparse(formula: Sparse, single: bool, layout: str) -> Kernel:
     """The labelled class stays out of the sum, which is of terms that are not negative."""
     term, finish = compiled(formula.term, single), compiled(formula.finish, single)
     outside_pred = count_outside_of(formula.y_pred)
@@ -34,7 +34,7 @@ def sparse(formula: Sparse, single: bool, abreast: bool) -> Kernel:
     ) -> tuple[float]:
         return (term(p, top, 1.0 if j < label else 0.0),)
 
-    fold = fold_of(value, 1, not single, False, abreast, peak_of_prediction=formula.pivot == MAXIMUM, skips=True)
+    fold = fold_of(value, 1, not single, False, layout, peak_of_prediction=formula.pivot == MAXIMUM, skips=True)
     passes, new_fold_space = fold.passes, fold.new_space
 
     @serial
@@ -43,7 +43,7 @@ def sparse(formula: Sparse, single: bool, abreast: bool) -> Kernel:
         found, sums, labels = np.empty((4, n)), np.empty((2, 1, n)), np.empty(n, np.int64)
         return new_fold_space(y_pred), found, sums, labels
 
-    @inner
+    @part
     def rows(
         y_true: Any,
         y_pred: Any,
