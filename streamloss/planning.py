@@ -26,6 +26,8 @@ COMPILER = 224 << 20
 STEADY_SHARE, STEADY_WORKERS = 96 << 20, 16
 """Bytes for a block, and workers to cut for, of plans that do not depend on the machine."""
 
+WAITING = 4
+"""Threads for each processor where arrays come over a network: most of them wait."""
 CELL_BYTES = 4 << 10
 """For each ratio over the whole data: its sums, as integers and on the way there."""
 
@@ -205,7 +207,7 @@ def make_plan(
         cells = sum(CELL_BYTES * math.prod(job.layout.cells) for job in jobs if job.layout.cells is not None)
         return by_class + sum(read.values()) + losses + cells
 
-    wanted = workers or available_cpus()
+    wanted = workers or available_cpus() * (WAITING if any(source.remote for source in sources) else 1)
     share, parts = (STEADY_SHARE, STEADY_WORKERS) if steady else ((memory_bytes - COMPILER) // wanted, wanted)
     block_shape = blocking.choose_block(arrays, y_pred, shape, share, block_bytes, parts)
     each = block_bytes(block_shape)

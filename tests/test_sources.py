@@ -7,7 +7,9 @@ import os
 import pathlib
 import shutil
 import sys
+import tempfile
 
+import numcodecs
 import numpy as np
 import pytest
 import zarr
@@ -18,6 +20,7 @@ from hypothesis.extra import numpy as hnp
 import streamloss as sl
 from streamloss.errors import CorruptChunkError, MissingChunkError, SourceError, StreamlossWarning, UsageError
 from streamloss.sources import MISSING_CHUNKS, open_source
+from streamloss.sources.local import local_chunks
 
 RNG = np.random.default_rng(20130101)
 PREDICTIONS = RNG.uniform(0.01, 1, (60, 6)).astype(np.float32)
@@ -81,13 +84,31 @@ def numbers(dtype, shape):
     return (values % 2 == 1 if dtype == "bool" else values % 120 + 1).astype(dtype)
 
 
+CODECS = ["zstd", "blosc", "gzip", "crc32c"]
+
+
 @given(st.data())
 def test_reading_zarr_gives_the_slice_numpy_gives(data):
+    reads_what_numpy_reads(data, zarr.storage.MemoryStore(), None)
+
+
+@given(st.data())
+def test_reading_local_zarr_gives_the_slice_numpy_gives(data):
+    codec = data.draw(st.sampled_from([None, *CODECS]))
+    with tempfile.TemporaryDirectory() as folder:
+        reads_what_numpy_reads(data, pathlib.Path(folder) / "a.zarr", codec)
+
+
+def reads_what_numpy_reads(data, store, codec):
     shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=4, max_side=7))
     expected = numbers(data.draw(st.sampled_from(STORED_DTYPES)), shape)
     options = data.draw(zarr_options(shape))
+    if codec is not None and options["zarr_format"] == 3:
+        options |= COMPRESSORS[codec]
+    elif codec is not None:
+        options["compressors"] = numcodecs.get_codec({"id": "zstd" if codec == "crc32c" else codec})
     config = {"write_empty_chunks": True}
-    array = store_array(zarr.storage.MemoryStore(), expected, compressors=None, config=config, **options)
+    array = store_array(store, expected, config=config, **{"compressors": None} | options)
     source = open_(array)
     assert (source.shape, source.dtype.newbyteorder("=")) == (shape, expected.dtype.newbyteorder("="))
     for _ in range(3):
@@ -491,6 +512,29 @@ def test_a_truncated_chunk_is_corrupt_not_a_number(tmp_path, compressor, left):
     with pytest.raises(CorruptChunkError, match=f"y_pred: chunk {key} of {path} cannot be decoded"):
         squared_loss(PREDICTIONS, path)
     assert squared_loss(PREDICTIONS, path, rows=slice(0, 20)).count == 20
+
+
+@pytest.mark.parametrize("rows", [5, 15], ids=["shorter", "longer"])
+@pytest.mark.parametrize("compressor", ["raw", "zstd", "blosc", "gzip"])
+def test_a_chunk_of_another_length_is_corrupt_not_a_number(tmp_path, compressor, rows):
+    """Whole in itself, so that its codec has nothing to say."""
+    path, other = tmp_path / "p.zarr", tmp_path / "other.zarr"
+    store_array(path, PREDICTIONS, (10, 6), **COMPRESSORS[compressor])
+    store_array(other, PREDICTIONS[:rows], (rows, 6), **COMPRESSORS[compressor])
+    shutil.copy(other / "c/0/0", path / "c/2/0")
+    with pytest.raises(CorruptChunkError, match=f"y_pred: chunk c/2/0 of {path} cannot be decoded"):
+        squared_loss(PREDICTIONS, path)
+
+
+@pytest.mark.parametrize("options", [{"serializer": zarr.codecs.BytesCodec(endian="big")}, {"filters": "transpose"}])
+def test_plain_local_chunks_bypass_zarr_and_others_do_not(tmp_path, options):
+    plain = store_array(tmp_path / "a.zarr", PREDICTIONS, (10, 6))
+    if options.get("filters"):
+        options = {"filters": [zarr.codecs.TransposeCodec(order=(1, 0))]}
+    other = store_array(tmp_path / "b.zarr", PREDICTIONS, (10, 6), **options)
+    assert local_chunks(plain) is not None
+    assert local_chunks(other) is None
+    assert squared_loss(PREDICTIONS, other).sum == squared_loss(PREDICTIONS, plain).sum
 
 
 @pytest.mark.parametrize("compressor", ["crc32c", "gzip"])

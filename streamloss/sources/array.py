@@ -19,6 +19,7 @@ class ArraySource:
     """An array in memory; reading gives views, which take memory where they have to be copied into rows."""
 
     in_memory = True
+    remote = False
 
     def __init__(self, array: np.ndarray[Any, Any], role: str) -> None:
         self.role = role
@@ -49,6 +50,7 @@ class MemmapSource:
     """
 
     in_memory = False
+    remote = False
 
     def __init__(self, array: np.ndarray[Any, Any], memmap: np.memmap[Any, Any], role: str) -> None:
         self.role = role

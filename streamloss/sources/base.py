@@ -28,6 +28,8 @@ class Source(Protocol):
     """The piece that is decoded as a whole: its chunk or shard shape, or 1s where any piece is as good."""
     in_memory: bool
     """Whether reading is free."""
+    remote: bool
+    """Whether reading is mostly waiting for a network."""
 
     def read(self, selection: Selection, allocate: Allocate = np.empty) -> np.ndarray[Any, Any]:
         """The selected rectangle, in the array's dtype. Not to be written to: it may be a view. What is not is in the

@@ -26,6 +26,8 @@ class DaskSource:
     """Stands for a Dask array in a plan. Its chunks are read where they are computed: see `GivenSource`."""
 
     in_memory = False
+
+    remote = False
     where = "a Dask array"
 
     def __init__(self, array: Any, role: str) -> None:
@@ -58,6 +60,8 @@ class GivenSource:
     """The rectangle of a Dask array under one block, computed: whatever is selected, it is what is there."""
 
     in_memory = False
+
+    remote = False
 
     def __init__(self, of: DaskSource, array: np.ndarray[Any, Any], chunk: tuple[int, ...] | None) -> None:
         self.role, self.shape, self.dtype, self.grain = of.role, of.shape, of.dtype, of.grain

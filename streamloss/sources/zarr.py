@@ -20,7 +20,7 @@ import numpy as np
 import zarr
 from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec
-from zarr.storage import LocalStore, StorePath, WrapperStore
+from zarr.storage import FsspecStore, LocalStore, ObjectStore, StorePath, WrapperStore
 
 from ..errors import CorruptChunkError, DataError, MissingChunkError, SourceError
 from ..uris import split_store
@@ -96,6 +96,7 @@ class ZarrSource:
     """A ``zarr.Array``."""
 
     in_memory = False
+    remote: bool
 
     def __init__(self, array: zarr.Array[Any], role: str, missing_chunks: str, where: str | None = None) -> None:
         if not isinstance(array, zarr.Array):
@@ -125,6 +126,7 @@ class ZarrSource:
         self.shape = self._array.shape
         self.dtype = self._array.dtype
         self.grain = self._array.shards or self._array.chunks
+        self.remote = isinstance(array.store, FsspecStore | ObjectStore)
 
     def __reduce__(self) -> Any:
         """Another process opens the store itself."""
