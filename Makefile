@@ -9,7 +9,9 @@ demo: $(VENV)/.ready
 	$(BIN)/python bench/demo.py
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup
+	status=0; for part in 0/4 1/4 2/4 3/4; do \
+		$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup --part=$$part || status=1; \
+	done; exit $$status
 
 # Speed against peers: ten minutes each, and gigabytes of disk. Peers that are not installed are left out.
 bench: $(VENV)/.bench

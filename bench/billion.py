@@ -37,7 +37,7 @@ SQL = (
 PEAK = """
 print(next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
-DUCKDB = "import duckdb, sys; print(duckdb.sql(sys.argv[1]).fetchone()[0])" + PEAK
+DUCKDB = "import duckdb, sys; print(duckdb.sql(sys.argv[1]).fetchall()[0][0])" + PEAK
 POLARS = (
     """
 import polars as pl, sys
@@ -115,7 +115,7 @@ def ours(folder: Path, rows: int) -> dict:
 
 def result_of(text: str) -> tuple[float, int]:
     result = json.loads(text)
-    return result["losses"]["binary_crossentropy"]["mean"], result["peak_memory"]
+    return result["losses"]["binary_crossentropy"]["mean"], result["peak_memory_bytes"]
 
 
 def timed(command: list[str], read: Callable[[str], Sequence[float]]) -> dict:

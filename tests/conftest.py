@@ -21,18 +21,35 @@ settings.register_profile("long", max_examples=1000, **common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--part",
+        metavar="I/N",
+        help="Only the I-th of N parts, from 0. Compiled code is never freed: all tests in one process for each "
+        "core would take 30 GB, and Python's garbage collector would walk through it again and again.",
+    )
+
+
 def pytest_collection_modifyitems(config, items):
     """All tests of a loss, whichever file they stand in, run in one process, which compiles its kernels once;
     tests that name no loss stay together by file.
     """
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
     names = sorted((declaration.name for declaration in declarations()), key=len, reverse=True)
+    groups = {}
     for item in items:
-        if item.get_closest_marker("xdist_group") is not None:
-            continue
+        marker = item.get_closest_marker("xdist_group")
         loss = next((name for name in names if name in item.name), None)
-        item.add_marker(pytest.mark.xdist_group(loss or item.nodeid.partition("::")[0]))
+        group = marker.kwargs.get("name", *marker.args[:1]) if marker else loss or item.nodeid.partition("::")[0]
+        groups.setdefault(group, []).append(item)
+        if marker is None and config.pluginmanager.hasplugin("xdist"):
+            item.add_marker(pytest.mark.xdist_group(group))
+    if part := config.getoption("--part"):
+        index, count = map(int, part.split("/"))
+        by_size = sorted(groups, key=lambda group: (-len(groups[group]), group))
+        chosen = {group for position, group in enumerate(by_size) if position % count == index}
+        left_out = {item for group in by_size if group not in chosen for item in groups[group]}
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(autouse=True)

@@ -85,7 +85,7 @@ def fold_of(
 
     maxima = maxima_along(peak_of if peak_of_prediction else _widened(peak_of))
     totals, rest = (
-        sums_along(total_of, 1, True, False, False, layout == LONG),
+        sums_along(total_of, 1, True, True, False, layout == LONG),
         sums_along(value, terms, compensated, cancels, skips, layout == LONG),
     )
 
