@@ -37,7 +37,10 @@ SQL = (
 PEAK = """
 print(next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
-DUCKDB = "import duckdb, sys; print(duckdb.sql(sys.argv[1]).fetchall()[0][0])" + PEAK
+DUCKDB = (
+    "import duckdb, sys; duckdb.sql('SET enable_progress_bar = false'); print(duckdb.sql(sys.argv[1]).fetchall()[0][0])"
+    + PEAK
+)
 POLARS = (
     """
 import polars as pl, sys
@@ -60,7 +63,7 @@ def main(rows: int, parts: Sequence[int] = (1000, 100, 10, 1)) -> dict:
             ("Polars", [sys.executable, "-c", POLARS, str(parquet)]),
         ):
             if importlib.util.find_spec(peer.lower()) and parquet.exists():
-                runs[peer] = timed(command, lambda text: [float(line) for line in text.split()])
+                runs[peer] = timed(command, lambda text: [float(line) for line in text.split()[-2:]])
                 print(peer, runs[peer], flush=True)
         scaling = [ours(folder, rows // part) | {"rows": rows // part} for part in parts]
         sizes = {path.name: bytes_of(path) for path in folder.iterdir()}
