@@ -26,6 +26,41 @@ from .order import (
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """What a row's loss is made of, whatever the layout and the target: compiled scalar functions."""
+
+    value: Callable[..., Any]
+    """See :mod:`.order`."""
+    terms: int
+    """How many floats it gives."""
+    compensated: bool
+    """Whether their sums carry what their rounding lost."""
+    finish: Callable[..., float]
+    """``finish(sums, lost, top, size, arguments)``, of a sparse loss ``finish(p_label, top, others, *arguments)``."""
+    peak: Callable[..., float] | None = None
+    """``peak(y, p)``, of which `top` is the maximum."""
+    peak_of_prediction: bool = False
+    """Whether the peak is p itself."""
+    share: Callable[..., float] | None = None
+    """``share(p, top)``, of which `total` + `lost` is the sum."""
+    skips: bool = False
+    """Whether the labelled class stays out of the sums: the loss is a sparse one."""
+
+    @property
+    def has_peak(self) -> bool:
+        return self.peak is not None or self.peak_of_prediction
+
+    @property
+    def peak_of(self) -> Callable[..., Any]:
+        return _prediction if self.peak is None else self.peak
+
+    @property
+    def total_of(self) -> Callable[..., tuple[float]]:
+        """`share` as a `value`."""
+        return _value_of_share(self.share or _prediction_alone)
+
+
+@dataclass(frozen=True)
 class Fold:
     """The passes of a formula, compiled for one layout."""
 
@@ -36,21 +71,10 @@ class Fold:
     """``new_space(y_pred)``: its work space."""
 
 
-def fold_of(
-    value: Callable[..., Any],
-    terms: int,
-    compensated: bool,
-    abreast: bool,
-    *,
-    peak: Callable[..., float] | None = None,
-    peak_of_prediction: bool = False,
-    share: Callable[..., float] | None = None,
-    skips: bool = False,
-) -> Fold:
-    """From `value` (see :mod:`.order`), ``peak(y, p)`` and ``share(p, top)``; `peak_of_prediction`: the peak is p."""
-    has_peak, has_share = peak is not None or peak_of_prediction, share is not None
-    peak_of = _prediction if peak is None else peak
-    total_of = _value_of_share(share or _prediction_alone)
+def fold_of(recipe: Recipe, abreast: bool) -> Fold:
+    value, terms, compensated, skips = recipe.value, recipe.terms, recipe.compensated, recipe.skips
+    has_peak, has_share, peak_of_prediction = recipe.has_peak, recipe.share is not None, recipe.peak_of_prediction
+    peak_of, total_of = recipe.peak_of, recipe.total_of
     if abreast:
         maxima = maxima_abreast(peak_of)
         totals, rest = sums_abreast(total_of, 1, True, False), sums_abreast(value, terms, compensated, skips)
