@@ -40,10 +40,46 @@ def rows_of(formula: Formula, single: bool, layout: str) -> Launcher:
     return groups(formula, single)
 
 
+def evaluate(
+    formula: Formula,
+    single: bool,
+    layout: str,
+    y_true: Any,
+    y_pred: Any,
+    weight: Any,
+    mask: Any,
+    ignore: tuple[int, int],
+    arguments: tuple[float, ...],
+    each: Any,
+    nan_policy: int,
+    losses: Any,
+) -> tuple[Any, Any]:
+    """Launch what a block of at least one row needs, whose arrays are on the device; `losses` are written if there are
+    any. The first bad row (or NO_ROW) and the block's integers (STATE,), on the device: nothing is waited for.
+    """
+    n, classes = y_pred.shape
+    values, status = cuda.device_array(n, np.float64), cuda.device_array(n, np.int8)
+    rows = rows_of(formula, single, layout)
+    if layout == ALONE:
+        rows.launch(blocks_for(n, ROW_THREADS), ROW_THREADS, y_true, y_pred, arguments, each, values, status)
+    else:
+        lanes = lanes_of(classes)
+        blocks = blocks_for(n * lanes, ROW_THREADS)
+        rows.launch(blocks, ROW_THREADS, y_true, y_pred, ignore, arguments, each, lanes, values, status)
+
+    blocks, keep = blocks_for(n, THREADS), losses.size > 0
+    limbs, counts = _zeros((blocks, 2, SIZE)), _zeros((blocks, NUM_COUNTS))
+    first_bad, state = cuda.to_device(np.full(1, NO_ROW)), _zeros(STATE)
+    reducer(single).launch(
+        blocks, THREADS, values, status, weight, mask, nan_policy, keep, losses, limbs, counts, first_bad
+    )
+    gatherer().launch(-(-STATE // GATHER_THREADS), GATHER_THREADS, limbs, counts, state)
+    return first_bad, state
+
+
 @cache
 def loop(formula: Formula, single: bool, layout: str) -> Callable[..., int]:
     """A function of the arguments of `kernels.cpu.serial`'s, on the host, with its result and its effects."""
-    rows = rows_of(formula, single, layout)
 
     def loop_cuda(
         y_true: Array,
@@ -59,41 +95,16 @@ def loop(formula: Formula, single: bool, layout: str) -> Callable[..., int]:
         limbs: Array,
         counts: Array,
     ) -> int:
-        n, classes = y_pred.shape
+        n = len(y_pred)
         if n == 0:
             return -1
-        true, pred, own = cuda.to_device(y_true), cuda.to_device(y_pred), cuda.to_device(each)
-        values, status = cuda.device_array(n, np.float64), cuda.device_array(n, np.int8)
-        if layout == ALONE:
-            rows.launch(blocks_for(n, ROW_THREADS), ROW_THREADS, true, pred, arguments, own, values, status)
-        else:
-            lanes = lanes_of(classes)
-            blocks = blocks_for(n * lanes, ROW_THREADS)
-            rows.launch(blocks, ROW_THREADS, true, pred, ignore, arguments, own, lanes, values, status)
-
-        blocks = blocks_for(n, THREADS)
+        true, pred, w, m, own = (cuda.to_device(array) for array in (y_true, y_pred, weight, mask, each))
         losses = cuda.device_array(n if keep else 0, out.dtype)
-        block_limbs = cuda.to_device(np.zeros((blocks, 2, SIZE), np.int64))
-        block_counts = cuda.to_device(np.zeros((blocks, NUM_COUNTS), np.int64))
-        first_bad = cuda.to_device(np.full(1, NO_ROW))
-        reducer(single).launch(
-            blocks,
-            THREADS,
-            values,
-            status,
-            cuda.to_device(weight),
-            cuda.to_device(mask),
-            nan_policy,
-            keep,
-            losses,
-            block_limbs,
-            block_counts,
-            first_bad,
+        first_bad, state = evaluate(
+            formula, single, layout, true, pred, w, m, ignore, arguments, own, nan_policy, losses
         )
         if (bad := int(first_bad.copy_to_host()[0])) != NO_ROW:
             return bad
-        state = cuda.to_device(np.zeros(STATE, np.int64))
-        gatherer().launch(-(-STATE // GATHER_THREADS), GATHER_THREADS, block_limbs, block_counts, state)
         found = state.copy_to_host()
         limbs += found[: 2 * SIZE].reshape(2, SIZE)
         counts += found[2 * SIZE :]
@@ -102,6 +113,10 @@ def loop(formula: Formula, single: bool, layout: str) -> Callable[..., int]:
         return -1
 
     return loop_cuda
+
+
+def _zeros(shape: Any) -> Any:
+    return cuda.to_device(np.zeros(shape, np.int64))
 
 
 def blocks_for(threads: int, per_block: int) -> int:
