@@ -4,6 +4,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -77,8 +78,13 @@ def test_rows_and_sums_have_the_bits_of_the_cpu(simulated, case):
 
 
 @pytest.fixture(scope="module")
-def kernels():
+def compiled():
     return {found["kernel"]: found for found in run("cuda_compiled.py")}
+
+
+@pytest.fixture
+def kernels(compiled):
+    return {name: found for name, found in compiled.items() if "ptx" in found}
 
 
 @needs_compiler
@@ -102,6 +108,14 @@ def test_kernels_keep_their_rows_in_registers(kernels):
         assert not found["local"], name
         if found["sass"] is not None:
             assert not {"LDL", "STL"} & set(found["sass"]), (name, found["sass"])
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("kernel", "received"), [("unheeded", r"received \w+\.f64"), ("linked late", "received code whose operations")]
+)
+def test_a_kernel_that_may_be_fused_is_refused(compiled, kernel, received):
+    assert re.search(f"{received}.*Use executor='auto'", compiled[kernel]["refused"])
 
 
 def test_without_numba_cuda_the_error_names_the_extra(monkeypatch):

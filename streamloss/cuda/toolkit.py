@@ -2,8 +2,8 @@
 
 Kernels have the bits of the CPU only if nobody fuses ``a * b + c`` behind our backs. NVVM does so unless it is told
 ``-fma=0``, for which numba-cuda has no argument; with it every operation is written with its rounding (``.rn``), and
-what is written so, the assembler may not fuse either. So kernels are linked from PTX (``lto=False``), and each
-compilation is looked at before it may run.
+what is written so, the assembler may not fuse either. The linker may, where it is what makes PTX, so kernels are linked
+from PTX (``lto=False``); and each compilation is looked at before it may run.
 """
 
 from __future__ import annotations
@@ -44,11 +44,12 @@ class Launcher:
 
     def __init__(self, function: Callable[..., None]) -> None:
         self.function = function
-        self._dispatcher = cuda.jit(**({} if SIMULATED else {"lto": False}))(function)
+        options = {} if SIMULATED else {"lto": False}  # which cuda.jit(lto=False)(function) would drop
+        self.dispatcher = cuda.jit(function, **options)
 
     def launch(self, blocks: int, threads: int, *arguments: Any) -> None:
         with unfused():
-            self._dispatcher[blocks, threads](*arguments)
+            self.dispatcher[blocks, threads](*arguments)
 
 
 def kernel(function: Callable[..., None]) -> Launcher:
@@ -73,11 +74,13 @@ def unfused() -> Iterator[None]:
 
         def compile_ir(modules: Any, **options: Any) -> bytes:
             code: bytes = original(modules, **{**options, "fma": False})
-            if found := _ROUNDED_BY_WHOM.search(code):
+            found = _ROUNDED_BY_WHOM.search(code)
+            if found or {"gen-lto", "gen_lto"} & set(options):
+                received = found.group().decode().strip() if found else "code whose operations the linker chooses"
                 raise MachineError(
                     "numba-cuda compiled an operation that may be fused with another, which would change the bits of "
-                    f"losses: expected add.rn, sub.rn and mul.rn, received {found.group().decode().strip()!r}. "
-                    "Evaluate on the CPU, and report the versions of numba-cuda and of CUDA."
+                    f"losses: expected add.rn, sub.rn and mul.rn, received {received}. "
+                    "Use executor='auto', which evaluates on the CPU, and report the version of numba-cuda."
                 )
             return code
 
