@@ -47,6 +47,10 @@ CASES = {
     "dense, a thread to a row": {"loss": DENSE, "given": LOGITS, "classes": 5, "rows": 33, "dtype": "float32"},
     "dense, two passes": {"loss": DENSE, "classes": 140, "rows": 3, "dtype": "float64"},
     "means of elements": {"loss": MSE, "classes": 20, "rows": 9, "dtype": "float32", "nan": [4], "policy": "omit"},
+    "a weight for each class": {"loss": "weighted_cross_entropy_with_logits", "given": {"pos_weight": [0.5, 2.0, 3.0]},
+                                "classes": 3, "rows": 33, "dtype": "float32"},
+    "two parameters": {"loss": "gaussian_nll", "classes": 2, "rows": 33, "dtype": "float32"},
+    "ratios inside rows": {"loss": "dice", "given": {"axis": -1}, "classes": 4, "rows": 33, "dtype": "float32"},
     "evaluate": {"executors": ["inline", "cuda"]},
     "make gpu": {"benchmark": True},
 }  # fmt: skip
