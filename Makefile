@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint bench billion clean
+.PHONY: demo test lint bench billion gpu clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python bench/demo.py
@@ -19,6 +19,12 @@ bench: $(VENV)/.bench
 
 billion: $(VENV)/.bench
 	$(BIN)/python bench/billion.py
+
+# On a machine with a GPU: are rows and sums on it those of the CPU, bit for bit? And how fast are its kernels?
+gpu: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --editable '.[cuda]' nvidia-cuda-nvdisasm
+	$(BIN)/python -m pytest tests/test_cuda.py
+	$(BIN)/python bench/gpu.py
 
 $(VENV)/.bench: $(VENV)/.ready
 	$(BIN)/python -m pip install --quiet --group bench

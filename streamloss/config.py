@@ -53,7 +53,7 @@ class Config(_Strict):
     reduction: str | None = None
     out: str | None = None
     overwrite: bool = False
-    executor: Literal["auto", "inline", "threads", "dask"] = "auto"
+    executor: Literal["auto", "inline", "threads", "dask", "cuda"] = "auto"
     scheduler: str | None = None
     scheduler_file: str | None = None
     memory: int | str = "1GiB"

@@ -17,6 +17,7 @@
     │   └── StateError                            saved states that cannot be read or merged
     ├── MachineError (RuntimeError)           5   the machine
     │   ├── MissingExtraError (ImportError)       an optional package; the message names the pip install
+    │   ├── NoGpuError                            no GPU that CUDA can use
     │   ├── UnwritableOutputError                 NONE's target cannot be written
     │   ├── CheckpointInUseError                  another process saves its progress there
     │   └── ClusterError                          a scheduler that cannot be reached, workers that die
@@ -121,6 +122,10 @@ class MissingExtraError(MachineError, ImportError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs an optional package. Install it: pip install 'streamloss[{extra}]'")
+
+
+class NoGpuError(MachineError):
+    pass
 
 
 class UnwritableOutputError(MachineError):

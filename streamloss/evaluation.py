@@ -77,8 +77,9 @@ def evaluate(
         mapping from the losses' names to arrays.
     overwrite : bool
         Whether `out` may replace what is there.
-    executor : {"auto", "inline", "threads", "dask"} or distributed.Client
+    executor : {"auto", "inline", "threads", "dask", "cuda"} or distributed.Client
         "auto": threads, or all cores on one block at a time for arrays in memory; "dask" if a scheduler is named.
+        "cuda", by name only: one block at a time on a GPU, with the same bits.
     scheduler : distributed.Client, cluster or str, optional
         For "dask": "tcp://HOST:8786", "tls://HOST:8786", "threads", "processes" or "synchronous". By default the
         present Client, or what Dask's configuration names (``DASK_SCHEDULER_ADDRESS``).
@@ -246,6 +247,11 @@ def _runner(graph: Any, the_plan: Plan, executor: Any, scheduler: Any, scheduler
     if isinstance(executor, str):
         if executor not in EXECUTORS:
             raise UnknownNameError("executor", executor, EXECUTORS)
+        if executor == "cuda":
+            raise UsageError(
+                "executor='cuda' reads arrays block by block; received Dask arrays, whose chunks a scheduler computes "
+                "on the CPU. Store them (array.to_zarr), or use executor='auto'."
+            )
         scheduler = {"threads": "threads", "inline": "synchronous"}.get(executor, scheduler)
     else:
         scheduler = executor

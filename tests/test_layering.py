@@ -13,6 +13,7 @@ FLOORS = [
     {"errors", "types", "grid", "uris", "machine", "_jit", "_primitives"},
     {"exact", "losses.*"},
     {"kernels", "sources", "sinks"},
+    {"cuda"},
     {"alignment", "reductions"},
     {"blocking", "planning"},
     {"executors"},
@@ -29,6 +30,9 @@ APART = [("kernels", "sources"), ("kernels", "sinks")]
 
 LAZY_FACES = {"", "losses"}
 """Their functions may import upwards: names are loaded on first use, and nothing below calls them."""
+
+TOOLKIT = "cuda.toolkit"
+"""The only module that knows who compiles for CUDA."""
 
 DOCUMENTED = {("loss", "evaluation")}
 """Calling a loss evaluates it: an import inside a function."""
@@ -184,8 +188,26 @@ def test_formulas_use_our_own_elementary_functions(module, path, tree):
 
 @pytest.mark.parametrize(("module", "path", "tree"), TREES)
 def test_numba_is_configured_in_one_place(module, path, tree):
-    if module == "_jit":
+    if module in ("_jit", TOOLKIT):
         return
     for node in ast.walk(tree):
         text = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
         assert text not in ("njit", "jit", "vectorize", "guvectorize"), f"{path}:{node.lineno}: use streamloss._jit"
+
+
+def test_cuda_is_imported_only_where_it_was_asked_for():
+    for module, path, tree in MODULES:
+        for imported, _, lazy in imports(module, path, tree):
+            if room(imported) == "cuda" and room(module) != "cuda":
+                assert lazy, f"{module} imports {imported} at its start"
+                assert room(module) == "executors", f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize(("module", "path", "tree"), TREES)
+def test_one_module_knows_who_compiles_for_cuda(module, path, tree):
+    if module == TOOLKIT:
+        return
+    for node in ast.walk(tree):
+        names = [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        assert not [name for name in names if name.startswith(("numba.cuda", "numba_cuda", "cuda"))], path

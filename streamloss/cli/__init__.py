@@ -97,7 +97,9 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--out", metavar="URI", help="A Zarr group for the losses of rows: one array for each loss.")
 @click.option("--overwrite", is_flag=True, default=None, help="Replace what --out names.")
 @click.option("--nan-policy", type=click.Choice(["raise", "omit", "propagate"]), help="For rows whose loss is NaN.")
-@click.option("--executor", type=click.Choice(["auto", "inline", "threads", "dask"]), help="How blocks are run.")
+@click.option(
+    "--executor", type=click.Choice(["auto", "inline", "threads", "dask", "cuda"]), help="How blocks are run."
+)
 @click.option("--scheduler", metavar="ADDRESS", help="Dask's: tcp://HOST:8786, tls://HOST:8786, processes, threads.")
 @click.option("--scheduler-file", metavar="FILE", help="The file that `dask scheduler --scheduler-file` writes.")
 @click.option("--shard", metavar="I/N", help="The I-th of N parts, from 0; see `streamloss merge`.")

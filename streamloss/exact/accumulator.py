@@ -23,7 +23,7 @@ SIZE = LIMBS + 3
 MAX_VALUES = 1 << 30
 
 _MASK = np.int64(0xFFFFFFFF)
-_HIGH_LIMB = 33  # its unit is 2**(32*33 - 1074) = 2**-18; the two below it have 2**-50 and 2**-82
+HIGH_LIMB = 33  # its unit is 2**(32*33 - 1074) = 2**-18; the two below it have 2**-50 and 2**-82
 _HIGH = 1.5 * 2.0**34  # 1.5 * 2**52 * 2**-18: adding it rounds to a multiple of 2**-18
 _MIDDLE = 1.5 * 2.0**2
 _LOW = 1.5 * 2.0**-30
@@ -32,30 +32,40 @@ _WINDOW_BOTTOM = 2.0**-30  # from here on the last bit of a float64 is at least 
 
 
 @scalar
-def _add_any(limbs: Any, value: float) -> None:
-    """Add one value of any magnitude."""
+def spread(value: float) -> tuple[Any, Any, Any, Any]:
+    """A value of any magnitude: what it adds to the limb of the first number and to the two behind it. Infinities
+    and NaN add 1 to their counter, and have nothing for what is behind it.
+    """
     bits = bits_of(value)
     exponent = (bits >> np.int64(52)) & np.int64(0x7FF)
     mantissa = bits & np.int64(0xFFFFFFFFFFFFF)
     if exponent == 0x7FF:
-        if mantissa != 0:
-            limbs[NAN] += 1
-        elif bits > 0:
-            limbs[POSITIVE_INFINITY] += 1
-        else:
-            limbs[NEGATIVE_INFINITY] += 1
-        return
+        infinite = POSITIVE_INFINITY if bits > 0 else NEGATIVE_INFINITY
+        return (NAN if mantissa != 0 else infinite), np.int64(1), np.int64(0), np.int64(0)
     if exponent > 0:
         mantissa |= np.int64(1) << np.int64(52)
         exponent -= np.int64(1)
-    k = exponent >> np.int64(5)
     shift = exponent & np.int64(31)
     low = (mantissa & ((np.int64(1) << (np.int64(32) - shift)) - np.int64(1))) << shift
     rest = mantissa >> (np.int64(32) - shift)
     sign = np.int64(-1) if bits < 0 else np.int64(1)
-    limbs[k] += sign * low
-    limbs[k + 1] += sign * (rest & _MASK)
-    limbs[k + 2] += sign * (rest >> np.int64(32))
+    return exponent >> np.int64(5), sign * low, sign * (rest & _MASK), sign * (rest >> np.int64(32))
+
+
+@scalar
+def _add_any(limbs: Any, value: float) -> None:
+    """Add one value of any magnitude."""
+    k, low, middle, high = spread(value)
+    limbs[k] += low
+    if k < LIMBS:
+        limbs[k + 1] += middle
+        limbs[k + 2] += high
+
+
+@scalar
+def inside(value: float) -> bool:
+    """Whether a value lies inside the window."""
+    return ((abs(value) >= _WINDOW_BOTTOM) & (abs(value) < _WINDOW_TOP)) | (value == 0.0)
 
 
 @scalar
@@ -68,6 +78,13 @@ def _split(value: float) -> tuple[int, int, int]:
     middle = rest + _MIDDLE
     low = (rest - (middle - _MIDDLE)) + _LOW
     return bits_of(high), bits_of(middle), bits_of(low)
+
+
+@scalar
+def parts(value: float) -> tuple[int, int, int]:
+    """What a value inside the window adds to HIGH_LIMB and to the two limbs below it."""
+    high, middle, low = _split(value)
+    return high - bits_of(_HIGH), middle - bits_of(_MIDDLE), low - bits_of(_LOW)
 
 
 @inner
@@ -90,8 +107,8 @@ def add_within(limbs: Any, values: Any) -> bool:
     if outside:
         return False
     count = np.int64(n)
-    limbs[_HIGH_LIMB] += high - count * bits_of(_HIGH)  # wraps and unwraps: the difference is small
-    limbs[_HIGH_LIMB - 1] += middle - count * bits_of(_MIDDLE)
+    limbs[HIGH_LIMB] += high - count * bits_of(_HIGH)  # wraps and unwraps: the difference is small
+    limbs[HIGH_LIMB - 1] += middle - count * bits_of(_MIDDLE)
     return True
 
 
@@ -103,18 +120,18 @@ def add(limbs: Any, values: Any) -> None:
     outside = 0
     for i in range(n):
         v = np.float64(values[i])
-        inside = ((abs(v) >= _WINDOW_BOTTOM) & (abs(v) < _WINDOW_TOP)) | (v == 0.0)
-        outside += 0 if inside else 1
-        h, m, w = _split(v if inside else 0.0)
+        within = inside(v)
+        outside += 0 if within else 1
+        h, m, w = _split(v if within else 0.0)
         high += h
         middle += m
         low += w
     count = np.int64(n)
-    limbs[_HIGH_LIMB] += high - count * bits_of(_HIGH)  # wraps and unwraps: the difference is small
-    limbs[_HIGH_LIMB - 1] += middle - count * bits_of(_MIDDLE)
-    limbs[_HIGH_LIMB - 2] += low - count * bits_of(_LOW)
+    limbs[HIGH_LIMB] += high - count * bits_of(_HIGH)  # wraps and unwraps: the difference is small
+    limbs[HIGH_LIMB - 1] += middle - count * bits_of(_MIDDLE)
+    limbs[HIGH_LIMB - 2] += low - count * bits_of(_LOW)
     if outside:
         for i in range(n):
             v = np.float64(values[i])
-            if not (((abs(v) >= _WINDOW_BOTTOM) & (abs(v) < _WINDOW_TOP)) | (v == 0.0)):
+            if not inside(v):
                 _add_any(limbs, v)

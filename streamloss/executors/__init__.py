@@ -9,7 +9,7 @@ from .base import Executor, Part, States, Task
 
 __all__ = ["EXECUTORS", "Executor", "Part", "States", "Task", "get_executor", "is_of_dask"]
 
-EXECUTORS = ("auto", "inline", "threads", "dask")
+EXECUTORS = ("auto", "inline", "threads", "dask", "cuda")
 
 
 def is_of_dask(executor: Any, scheduler: Any, scheduler_file: str | None) -> bool:
@@ -21,7 +21,7 @@ def is_of_dask(executor: Any, scheduler: Any, scheduler_file: str | None) -> boo
 
 def get_executor(executor: Any, in_memory: bool, scheduler: Any = None, scheduler_file: str | None = None) -> Executor:
     """``"auto"``: threads over blocks that are read, all cores on one block after the other for arrays in memory; Dask
-    where a scheduler is named.
+    where a scheduler is named; never a GPU.
     """
     if is_of_dask(executor, scheduler, scheduler_file):
         from .dask import DaskExecutor
@@ -38,6 +38,10 @@ def get_executor(executor: Any, in_memory: bool, scheduler: Any = None, schedule
         from .inline import InlineExecutor
 
         return InlineExecutor(parallel=executor == "auto")
+    if executor == "cuda":
+        from .cuda import CudaExecutor
+
+        return CudaExecutor()
     from .threads import ThreadsExecutor
 
     return ThreadsExecutor()

@@ -12,11 +12,14 @@ from ..grid import Ranges
 from ..planning import Job, Plan
 from ..sinks import Sink
 from ..types import Block
-from .job import NAN_POLICIES, identity, labels_beside_0_and_1, run_job
+from .job import ALL_CORES, GPU, NAN_POLICIES, ONE_CORE, identity, labels_beside_0_and_1, run_job
 from .rows import BlockRows, Scratch, mask_of, weight_of
 
 __all__ = [
+    "ALL_CORES",
+    "GPU",
     "NAN_POLICIES",
+    "ONE_CORE",
     "Executor",
     "Part",
     "Scratch",
@@ -84,11 +87,12 @@ def merge_all(left: States, right: States) -> States:
     return tuple(a.merge(b) for a, b in zip(left, right, strict=True))
 
 
-def run_block(task: Task, block: Block, parallel: bool = False, scratch: Scratch | None = None) -> States:
+def run_block(task: Task, block: Block, where: str = ONE_CORE, scratch: Scratch | None = None) -> States:
     """Read a block, evaluate its losses, write them where they go, and return the states of its rows.
 
     Losses that differ only in name or reduction are evaluated once.
-    ``parallel`` uses Numba's threads and must not be set on a thread of a pool; ``scratch`` is the calling thread's.
+    ``where`` is ONE_CORE; or ALL_CORES, by Numba's threads, which a thread of a pool must not ask for; or GPU.
+    ``scratch`` is the calling thread's.
     Raises DataError for the first row that has no loss, naming it.
     """
     plan, rows = task.plan, BlockRows(task.plan, block, scratch)
@@ -101,7 +105,7 @@ def run_block(task: Task, block: Block, parallel: bool = False, scratch: Scratch
         written = [job for job in jobs if job.name in task.sinks and job.layout.cells is None]
         first = written[0] if written else jobs[0]
         all_binary, keep = task.all_binary.get(first.name), bool(written)
-        losses, state = run_job(plan, first, rows, weight, mask, task.nan_policy, all_binary, keep, parallel)
+        losses, state = run_job(plan, first, rows, weight, mask, task.nan_policy, all_binary, keep, where)
         for job in written:
             task.sinks[job.name].write(block, losses.reshape(block.shape))
         states.update((job.name, state) for job in jobs)

@@ -22,6 +22,8 @@ from .rows import BlockRows, class_weight_of
 Array = np.ndarray[Any, Any]
 
 NAN_POLICIES = {"raise": tile.RAISE, "omit": tile.OMIT, "propagate": tile.PROPAGATE}
+ONE_CORE, ALL_CORES, GPU = "one core", "all cores", "gpu"
+"""Where a block is evaluated."""
 PARALLEL_FROM = 1 << 17
 """Elements from which one block is worth the compilation and start of the loop over all cores."""
 
@@ -53,9 +55,9 @@ def run_job(
     nan_policy: str,
     all_binary: bool | None,
     keep: bool,
-    parallel: bool,
+    where: str,
 ) -> tuple[Array, State]:
-    """The losses of the rows, if they are to be kept, and the rows' state.
+    """The losses of the rows, if they are to be kept, and the rows' state. `where`: ONE_CORE, ALL_CORES or GPU.
 
     Raises ValueRangeError for the first row that has no loss.
     """
@@ -64,7 +66,7 @@ def run_job(
     if plan.class_weight is not None:
         by_class = class_weight_of(plan.class_weight, labels, job, rows.block)
         weight = by_class if weight is None else weight * by_class
-    loop = _Loop(plan, job, rows.block, (labels, predictions), (y_true, y_pred, weight, mask), nan_policy, parallel)
+    loop = _Loop(plan, job, rows.block, (labels, predictions), (y_true, y_pred, weight, mask), nan_policy, where)
     if job.layout.cells is not None:
         return np.empty(0), loop.state_of_cells()
     if not job.spec.both_conventions:
@@ -120,12 +122,12 @@ class _Loop:
         stored: tuple[Array, Array],
         operands: tuple[Array, Array, Array | None, Array | None],
         nan_policy: str,
-        parallel: bool,
+        where: str,
     ) -> None:
         self._plan, self._job, self._block, self._stored = plan, job, block, stored
         self._operands, self._nan_policy = operands, nan_policy
         self._classes = math.prod(operands[1].shape[1:])
-        self._parallel = parallel and operands[1].size >= PARALLEL_FROM
+        self._gpu, self._parallel = where == GPU, where == ALL_CORES and operands[1].size >= PARALLEL_FROM
 
     def losses_and_state(self, keep: bool, **given: float) -> tuple[Array, State]:
         """`given` are arguments of the formula that its parameters leave open."""
@@ -185,6 +187,10 @@ class _Loop:
             first_bad = np.full(pieces, -1)
             if free:
                 cpu.parallel(*key)(*arguments, limbs, counts, first_bad)
+            elif self._gpu:
+                from ..cuda import block
+
+                first_bad[0] = block.loop(*key)(*arguments, limbs[0], counts[0])
             else:
                 first_bad[0] = cpu.serial(*key)(*arguments, limbs[0], counts[0])
         if (bad := first_bad[first_bad >= 0]).size:

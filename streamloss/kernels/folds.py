@@ -28,6 +28,43 @@ from .order import (
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """What a row's loss is made of, whatever the layout and the target: compiled scalar functions."""
+
+    value: Callable[..., Any]
+    """See :mod:`.order`."""
+    terms: int
+    """How many floats it gives."""
+    compensated: bool
+    """Whether their sums carry what their rounding lost."""
+    cancels: bool
+    """Whether they may cancel, so that already slots carry it. Totals of `share`, which are subtracted from, may."""
+    finish: Callable[..., float]
+    """``finish(sums, lost, top, size, arguments)``, of a sparse loss ``finish(p_label, top, others, *arguments)``."""
+    peak: Callable[..., float] | None = None
+    """``peak(y, p)``, of which `top` is the maximum."""
+    peak_of_prediction: bool = False
+    """Whether the peak is p itself."""
+    share: Callable[..., float] | None = None
+    """``share(p, top)``, of which `total` + `lost` is the sum."""
+    skips: bool = False
+    """Whether the labelled class stays out of the sums: the loss is a sparse one."""
+
+    @property
+    def has_peak(self) -> bool:
+        return self.peak is not None or self.peak_of_prediction
+
+    @property
+    def peak_of(self) -> Callable[..., Any]:
+        return _prediction if self.peak is None else self.peak
+
+    @property
+    def total_of(self) -> Callable[..., tuple[float]]:
+        """`share` as a `value`."""
+        return _value_of_share(self.share or _prediction_alone)
+
+
+@dataclass(frozen=True)
 class Fold:
     """The passes of a formula, compiled for one layout."""
 
@@ -38,22 +75,10 @@ class Fold:
     """``new_space(y_pred)``: its work space."""
 
 
-def fold_of(
-    value: Callable[..., Any],
-    terms: int,
-    compensated: bool,
-    cancels: bool,
-    layout: str,
-    *,
-    peak: Callable[..., float] | None = None,
-    peak_of_prediction: bool = False,
-    share: Callable[..., float] | None = None,
-    skips: bool = False,
-) -> Fold:
-    """From `value` (see :mod:`.order`), ``peak(y, p)`` and ``share(p, top)``; `peak_of_prediction`: the peak is p."""
-    has_peak, has_share = peak is not None or peak_of_prediction, share is not None
-    peak_of = _prediction if peak is None else peak
-    total_of = _value_of_share(share or _prediction_alone)
+def fold_of(recipe: Recipe, layout: str) -> Fold:
+    value, terms, compensated, skips = recipe.value, recipe.terms, recipe.compensated, recipe.skips
+    has_peak, has_share, peak_of_prediction = recipe.has_peak, recipe.share is not None, recipe.peak_of_prediction
+    peak_of, total_of = recipe.peak_of, recipe.total_of
     if layout == ABREAST:
         maxima = maxima_abreast(peak_of)
         totals, rest = sums_abreast(total_of, 1, True, False), sums_abreast(value, terms, compensated, skips)
@@ -86,7 +111,7 @@ def fold_of(
     maxima = maxima_along(peak_of if peak_of_prediction else _widened(peak_of))
     totals, rest = (
         sums_along(total_of, 1, True, True, False, layout == LONG),
-        sums_along(value, terms, compensated, cancels, skips, layout == LONG),
+        sums_along(value, terms, compensated, recipe.cancels, skips, layout == LONG),
     )
 
     @part

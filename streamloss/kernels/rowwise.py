@@ -9,14 +9,34 @@ import numpy as np
 
 from .._jit import part, scalar, serial
 from ..losses._kinds import MAXIMUM, Elementwise, Overlap, Rowwise
-from .folds import Fold, fold_of
+from .folds import Recipe, fold_of
 from .layout import BAD, KEPT, Kernel, compiled, count_outside_of, term_of, with_own
 from .order import TOP, rows_at_once
 
-Finish = Callable[..., float]
-
 
 def rowwise(formula: Rowwise, single: bool, layout: str) -> Kernel:
+    return _kernel(formula, _of_sums(formula, single), layout)
+
+
+def overlap(formula: Overlap, single: bool, layout: str) -> Kernel:
+    return _kernel(formula, _of_ratio(formula, single), layout)
+
+
+def means(formula: Elementwise, single: bool, layout: str) -> Kernel:
+    return _kernel(formula, _of_mean(formula, single), layout)
+
+
+def recipe(formula: Rowwise | Overlap | Elementwise, single: bool) -> Recipe:
+    match formula:
+        case Rowwise():
+            return _of_sums(formula, single)
+        case Overlap():
+            return _of_ratio(formula, single)
+        case Elementwise():
+            return _of_mean(formula, single)
+
+
+def _of_sums(formula: Rowwise, single: bool) -> Recipe:
     term = with_own(compiled(formula.term, single), formula.per_class is not None)
     finish = compiled(formula.finish, single)
 
@@ -40,20 +60,19 @@ def rowwise(formula: Rowwise, single: bool, layout: str) -> Kernel:
         return finish(sums, lost, top, size, *arguments)
 
     peak = None if formula.peak is None or isinstance(formula.peak, str) else scalar(formula.peak)
-    fold = fold_of(
+    return Recipe(
         value,
         formula.terms,
         formula.cancels or not single,
         formula.cancels,
-        layout,
+        finish_sums,
         peak=peak,
         peak_of_prediction=formula.peak == MAXIMUM,
         share=None if formula.share is None else compiled(formula.share, single),
     )
-    return _kernel(formula, formula.terms, fold, finish_sums)
 
 
-def overlap(formula: Overlap, single: bool, layout: str) -> Kernel:
+def _of_ratio(formula: Overlap, single: bool) -> Recipe:
     """The ratio inside each row."""
     ratio = scalar(formula.finish)
 
@@ -76,10 +95,10 @@ def overlap(formula: Overlap, single: bool, layout: str) -> Kernel:
     def finish_sums(sums: Any, lost: Any, top: float, size: float, arguments: Any) -> float:
         return ratio(sums[0] + lost[0], sums[1] + lost[1], sums[2] + lost[2], *arguments)
 
-    return _kernel(formula, 3, fold_of(value, 3, not single, False, layout), finish_sums)
+    return Recipe(value, 3, not single, False, finish_sums)
 
 
-def means(formula: Elementwise, single: bool, layout: str) -> Kernel:
+def _of_mean(formula: Elementwise, single: bool) -> Recipe:
     """The mean of the terms of a row's elements."""
     term = term_of(formula, single)
 
@@ -102,14 +121,15 @@ def means(formula: Elementwise, single: bool, layout: str) -> Kernel:
     def finish_sums(sums: Any, lost: Any, top: float, size: float, arguments: Any) -> float:
         return (sums[0] + lost[0]) / size
 
-    return _kernel(formula, 1, fold_of(value, 1, formula.cancels or not single, formula.cancels, layout), finish_sums)
+    return Recipe(value, 1, formula.cancels or not single, formula.cancels, finish_sums)
 
 
-def _kernel(formula: Rowwise | Overlap | Elementwise, terms: int, fold: Fold, finish: Finish) -> Kernel:
+def _kernel(formula: Rowwise | Overlap | Elementwise, made_of: Recipe, layout: str) -> Kernel:
+    terms, finish, fold = made_of.terms, made_of.finish, fold_of(made_of, layout)
     outside_true = count_outside_of(formula.y_true)
     outside_pred = count_outside_of(formula.y_pred)
     passes, new_fold_space = fold.passes, fold.new_space
-    column = _column_of(terms)
+    column = column_of(terms)
 
     @serial
     def new_space(y_pred: Any) -> Any:
@@ -151,7 +171,7 @@ def _kernel(formula: Rowwise | Overlap | Elementwise, terms: int, fold: Fold, fi
     return Kernel(rows, new_space)
 
 
-def _column_of(terms: int) -> Callable[..., Any]:
+def column_of(terms: int) -> Callable[..., Any]:
     """``column(sums, r)``: a row's sums as a tuple, whose length the compiler must know."""
 
     @scalar

@@ -8,16 +8,14 @@ import numpy as np
 
 from .._jit import part, scalar, serial
 from ..losses._kinds import MAXIMUM, Sparse
-from .folds import fold_of
+from .folds import Recipe, fold_of
 from .layout import BAD, IGNORED, KEPT, Kernel, Pair, compiled, count_outside_of
 from .order import TOP, rows_at_once
 
 
-def sparse(formula: Sparse, single: bool, layout: str) -> Kernel:
+def recipe(formula: Sparse, single: bool) -> Recipe:
     """The labelled class stays out of the sum, which is of terms that are not negative."""
-    term, finish = compiled(formula.term, single), compiled(formula.finish, single)
-    outside_pred = count_outside_of(formula.y_pred)
-    by_label = formula.pivot == "label"
+    term = compiled(formula.term, single)
 
     @scalar
     def value(
@@ -34,8 +32,16 @@ def sparse(formula: Sparse, single: bool, layout: str) -> Kernel:
     ) -> tuple[float]:
         return (term(p, top, 1.0 if j < label else 0.0),)
 
-    fold = fold_of(value, 1, not single, False, layout, peak_of_prediction=formula.pivot == MAXIMUM, skips=True)
+    finish = compiled(formula.finish, single)
+    return Recipe(value, 1, not single, False, finish, peak_of_prediction=formula.pivot == MAXIMUM, skips=True)
+
+
+def sparse(formula: Sparse, single: bool, layout: str) -> Kernel:
+    made_of = recipe(formula, single)
+    finish, fold = made_of.finish, fold_of(made_of, layout)
     passes, new_fold_space = fold.passes, fold.new_space
+    outside_pred = count_outside_of(formula.y_pred)
+    by_label = formula.pivot == "label"
 
     @serial
     def new_space(y_pred: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Everything that knows CUDA. Nothing outside imports it before it is asked for."""

@@ -1,0 +1,100 @@
+"""The only module that knows who compiles for CUDA: numba-cuda, which a successor with the same decorator may replace.
+
+Kernels have the bits of the CPU only if nobody fuses ``a * b + c`` behind our backs. NVVM does so unless it is told
+``-fma=0``, for which numba-cuda has no argument; with it every operation is written with its rounding (``.rn``), and
+what is written so, the assembler may not fuse either. The linker may, where it is what makes PTX, so kernels are linked
+from PTX (``lto=False``); and each compilation is looked at before it may run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+from collections.abc import Callable, Iterator
+from importlib import import_module, util
+from typing import Any
+
+import numpy as np
+
+from ..errors import MachineError, MissingExtraError, NoGpuError
+
+if util.find_spec("numba_cuda") is None:  # Numba's own numba.cuda is deprecated and does not compile our kernels
+    raise MissingExtraError("evaluating on a GPU", "cuda")
+
+cuda: Any = import_module("numba.cuda")  # Any: what the simulator puts in its place has no types
+
+__all__ = ["SIMULATED", "Launcher", "cuda", "device", "kernel", "require_gpu", "unfused"]
+
+SIMULATED = bool(cuda.config.ENABLE_CUDASIM)
+"""Whether kernels run as Python, a thread of the CPU for each of CUDA's (NUMBA_ENABLE_CUDASIM=1)."""
+
+if not (SIMULATED or hasattr(np, "row_stack")):  # numba-cuda looks it up; NumPy 2.5 dropped it
+    raise MachineError(
+        f"numba-cuda needs a NumPy below 2.5; found {np.__version__}. Install one: pip install 'streamloss[cuda]'"
+    )
+
+_ROUNDED_BY_WHOM = re.compile(rb"\s(?:add|sub|mul|mad)\.f(?:32|64)\s")
+"""Operations of PTX that the assembler may fuse."""
+_patching = threading.RLock()
+
+
+class Launcher:
+    """A kernel, compiled on its first launch for each combination of dtypes."""
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        self.function = function
+        options = {} if SIMULATED else {"lto": False}  # which cuda.jit(lto=False)(function) would drop
+        self.dispatcher = cuda.jit(function, **options)
+
+    def launch(self, blocks: int, threads: int, *arguments: Any) -> None:
+        with unfused():
+            self.dispatcher[blocks, threads](*arguments)
+
+
+def kernel(function: Callable[..., None]) -> Launcher:
+    return Launcher(function)
+
+
+def device(function: Callable[..., Any]) -> Any:
+    """Compile what kernels call, beside the scalar functions of the formulas: these are compiled as they are."""
+    return cuda.jit(device=True)(function)
+
+
+@contextlib.contextmanager
+def unfused() -> Iterator[None]:
+    """While this lasts, kernels are compiled without fusing, and refused if that was to no avail."""
+    if SIMULATED:
+        yield
+        return
+    nvvm: Any = import_module("numba.cuda.cudadrv.nvvm")
+
+    with _patching:
+        original = nvvm.compile_ir
+
+        def compile_ir(modules: Any, **options: Any) -> bytes:
+            code: bytes = original(modules, **{**options, "fma": False})
+            found = _ROUNDED_BY_WHOM.search(code)
+            if found or {"gen-lto", "gen_lto"} & set(options):
+                received = found.group().decode().strip() if found else "code whose operations the linker chooses"
+                raise MachineError(
+                    "numba-cuda compiled an operation that may be fused with another, which would change the bits of "
+                    f"losses: expected add.rn, sub.rn and mul.rn, received {received}. "
+                    "Use executor='auto', which evaluates on the CPU, and report the version of numba-cuda."
+                )
+            return code
+
+        nvvm.compile_ir = compile_ir
+        try:
+            yield
+        finally:
+            nvvm.compile_ir = original
+
+
+def require_gpu() -> None:
+    """Raises NoGpuError where there is none to run on."""
+    if not cuda.is_available():
+        raise NoGpuError(
+            "no GPU was found: expected one that CUDA's driver (libcuda, version 13 or later) can use. "
+            "executor='auto' evaluates on the CPU, with the same bits."
+        )

@@ -1,0 +1,33 @@
+"""Shuffles for numba-cuda's simulator, which has none: for full warps whose lanes all take part."""
+
+import threading
+
+from numba.cuda.simulator import kernelapi
+
+WARP = 32
+PATIENCE = 60  # seconds until a lane that waits for others gives up
+
+
+class Warp:
+    def __init__(self):
+        self.everyone = threading.Barrier(WARP)
+        self.values = [None] * WARP
+
+
+_lock = threading.Lock()
+
+
+def shfl_xor_sync(block, mask, value, lane_mask):
+    """`block` is the simulator's stand-in for the module ``numba.cuda``, one for each launch."""
+    thread = threading.current_thread().thread_id
+    lane = thread % WARP
+    with _lock:
+        warp = block.__dict__.setdefault("warps", {}).setdefault(thread // WARP, Warp())
+    warp.values[lane] = value
+    warp.everyone.wait(PATIENCE)
+    other = warp.values[lane ^ lane_mask]
+    warp.everyone.wait(PATIENCE)
+    return other
+
+
+kernelapi.FakeCUDAModule.shfl_xor_sync = shfl_xor_sync
