@@ -44,6 +44,7 @@ CASES = {
     "labels out of range": {**FEW, "labels": {38: 3, 9: -1}},
     "16 lanes to a row, to float64": {**FEW, "classes": 70, "rows": 5, "dtype": "float64"},
     "a warp to a row": {**FEW, "classes": 1100, "rows": 4},
+    "a warp to a row, to float64": {**FEW, "classes": 1100, "rows": 3, "dtype": "float64"},
     "dense, a thread to a row": {"loss": DENSE, "given": LOGITS, "classes": 5, "rows": 33, "dtype": "float32"},
     "dense, two passes": {"loss": DENSE, "classes": 140, "rows": 3, "dtype": "float64"},
     "means of elements": {"loss": MSE, "classes": 20, "rows": 9, "dtype": "float32", "nan": [4], "policy": "omit"},
