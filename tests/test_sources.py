@@ -475,6 +475,15 @@ def test_under_warn_a_chunk_read_for_several_blocks_counts_once():
     assert source.filled == 1
 
 
+@pytest.mark.parametrize("dtype", ["f4", "i4", "bool"])
+def test_an_array_of_format_2_without_a_fill_value_has_zeros_where_chunks_are_missing(tmp_path, dtype):
+    array = zarr.create_array(
+        tmp_path / "y.zarr", shape=(10,), chunks=(4,), dtype=dtype, zarr_format=2, fill_value=None
+    )
+    array[:4] = 1
+    np.testing.assert_array_equal(everything(open_(array, missing_chunks="fill")), array[:])
+
+
 def test_under_fill_missing_chunks_are_read_without_a_word(tmp_path):
     path = without_chunk(tmp_path / "p.zarr", PREDICTIONS)
     assert sl.evaluate("mse", PREDICTIONS, path, missing_chunks="fill").warnings == ()

@@ -30,7 +30,6 @@ Decode = Callable[[Any, Array], None]
 """``decode(encoded, into)``: both bytes."""
 
 ABSENT = 2**64 - 1  # the offset of an inner chunk that is not in its shard
-_SLACK = 1 << 16  # by which an encoded chunk may be longer than a decoded one
 _BLOSC_HEADER = 16  # bytes, of which the last four say how long the whole buffer is
 
 
@@ -40,12 +39,10 @@ class LocalChunks:
     def __init__(self, array: zarr.Array[Any], decode: Decode | None, shard: _Shard | None, keys: Path) -> None:
         self._array, self._decode, self._shard, self._keys = array, decode, shard, keys
         self._chunks = array.chunks
-        self._fill = np.asarray(array.fill_value, array.dtype)
+        self._fill = (
+            np.zeros((), array.dtype) if array.fill_value is None else np.asarray(array.fill_value, array.dtype)
+        )
         self._buffers = threading.local()
-
-    def read_bytes(self) -> int:
-        """Memory that a thread holds for reading: an encoded chunk, and a decoded one."""
-        return 2 * (math.prod(self._chunks) * self._array.dtype.itemsize + _SLACK)
 
     def read(self, selection: Selection, out: Array) -> list[tuple[int, ...]]:
         """Fill `out`, a contiguous array of the selection's shape; the coordinates of chunks that do not exist."""
@@ -111,7 +108,7 @@ class LocalChunks:
         size = math.prod(shape) * dtype.itemsize
         held: Array | None = getattr(self._buffers, name, None)
         if held is None or held.size < size:
-            held = np.empty(size + _SLACK // 2, np.uint8)
+            held = np.empty(size, np.uint8)
             setattr(self._buffers, name, held)
         return held[:size].view(dtype).reshape(shape)
 
