@@ -26,7 +26,6 @@ class DaskSource:
     """Stands for a Dask array in a plan. Its chunks are read where they are computed: see `GivenSource`."""
 
     in_memory = False
-
     remote = False
     where = "a Dask array"
 
@@ -60,7 +59,6 @@ class GivenSource:
     """The rectangle of a Dask array under one block, computed: whatever is selected, it is what is there."""
 
     in_memory = False
-
     remote = False
 
     def __init__(self, of: DaskSource, array: np.ndarray[Any, Any], chunk: tuple[int, ...] | None) -> None:

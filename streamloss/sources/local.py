@@ -20,17 +20,15 @@ import numcodecs
 import numcodecs.checksum32
 import numpy as np
 import zarr
-from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, GzipCodec, ShardingCodec, ZstdCodec
+from zarr.codecs import BytesCodec, GzipCodec, ShardingCodec, ZstdCodec
 from zarr.storage import LocalStore
 
 from .base import Selection
+from .encoded import ABSENT, ShardIndex, expect_blosc, expect_bytes, is_blosc, is_little
 
 Array = np.ndarray[Any, Any]
 Decode = Callable[[Any, Array], None]
 """``decode(encoded, into)``: both bytes."""
-
-ABSENT = 2**64 - 1  # the offset of an inner chunk that is not in its shard
-_BLOSC_HEADER = 16  # bytes, of which the last four say how long the whole buffer is
 
 
 class LocalChunks:
@@ -76,8 +74,8 @@ class LocalChunks:
         if index is None:
             return False
         inner = tuple(i % n for i, n in zip(coordinates, per_shard, strict=True))
-        offset, length = (int(v) for v in index[inner])
-        return offset != ABSENT and self._read_file(self._path(outer), offset, length, target)
+        offset, length = index[inner]
+        return bool(offset != ABSENT) and self._read_file(self._path(outer), int(offset), int(length), target)
 
     def exists(self, coordinates: tuple[int, ...]) -> bool:
         """Whether there is a file that could hold a chunk."""
@@ -95,7 +93,7 @@ class LocalChunks:
             size = (file.seek(0, 2) - offset) if length is None else length
             file.seek(offset)
             if self._decode is None:
-                _expect(target.size, size, exactly=True)
+                expect_bytes(target.size, size, exactly=True)
                 _fill(file, target)
             else:
                 encoded = self._buffer("encoded", (size,), np.dtype(np.uint8))
@@ -114,30 +112,28 @@ class LocalChunks:
 
 
 class _Shard:
-    """The index of a shard says where its inner chunks are. The last one read is kept: blocks are whole shards."""
+    """Where a shard's inner chunks are. The last index read is kept: blocks are whole shards."""
 
-    def __init__(self, array: zarr.Array[Any], codec: ShardingCodec, checked: bool, first: bool) -> None:
-        assert array.shards is not None
-        self.chunks_per_shard = tuple(s // c for s, c in zip(array.shards, array.chunks, strict=True))
-        self._bytes = 16 * math.prod(self.chunks_per_shard)
-        self._checked, self._first = checked, first
+    def __init__(self, index: ShardIndex) -> None:
+        self._index = index
+        self.chunks_per_shard = index.chunks_per_shard
         self._checksum = numcodecs.checksum32.CRC32C(location="end")
         self._last = threading.local()
 
     def index(self, path: Path) -> Array | None:
-        """Offset and length of each inner chunk, or None where there is no shard."""
+        """See `ShardIndex.places`; None where there is no shard."""
         if getattr(self._last, "path", None) != path:
             file = _opened(path)
             if file is None:
                 return None
             with file:
-                size = self._bytes + 4 * self._checked
-                file.seek(0 if self._first else -size, 0 if self._first else 2)
-                raw = np.empty(size, np.uint8)
+                raw = np.empty(self._index.size, np.uint8)
+                file.seek(0 if self._index.first else -raw.size, 0 if self._index.first else 2)
                 _fill(file, raw)
-            body = np.frombuffer(self._checksum.decode(raw), np.uint8) if self._checked else raw
-            self._last.path, self._last.index = path, body.view("<u8").reshape(*self.chunks_per_shard, 2)
-        return self._last.index
+            if self._index.checked:
+                self._checksum.decode(raw)
+            self._last.path, self._last.places = path, self._index.places(raw)
+        return self._last.places
 
 
 def local_chunks(array: zarr.Array[Any]) -> LocalChunks | None:
@@ -155,12 +151,11 @@ def local_chunks(array: zarr.Array[Any]) -> LocalChunks | None:
     codecs = list(metadata.codecs)
     shard = None
     if len(codecs) == 1 and isinstance(codecs[0], ShardingCodec):
-        index, codec = list(codecs[0].index_codecs), codecs[0]
-        if [type(c) for c in index] not in ([BytesCodec], [BytesCodec, Crc32cCodec]) or not _little(index[0]):
+        index = ShardIndex.of(array, codecs[0])
+        if index is None:
             return None
-        first = getattr(codec.index_location, "value", codec.index_location) == "start"
-        shard, codecs = _Shard(array, codec, len(index) > 1, first), list(codec.codecs)
-    if not codecs or not isinstance(codecs[0], BytesCodec) or not (array.dtype.itemsize == 1 or _little(codecs[0])):
+        shard, codecs = _Shard(index), list(codecs[0].codecs)
+    if not codecs or not isinstance(codecs[0], BytesCodec) or not (array.dtype.itemsize == 1 or is_little(codecs[0])):
         return None
     if len(codecs) > 2:
         return None
@@ -168,21 +163,15 @@ def local_chunks(array: zarr.Array[Any]) -> LocalChunks | None:
     return None if decode is False else LocalChunks(array, decode, shard, keys)
 
 
-def _little(codec: Any) -> bool:
-    return getattr(codec.endian, "value", codec.endian) == "little"
-
-
 def _decoder_of(codec: Any) -> Any:
     """How to decode a chunk, None where it is stored as it is, and False where zarr has to."""
     if codec is None:
         return None
-    if isinstance(codec, BloscCodec) or getattr(codec, "codec_id", "") == "blosc":
+    if is_blosc(codec):
         blosc = numcodecs.Blosc()
 
         def decode_blosc(encoded: Array, into: Array) -> None:
-            _expect(_BLOSC_HEADER, encoded.size)  # Blosc would read past the end of a shorter one
-            _expect(int.from_bytes(encoded[12:16].tobytes(), "little"), encoded.size)
-            _expect(into.size, int.from_bytes(encoded[4:8].tobytes(), "little"), exactly=True)
+            expect_bytes(into.size, expect_blosc(encoded), exactly=True)
             blosc.decode(encoded, into)
 
         return decode_blosc
@@ -215,7 +204,7 @@ def _zstd_size(encoded: Array) -> int | None:
 
 def _copy(decoded: Any, into: Array) -> None:
     data = np.frombuffer(decoded, np.uint8)
-    _expect(into.size, data.size, exactly=True)
+    expect_bytes(into.size, data.size, exactly=True)
     into[:] = data
 
 
@@ -232,10 +221,5 @@ def _fill(file: Any, buffer: Array) -> None:
     while done < len(view):
         count = file.readinto(view[done:])
         if not count:
-            _expect(len(view), done)
+            expect_bytes(len(view), done)
         done += count
-
-
-def _expect(expected: int, received: int, exactly: bool = False) -> None:
-    if received < expected or (exactly and received != expected):
-        raise ValueError(f"{'truncated' if received < expected else 'too long'}: {received:,} bytes of {expected:,}")

@@ -7,7 +7,6 @@ Inside a shard the same holds for inner chunks, which the shard's index tells: z
 from __future__ import annotations
 
 import base64
-import copy
 import difflib
 import itertools
 import json
@@ -18,78 +17,18 @@ from typing import Any
 
 import numpy as np
 import zarr
-from zarr.abc.store import RangeByteRequest, SuffixByteRequest
-from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec
-from zarr.storage import FsspecStore, LocalStore, ObjectStore, StorePath, WrapperStore
+from zarr.codecs import ShardingCodec
+from zarr.storage import FsspecStore, LocalStore, ObjectStore, StorePath
 
 from ..errors import CorruptChunkError, DataError, MissingChunkError, SourceError
 from ..uris import split_store
 from . import stamps
 from .base import Allocate, Selection, nbytes, selection_shape
+from .encoded import ShardIndex, is_blosc
 from .local import local_chunks
+from .watched import WatchedStore
 
-_METADATA = {"zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"}
-_ABSENT = np.uint64(2**64 - 1)  # the offset of an inner chunk that is not in its shard
-_BLOSC_HEADER = 16  # bytes, of which the last four say how long the whole buffer is
 _CONCURRENT = 10  # chunks that zarr decodes at a time for one read ("async.concurrency")
-
-
-class _WatchedStore(WrapperStore[Any]):
-    """Passes reads on and remembers which keys, and which inner chunks of shards, were not there.
-
-    Raises ValueError for what is shorter than it says itself, where zarr would make numbers of it: Blosc reads
-    past the end of its input, and an empty shard passes for one that was never written.
-    """
-
-    def __init__(self, store: Any) -> None:
-        super().__init__(store)
-        self.missing: set[str] = set()
-        self.missing_inner: dict[str, np.ndarray[Any, Any]] = {}
-        """For each shard with gaps, a flat mask of the inner chunks that are absent."""
-        self.index_bytes = 0
-        self.index_first = False
-        self.inner_chunks = 0
-        self.blosc = False
-        """Whether what is kept under a key is one Blosc buffer."""
-
-    def _with_store(self, store: Any) -> _WatchedStore:
-        twin = copy.copy(self)  # zarr reopens stores read-only through this; what was seen stays shared
-        twin._store = store
-        return twin
-
-    async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
-        buffer = await self._store.get(key, prototype, byte_range)
-        if key.rpartition("/")[2] in _METADATA:
-            return buffer
-        if buffer is None:
-            self.missing.add(key)
-        elif self.inner_chunks and byte_range in (None, self._index_range()):
-            self._note_index(key, buffer.as_numpy_array(), whole=byte_range is None)
-        elif isinstance(byte_range, RangeByteRequest):
-            _expect_bytes(byte_range.end - byte_range.start, len(buffer))
-        elif self.blosc:
-            header = buffer.as_numpy_array()[:_BLOSC_HEADER].tobytes()
-            _expect_bytes(_BLOSC_HEADER, len(header))
-            _expect_bytes(int.from_bytes(header[12:16], "little"), len(buffer))
-        return buffer
-
-    def _index_range(self) -> Any:
-        return RangeByteRequest(0, self.index_bytes) if self.index_first else SuffixByteRequest(self.index_bytes)
-
-    def _note_index(self, key: str, fetched: np.ndarray[Any, Any], whole: bool) -> None:
-        raw = fetched[: self.index_bytes] if self.index_first else fetched[-self.index_bytes :]
-        _expect_bytes(self.index_bytes, len(raw))
-        index = np.frombuffer(raw.tobytes(), "<u8", count=2 * self.inner_chunks).reshape(-1, 2)
-        absent = index[:, 0] == _ABSENT
-        if whole and not absent.all():
-            _expect_bytes(int(index[~absent].sum(axis=1).max()), len(fetched))
-        if absent.any():
-            self.missing_inner[key] = absent
-
-
-def _expect_bytes(expected: int, received: int) -> None:
-    if received < expected:
-        raise ValueError(f"truncated: {received:,} bytes of {expected:,}")
 
 
 class ZarrSource:
@@ -116,8 +55,8 @@ class ZarrSource:
         self._policy = missing_chunks
         self._filled: set[str] = set()
         self._refuse_packed(array)
-        self._store = _WatchedStore(array.store)
-        self._store.blosc = _is_blosc(array)
+        self._store = WatchedStore(array.store)
+        self._store.blosc = is_blosc(_outermost(array))
         self._watch_shards(array)
         self._local = local_chunks(array)
         self._array = zarr.open_array(
@@ -154,16 +93,13 @@ class ZarrSource:
         if array.shards is None or self._policy == "fill":
             return
         codec = next(c for c in array.metadata.codecs if isinstance(c, ShardingCodec))  # type: ignore[union-attr]
-        kinds = [type(c) for c in codec.index_codecs]
-        little = _plain(getattr(codec.index_codecs[0], "endian", None)) == "little"
-        if kinds not in ([BytesCodec], [BytesCodec, Crc32cCodec]) or not little:
+        index = ShardIndex.of(array, codec)
+        if index is None:
             raise SourceError(
                 f"{self.role}: the shard index of {self.where} is encoded by {codec.index_codecs}, so missing "
                 "chunks cannot be told; expected little-endian bytes and crc32c. missing_chunks='fill' reads on."
             )
-        self._store.inner_chunks = math.prod(s // c for s, c in zip(array.shards, array.chunks, strict=True))
-        self._store.index_bytes = 16 * self._store.inner_chunks + 4 * (len(kinds) - 1)
-        self._store.index_first = _plain(codec.index_location) == "start"
+        self._store.index = index
 
     def read(self, selection: Selection, allocate: Allocate = np.empty) -> np.ndarray[Any, Any]:
         if self._local is not None:
@@ -281,15 +217,9 @@ def _open_again(place: StorePath, zarr_format: Any, role: str, missing_chunks: s
     return ZarrSource(array, role, missing_chunks, where)
 
 
-def _is_blosc(array: zarr.Array[Any]) -> bool:
-    if array.metadata.zarr_format == 2:
-        return getattr(array.metadata.compressor, "codec_id", None) == "blosc"
-    return isinstance(array.metadata.codecs[-1], BloscCodec)
-
-
-def _plain(setting: Any) -> Any:
-    """Settings of codecs are enumerations up to zarr 3.1, and strings since."""
-    return getattr(setting, "value", setting)
+def _outermost(array: zarr.Array[Any]) -> Any:
+    """The codec whose output is what the store keeps; None for bytes as they are."""
+    return array.metadata.compressor if array.metadata.zarr_format == 2 else array.metadata.codecs[-1]
 
 
 def _is_nan(attribute: Any) -> bool:
