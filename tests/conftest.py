@@ -7,6 +7,8 @@ from hypothesis import HealthCheck, Phase, settings
 
 from streamloss.losses._registry import declarations
 
+collect_ignore_glob = ["cuda_*.py"]  # scripts for processes of their own; collecting doctests would run them
+
 # Kernels compile inside examples, so a deadline would only measure the compiler.
 # The explain phase traces every Python line, which makes the compiler four times slower.
 phases = [phase for phase in Phase if phase is not Phase.explain]

@@ -128,6 +128,9 @@ def test_without_numba_cuda_the_error_names_the_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "numba_cuda" else find(name))
     for module in ("streamloss.cuda.toolkit", "streamloss.executors.cuda"):
         monkeypatch.delitem(sys.modules, module, raising=False)
+        package, _, name = module.rpartition(".")
+        if package in sys.modules:  # where `from package import name` looks first
+            monkeypatch.delattr(sys.modules[package], name, raising=False)
     with pytest.raises(MissingExtraError, match=r"pip install 'streamloss\[cuda\]'") as raised:
         sl.evaluate("mse", [1.0], [2.0], executor="cuda")
     assert raised.value.exit_code == 5
