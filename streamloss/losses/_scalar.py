@@ -12,15 +12,15 @@ import numpy as np
 from .._jit import scalar
 from .._primitives import bits_of, float_of, fma
 
-_ROUND = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer, which the low bits then hold
-_ROUND_BITS = np.int64(0x4338000000000000)  # its bits
-_EXPONENT = np.int64(52)  # where a float64's exponent begins
-_SQRT_HALF_BITS = np.int64(0x3FE6A09E667F3BCD)  # bits of sqrt(1/2): mantissas are taken in [sqrt(1/2), sqrt(2))
-_LOG2E = 1.4426950408889634
-_LEAST_NORMAL = 2.2250738585072014e-308
-_TWO_54 = 18014398509481984.0  # 2**54 makes subnormals normal
-_LN2_HI = 0.693147180369123816490  # the first 33 bits of ln 2: its product with an exponent is exact
-_LN2_LO = 1.90821492927058770002e-10  # the rest
+ROUND = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer, which the low bits then hold
+ROUND_BITS = np.int64(0x4338000000000000)  # its bits
+EXPONENT = np.int64(52)  # where a float64's exponent begins
+SQRT_HALF_BITS = np.int64(0x3FE6A09E667F3BCD)  # bits of sqrt(1/2): mantissas are taken in [sqrt(1/2), sqrt(2))
+LOG2E = 1.4426950408889634
+LEAST_NORMAL = 2.2250738585072014e-308
+TWO_54 = 18014398509481984.0  # 2**54 makes subnormals normal
+LN2_HI = 0.693147180369123816490  # the first 33 bits of ln 2: its product with an exponent is exact
+LN2_LO = 1.90821492927058770002e-10  # the rest
 
 
 @scalar
@@ -56,9 +56,9 @@ def _reduced(x: float, lost: float) -> tuple[float, int]:
 
     The Taylor series of degree 13; its remainder is below 2**-57 of the sum.
     """
-    z = fma(x, _LOG2E, _ROUND)
-    k = z - _ROUND
-    r = fma(k, -_LN2_LO, fma(k, -_LN2_HI, x) + lost)
+    z = fma(x, LOG2E, ROUND)
+    k = z - ROUND
+    r = fma(k, -LN2_LO, fma(k, -LN2_HI, x) + lost)
     p = fma(r, 1.0 / 6227020800.0, 1.0 / 479001600.0)
     p = fma(p, r, 1.0 / 39916800.0)
     p = fma(p, r, 1.0 / 3628800.0)
@@ -70,13 +70,13 @@ def _reduced(x: float, lost: float) -> tuple[float, int]:
     p = fma(p, r, 1.0 / 24.0)
     p = fma(p, r, 1.0 / 6.0)
     p = fma(p, r, 0.5)
-    return fma(p, r * r, r), bits_of(z) - _ROUND_BITS
+    return fma(p, r * r, r), bits_of(z) - ROUND_BITS
 
 
 @scalar
-def _power_of_two(n: Any) -> float:
+def power_of_two(n: Any) -> float:
     """``2**n`` for -1022 <= n <= 1023."""
-    return float_of((n + np.int64(1023)) << _EXPONENT)
+    return float_of((n + np.int64(1023)) << EXPONENT)
 
 
 @scalar
@@ -88,7 +88,7 @@ def exp(x: float, lost: float = 0.0) -> float:
     lost = 0.0 if abs(x) > 746.0 else lost
     p, n = _reduced(at_most(at_least(x, -746.0), 710.0), lost)  # beyond: 0 and inf
     half = n >> np.int64(1)
-    return (1.0 + p) * _power_of_two(half) * _power_of_two(n - half)
+    return (1.0 + p) * power_of_two(half) * power_of_two(n - half)
 
 
 @scalar
@@ -104,22 +104,22 @@ def exp_parts(x: float, lost: float) -> tuple[float, float]:
     """
     far = x < -1099511627776.0  # 2**40: its exponent's rounding is below half a unit in the last place of x
     p, n = _reduced(0.0 if far else x, 0.0 if far else lost)
-    m, k = 1.0 + p, float_of(n + _ROUND_BITS) - _ROUND
-    m, k = (1.0, np.floor(x * _LOG2E)) if far else (m, k)
+    m, k = 1.0 + p, float_of(n + ROUND_BITS) - ROUND
+    m, k = (1.0, np.floor(x * LOG2E)) if far else (m, k)
     return (0.0, 0.0) if x == -np.inf else (m, k)
 
 
 @scalar
 def log_of_scaled(m: float, k: float) -> float:
     """``log(m 2**k)``."""
-    return k * _LN2_HI + (log(m) + k * _LN2_LO)
+    return k * LN2_HI + (log(m) + k * LN2_LO)
 
 
 @scalar
 def expm1(x: float) -> float:
     """``exp(x) - 1`` within 2 ulp, also for tiny x."""
     p, n = _reduced(at_most(at_least(x, -50.0), 709.0), 0.0)
-    scale = _power_of_two(n)
+    scale = power_of_two(n)
     y = fma(scale, p, scale - 1.0)
     return y if x < 709.0 else exp(x)
 
@@ -141,18 +141,18 @@ def _log_of_parts(k: float, f: float, c: float) -> float:
     r = fma(r, z, 6.666666666666735130e-01)
     r = r * z
     square = 0.5 * f * f
-    return k * _LN2_HI - ((square - (s * (square + r) + (k * _LN2_LO + c))) - f)
+    return k * LN2_HI - ((square - (s * (square + r) + (k * LN2_LO + c))) - f)
 
 
 @scalar
 def log(x: float) -> float:
     """Natural logarithm within 1 ulp; ``log(0) = -inf``, NaN below 0."""
-    tiny = x < _LEAST_NORMAL
-    u = x * _TWO_54 if tiny else x
+    tiny = x < LEAST_NORMAL
+    u = x * TWO_54 if tiny else x
     b = bits_of(u)
-    n = (b - _SQRT_HALF_BITS) >> _EXPONENT
-    m = float_of(b - (n << _EXPONENT))
-    k = (float_of(n + _ROUND_BITS) - _ROUND) - (54.0 if tiny else 0.0)
+    n = (b - SQRT_HALF_BITS) >> EXPONENT
+    m = float_of(b - (n << EXPONENT))
+    k = (float_of(n + ROUND_BITS) - ROUND) - (54.0 if tiny else 0.0)
     y = _log_of_parts(k, m - 1.0, 0.0)
     y = x if x == np.inf else y
     y = -np.inf if x == 0.0 else y
@@ -164,9 +164,9 @@ def log1p(x: float) -> float:
     """``log(1 + x)`` within 1 ulp, also for tiny x; ``log1p(-1) = -inf``, NaN below -1."""
     u = 1.0 + x
     b = bits_of(u)
-    n = (b - _SQRT_HALF_BITS) >> _EXPONENT
-    m = float_of(b - (n << _EXPONENT))
-    k = float_of(n + _ROUND_BITS) - _ROUND
+    n = (b - SQRT_HALF_BITS) >> EXPONENT
+    m = float_of(b - (n << EXPONENT))
+    k = float_of(n + ROUND_BITS) - ROUND
     lost = (1.0 - (u - x)) if x > 1.0 else (x - (u - 1.0))
     direct = n == 0  # 1 + x stays in [sqrt(1/2), sqrt(2)): x itself enters, undamaged by the addition
     y = _log_of_parts(k, x if direct else m - 1.0, 0.0 if direct else lost / u)
@@ -185,159 +185,6 @@ def log_of_normal(x: float) -> float:
 def log1p_of_normal(x: float) -> float:
     """``log(1 + x)`` for finite x of at least -1; as :func:`log_of_normal`."""
     return log1p(x)
-
-
-@scalar
-def _two_atanh_rest(s: float) -> float:
-    """``2 atanh(s) - 2 s`` for |s| < 0.172, by a series whose remainder is below 2**-64 of ``2 s``."""
-    z = s * s
-    r = fma(z, 2.0 / 23.0, 2.0 / 21.0)
-    r = fma(r, z, 2.0 / 19.0)
-    r = fma(r, z, 2.0 / 17.0)
-    r = fma(r, z, 2.0 / 15.0)
-    r = fma(r, z, 2.0 / 13.0)
-    r = fma(r, z, 2.0 / 11.0)
-    r = fma(r, z, 2.0 / 9.0)
-    r = fma(r, z, 2.0 / 7.0)
-    r = fma(r, z, 2.0 / 5.0)
-    r = fma(r, z, 2.0 / 3.0)
-    return s * (z * r)
-
-
-@scalar
-def log_parts(x: float) -> tuple[float, float]:
-    """``log(x)`` for finite x > 0 as an unevaluated sum of two floats, within 2**-57 relative.
-
-    log(m) = 2 atanh(s), s = f / (2 + f), in two parts.
-    """
-    tiny = x < _LEAST_NORMAL
-    b = bits_of(x * _TWO_54 if tiny else x)
-    n = (b - _SQRT_HALF_BITS) >> _EXPONENT
-    f = float_of(b - (n << _EXPONENT)) - 1.0
-    k = (float_of(n + _ROUND_BITS) - _ROUND) - (54.0 if tiny else 0.0)
-    d = 2.0 + f
-    d_lost = f - (d - 2.0)
-    s = f / d
-    s_lost = fma(-s, d_lost, fma(-s, d, f)) / d
-    tail = 2.0 * s_lost + _two_atanh_rest(s)
-    whole = k * _LN2_HI  # exact
-    high = whole + 2.0 * s
-    low = ((whole - high) + 2.0 * s) + (tail + k * _LN2_LO)  # |whole| > |2 s| unless k is 0
-    top = high + low
-    return top, low - (top - high)
-
-
-@scalar
-def plus_parts(a: float, a_low: float, b: float, b_low: float) -> tuple[float, float]:
-    """``a + b``, each of them a sum of two floats; so is the result, within 2**-100 unless the two cancel."""
-    high, lost = difference(a, -b)
-    return renormalised(high, lost + (a_low + b_low))
-
-
-@scalar
-def times_parts(a: float, a_low: float, b: float, b_low: float) -> tuple[float, float]:
-    """``a b``, each of them a sum of two floats."""
-    high = a * b
-    return renormalised(high, fma(a, b, -high) + (a * b_low + a_low * b))
-
-
-@scalar
-def divided_parts(a: float, a_low: float, b: float, b_low: float) -> tuple[float, float]:
-    """``a / b``, each of them a sum of two floats."""
-    high = a / b
-    return renormalised(high, (fma(-high, b, a) + (a_low - high * b_low)) / b)
-
-
-@scalar
-def renormalised(high: float, low: float) -> tuple[float, float]:
-    """The same sum with the nearest float first; where that is infinite or NaN, it is the whole."""
-    total = high + low
-    rest = low - (total - high)
-    return (total, rest) if rest == rest else (high, 0.0)
-
-
-@scalar
-def _expm1_reduced(x: float, lost: float) -> tuple[float, float, int]:
-    """``exp(r) - 1`` as a sum of two floats, and k, with x + lost = k ln 2 + r and |r| <= ln(2)/2; within 2**-59."""
-    z = fma(x, _LOG2E, _ROUND)
-    k = z - _ROUND
-    r, r_low = renormalised(fma(k, -_LN2_HI, x), fma(k, -_LN2_LO, lost))
-    p = fma(r, 1.0 / 1307674368000.0, 1.0 / 87178291200.0)
-    p = fma(p, r, 1.0 / 6227020800.0)
-    p = fma(p, r, 1.0 / 479001600.0)
-    p = fma(p, r, 1.0 / 39916800.0)
-    p = fma(p, r, 1.0 / 3628800.0)
-    p = fma(p, r, 1.0 / 362880.0)
-    p = fma(p, r, 1.0 / 40320.0)
-    p = fma(p, r, 1.0 / 5040.0)
-    p = fma(p, r, 1.0 / 720.0)
-    p = fma(p, r, 1.0 / 120.0)
-    p = fma(p, r, 1.0 / 24.0)
-    p = fma(p, r, 1.0 / 6.0)
-    square = r * r
-    square_low = fma(r, r, -square)
-    high, low = renormalised(r, 0.5 * square)
-    low += fma(p, r * square, 0.5 * square_low) + fma(r, r_low, r_low)
-    high, low = renormalised(high, low)
-    return high, low, bits_of(z) - _ROUND_BITS
-
-
-@scalar
-def exp_twice(x: float, lost: float) -> tuple[float, float]:
-    """``exp(x + lost)`` as a sum of two floats within 2**-58; of numbers below -690 the second is not to be had."""
-    high, low, n = _expm1_reduced(at_most(at_least(x, -746.0), 710.0), 0.0 if abs(x) > 746.0 else lost)
-    one, one_low = plus_parts(1.0, 0.0, high, low)
-    half = n >> np.int64(1)
-    a, b = _power_of_two(half), _power_of_two(n - half)
-    return one * a * b, one_low * a * b
-
-
-@scalar
-def expm1_twice(x: float, lost: float) -> tuple[float, float]:
-    """``exp(x + lost) - 1`` for x <= 0 as a sum of two floats, within 2**-57 also for tiny x."""
-    high, low, n = _expm1_reduced(at_least(x, -100.0), 0.0 if x < -100.0 else lost)
-    scale = _power_of_two(n)
-    less, lost = difference(scale, 1.0)
-    return plus_parts(less, lost, scale * high, scale * low)
-
-
-@scalar
-def log_quotient_parts(a: float, b: float) -> tuple[float, float]:
-    """``log(a / b)`` for finite positive a and b as a sum of two floats, within 2**-56 also for a near b."""
-    scale = 2.0**600 if a + b < 2.0**-500 else (0.25 if a + b > 2.0**1000 else 1.0)  # what is lost must have a float
-    d, d_low = difference(scale * a, scale * b)
-    t, t_low = difference(scale * a, -scale * b)
-    s, s_low = divided_parts(d, d_low, t, t_low)
-    close, close_low = renormalised(2.0 * s, 2.0 * s_low + _two_atanh_rest(s))
-    a_log, a_low = log_parts(a)
-    b_log, b_low = log_parts(b)
-    far, far_low = plus_parts(a_log, a_low, -b_log, -b_low)
-    return (close, close_low) if abs(s) < 0.17 else (far, far_low)
-
-
-@scalar
-def log1p_twice(x: float, lost: float) -> tuple[float, float]:
-    """``log(1 + x + lost)`` for finite x >= 0 as a sum of two floats, within 2**-56 also for tiny x."""
-    t, t_low = plus_parts(2.0, 0.0, x, lost)
-    s, s_low = divided_parts(x, lost, t, t_low)
-    close, close_low = renormalised(2.0 * s, 2.0 * s_low + _two_atanh_rest(s))
-    u, u_low = plus_parts(1.0, 0.0, x, lost)
-    far, far_low = log_parts(u)
-    return (close, close_low) if s < 0.17 else (far, far_low + u_low / u)
-
-
-@scalar
-def power(x: float, y: float, lost: float = 0.0) -> float:
-    """``(x + lost)**y`` for finite x >= 0 and finite y >= 0, within 1 ulp (of products of y and the
-    logarithm up to 300 or so); ``0**0 = 1``.
-    """
-    high, low = log_parts(x)
-    low += lost / x if x > 0.0 else 0.0
-    product = y * high
-    rest = fma(y, high, -product) + y * low
-    z = exp_twice(product, rest)[0]
-    z = 0.0 if x == 0.0 else z
-    return 1.0 if y == 0.0 else (x if y == 1.0 else z) + 0.0 * x
 
 
 @scalar

@@ -1,8 +1,8 @@
 """The elementary functions again, for losses that are rounded to float32: good to 3e-10, at half the price.
 
 A result of 24 bits hides errors 100 times larger than those of float64. :func:`in_single` compiles the text of a
-formula with the functions of this module in place of their namesakes in :mod:`._scalar`; where two floats carried what
-a rounding lost, one is left. Sums and differences stay as they are: they may cancel.
+formula with the functions of this module in place of their namesakes in :mod:`._scalar` and :mod:`._pairs`; where two
+floats carried what a rounding lost, one is left. Sums and differences stay as they are: they may cancel.
 
 The polynomials are minimax (Remez exchange) on the reduced ranges.
 """
@@ -19,17 +19,10 @@ import numpy as np
 
 from .._jit import scalar
 from .._primitives import bits_of, float_of, fma
-from . import _scalar
-from ._scalar import at_least, at_most
+from . import _pairs, _scalar
+from ._scalar import EXPONENT, LEAST_NORMAL, LOG2E, ROUND, ROUND_BITS, SQRT_HALF_BITS, TWO_54, at_least, at_most
 
-_ROUND = 6755399441055744.0  # as in _scalar
-_ROUND_BITS = np.int64(0x4338000000000000)
-_EXPONENT = np.int64(52)
-_SQRT_HALF_BITS = np.int64(0x3FE6A09E667F3BCD)
-_LOG2E = 1.4426950408889634
 _LN2 = 0.6931471805599453
-_LEAST_NORMAL = 2.2250738585072014e-308
-_TWO_54 = 18014398509481984.0
 _LOWEST, _HIGHEST = -708.0, 709.78  # beyond, 2**k is no float64: 0 and inf
 _double_exp, _double_log = _scalar.exp, _scalar.log
 
@@ -37,8 +30,8 @@ _double_exp, _double_log = _scalar.exp, _scalar.log
 @scalar
 def _unscaled(x: float) -> tuple[float, float]:
     """A z and ``exp(x - k ln 2)``; the low bits of z hold k."""
-    z = fma(x, _LOG2E, _ROUND)
-    r = fma(z - _ROUND, -_LN2, x)
+    z = fma(x, LOG2E, ROUND)
+    r = fma(z - ROUND, -_LN2, x)
     p = fma(r, 0.000199075848564031417, 0.00139336549793067)
     p = fma(p, r, 0.00833328600731884138)
     p = fma(p, r, 0.041666464865424935)
@@ -51,7 +44,7 @@ def _unscaled(x: float) -> tuple[float, float]:
 @scalar
 def exp_nonpositive(x: float, lost: float = 0.0) -> float:
     z, p = _unscaled(x)
-    y = float_of(bits_of(p) + (bits_of(z) << _EXPONENT))  # NaN stays NaN: its z has no low bits
+    y = float_of(bits_of(p) + (bits_of(z) << EXPONENT))  # NaN stays NaN: its z has no low bits
     return 0.0 if x < _LOWEST else y
 
 
@@ -63,15 +56,15 @@ def exp(x: float, lost: float = 0.0) -> float:
 @scalar
 def expm1(x: float) -> float:
     c = at_most(at_least(x, -50.0), 709.0)
-    z = fma(c, _LOG2E, _ROUND)
-    r = fma(z - _ROUND, -_LN2, c)
+    z = fma(c, LOG2E, ROUND)
+    r = fma(z - ROUND, -_LN2, c)
     p = fma(r, 0.000199075848564031417, 0.00139336549793067)
     p = fma(p, r, 0.00833328600731884138)
     p = fma(p, r, 0.041666464865424935)
     p = fma(p, r, 0.166666667564550645)
     p = fma(p, r, 0.500000001347479708)
     p = fma(p, r * r, r)
-    scale = float_of((bits_of(z) - _ROUND_BITS + np.int64(1023)) << _EXPONENT)
+    scale = float_of((bits_of(z) - ROUND_BITS + np.int64(1023)) << EXPONENT)
     return np.inf if x > 709.0 else fma(scale, p, scale - 1.0)
 
 
@@ -95,9 +88,9 @@ def _log1p_reduced(f: float) -> float:
 @scalar
 def log_of_normal(x: float) -> float:
     b = bits_of(x)
-    n = (b - _SQRT_HALF_BITS) >> _EXPONENT
-    k = float_of(n + _ROUND_BITS) - _ROUND
-    y = fma(k, _LN2, _log1p_reduced(float_of(b - (n << _EXPONENT)) - 1.0))
+    n = (b - SQRT_HALF_BITS) >> EXPONENT
+    k = float_of(n + ROUND_BITS) - ROUND
+    y = fma(k, _LN2, _log1p_reduced(float_of(b - (n << EXPONENT)) - 1.0))
     return -np.inf if x == 0.0 else fma(0.0, x, y)  # NaN stays NaN
 
 
@@ -105,16 +98,16 @@ def log_of_normal(x: float) -> float:
 def log1p_of_normal(x: float) -> float:
     u = 1.0 + x
     b = bits_of(u)
-    n = (b - _SQRT_HALF_BITS) >> _EXPONENT
-    k = float_of(n + _ROUND_BITS) - _ROUND
-    f = x if n == 0 else float_of(b - (n << _EXPONENT)) - 1.0  # 1 + x near 1: x itself, undamaged by the addition
+    n = (b - SQRT_HALF_BITS) >> EXPONENT
+    k = float_of(n + ROUND_BITS) - ROUND
+    f = x if n == 0 else float_of(b - (n << EXPONENT)) - 1.0  # 1 + x near 1: x itself, undamaged by the addition
     return -np.inf if u == 0.0 else fma(0.0, x, fma(k, _LN2, _log1p_reduced(f)))
 
 
 @scalar
 def log(x: float) -> float:
-    tiny = x < _LEAST_NORMAL
-    y = log_of_normal(x * _TWO_54 if tiny else x) - (54.0 * _LN2 if tiny else 0.0)
+    tiny = x < LEAST_NORMAL
+    y = log_of_normal(x * TWO_54 if tiny else x) - (54.0 * _LN2 if tiny else 0.0)
     y = x if x == np.inf else y
     return y if x >= 0.0 else np.nan
 
@@ -168,10 +161,11 @@ def power(x: float, y: float, lost: float = 0.0) -> float:
     return 1.0 if y == 0.0 else (x if y == 1.0 else z) + 0.0 * x
 
 
+_DOUBLE = {**vars(_scalar), **vars(_pairs)}
 _SINGLE: dict[Any, Any] = {
-    getattr(_scalar, name): value
+    _DOUBLE[name]: value
     for name, value in list(globals().items())
-    if not name.startswith("_") and hasattr(value, "py_func") and getattr(_scalar, name) is not value
+    if not name.startswith("_") and hasattr(value, "py_func") and _DOUBLE[name] is not value
 }
 
 

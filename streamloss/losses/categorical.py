@@ -3,9 +3,10 @@
 from .._primitives import fma
 from ..types import UNIT, Interval
 from ._kinds import MAXIMUM, Rowwise, Sparse
+from ._pairs import log_parts
 from ._parameters import AXIS, EPSILON, IGNORE_CLASS, LABEL_SMOOTHING, NOT_NEGATIVE, Parameter
 from ._registry import declare
-from ._scalar import difference, exp_nonpositive, expm1, log1p_of_normal, log_parts, share_cost
+from ._scalar import difference, exp_nonpositive, expm1, log1p_of_normal, share_cost
 
 # Sparse categorical. Only the other classes are summed; see `Sparse`.
 

@@ -3,22 +3,10 @@
 from .._jit import scalar
 from ..types import UNIT
 from ._kinds import MAXIMUM, Elementwise, Rowwise
+from ._pairs import divided_parts, exp_twice, plus_parts, power, renormalised, times_parts
 from ._parameters import AXIS, EPSILON, GAMMA, LABEL_SMOOTHING, MEAN_AXIS, NOT_NEGATIVE, Parameter
 from ._registry import declare
-from ._scalar import (
-    at_least,
-    at_most,
-    difference,
-    divided_parts,
-    exp_twice,
-    log,
-    log1p,
-    plus_parts,
-    power,
-    renormalised,
-    share_cost,
-    times_parts,
-)
+from ._scalar import at_least, at_most, difference, log, log1p, share_cost
 from .categorical import own
 
 # What is missing to a probability of 1 is kept in two floats: its power would multiply its rounding by gamma.

@@ -4,9 +4,10 @@ from .._jit import scalar
 from .._primitives import fma
 from ..types import REAL
 from ._kinds import Elementwise, Parametric
+from ._pairs import log_parts
 from ._parameters import MEAN_AXIS, NOT_NEGATIVE, Parameter, floor
 from ._registry import declare
-from ._scalar import at_least, difference, exp, log, log_parts
+from ._scalar import at_least, difference, exp, log
 
 INFINITY = float("inf")
 LOG_2PI = 1.8378770664093453

@@ -2,9 +2,10 @@
 
 from ..types import UNIT
 from ._kinds import Elementwise
+from ._pairs import divided_parts, expm1_twice, log1p_twice, plus_parts, times_parts
 from ._parameters import MEAN_AXIS, POSITIVE, Parameter, floor
 from ._registry import declare
-from ._scalar import at_least, difference, divided_parts, exp, expm1_twice, log1p, log1p_twice, plus_parts, times_parts
+from ._scalar import at_least, difference, exp, log1p
 
 AXIS = {"axis": MEAN_AXIS}
 INFINITY = float("inf")

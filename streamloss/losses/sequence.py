@@ -15,8 +15,9 @@ import numpy as np
 from .._jit import scalar
 from .._primitives import bits_of, float_of
 from ._kinds import LabelSequence
+from ._pairs import divided_parts, plus_parts, times_parts
 from ._registry import declare
-from ._scalar import difference, divided_parts, exp_parts, log1p, log_of_scaled, plus_parts, times_parts
+from ._scalar import difference, exp_parts, log1p, log_of_scaled
 
 ZERO = -1e300  # the exponent of a weight of 0: below that of any other
 AHEAD = 4  # classes that are kept apart: one more than a state goes on with
