@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from .evaluation import evaluate as evaluate
     from .evaluation import plan as plan
     from .exact.state import State as State
+    from .jobs import Plan as Plan
     from .merging import merge as merge
-    from .planning import Plan as Plan
     from .result import Result as Result
     from .types import Reduction as Reduction
 
@@ -30,7 +30,7 @@ __all__ = ["Plan", "Reduction", "Result", "State", "errors", "evaluate", "losses
 
 # Loaded on first use: NumPy, Numba and Zarr take a second to import, which a command's --help need not wait for.
 _WHERE = {
-    "Plan": "planning",
+    "Plan": "jobs",
     "Reduction": "types",
     "Result": "result",
     "State": "exact.state",

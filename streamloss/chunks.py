@@ -17,7 +17,7 @@ from .executors.base import States, Task, merge_all, run_block
 from .executors.job import labels_beside_0_and_1
 from .executors.rows import BlockRows, mask_of
 from .findings import refuse_undefined_cells, warned
-from .planning import Job, Plan
+from .jobs import Job, Plan
 from .reductions import losses_of_cells, reduce_state
 from .sinks.base import ArraySink
 from .sources.dask import DaskSource, GivenSource

@@ -18,11 +18,11 @@ from .executors import EXECUTORS, Executor, Task, get_executor, is_of_dask
 from .executors.base import NAN_POLICIES, all_labels_are_binary
 from .findings import concluded, filled_chunks, refuse_undefined_cells, result_of, warned
 from .interop import describe
+from .jobs import Plan
 from .loss import Loss
 from .machine import DEFAULT_MEMORY
 from .outputs import open_sinks, targets_by_name, write_cells
 from .partial import evaluation_key
-from .planning import Plan
 from .preparation import described, named_losses, planned, shard_of
 from .reductions import losses_of_cells, reduce_state
 from .result import Result

@@ -21,8 +21,8 @@ from .chunks import LabelsBeside, LossesOf, Merge, OnBlock, RatiosOf, StatesOf, 
 from .errors import ShapeError, UsageError
 from .executors import Part, Task
 from .executors.dask import compute
+from .jobs import Job, Plan
 from .loss import Loss
-from .planning import Job, Plan
 from .preparation import planned
 from .sources.dask import DaskSource, as_lazy, open_lazy
 from .types import Reduction

@@ -9,7 +9,7 @@ import numpy as np
 
 from .errors import StateError, UnknownNameError, UsageError
 from .exact.state import State
-from .planning import Job, Plan
+from .jobs import Job, Plan
 from .reductions import losses_of_cells
 from .sinks import Sink
 from .types import Block

@@ -3,161 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import Any
-
-import numpy as np
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 
 from . import blocking
-from .alignment import CLASS, Layout, Shape, View, align, align_weight
+from .alignment import CLASS, Shape, View, align, align_weight
 from .errors import MemoryBudgetError, ShapeError, UsageError
-from .grid import Grid
+from .jobs import COMPILER, Job, Plan, Request
 from .kernels.convert import floating_dtype
-from .losses._kinds import Elementwise, Formula, LabelSequence, Overlap, Rowwise, Sparse
+from .losses._kinds import Elementwise, LabelSequence, Overlap, Rowwise, Sparse
 from .losses._registry import LossSpec
 from .machine import available_cpus, mib, resident_bytes
 from .sources.base import Source, nbytes
-from .types import Block
 
-COMPILER = 224 << 20
-"""What compiling kernels, and the libraries' own pools, add to a process (measured: up to 190 MiB)."""
+__all__ = ["Job", "Plan", "make_plan"]
 
 STEADY_SHARE, STEADY_WORKERS = 96 << 20, 16
 """Bytes for a block, and workers to cut for, of plans that do not depend on the machine."""
 
 WAITING = 4
 """Threads for each processor where arrays come over a network: most of them wait."""
+
 CELL_BYTES = 4 << 10
 """For each ratio over the whole data: its sums, as integers and on the way there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One loss that is asked for."""
-
-    name: str
-    spec: LossSpec
-    dtype: np.dtype[Any]
-    """Of the losses of rows."""
-    precision: str | None = None
-    """"float16" or "bfloat16" where labels and predictions are to be rounded to it first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job(Request):
-    """One loss of an evaluation, and how the arrays' axes meet in it."""
-
-    layout: Layout = field(kw_only=True)
-
-    @property
-    def formula(self) -> Formula:
-        return self.spec.formula
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The decisions. ``print(plan)`` shows them."""
-
-    jobs: tuple[Job, ...]
-    y_true: Source
-    y_pred: Source
-    sample_weight: Source | float | None
-    weight_view: View | None
-    mask: Source | None
-    mask_view: View | None
-    class_weight: Mapping[int, float] | None
-    shape: Shape
-    """The losses' shape, of the rows evaluated."""
-    start: int
-    """The arrays' first row evaluated."""
-    block_shape: Shape
-    workers: int
-    block_bytes: int
-    """Upper bound of what one worker holds while it evaluates a block."""
-    baseline_bytes: int
-    """Held by the process when the plan was made."""
-    memory_bytes: int
-    """The budget: what the evaluation may add to that."""
-    notes: tuple[str, ...]
-
-    @property
-    def added_bytes(self) -> int:
-        """Upper bound of what the evaluation adds to the process."""
-        return COMPILER + self.workers * self.block_bytes
-
-    @property
-    def projected_bytes(self) -> int:
-        """Upper bound of the process' peak memory."""
-        return self.baseline_bytes + self.added_bytes
-
-    @property
-    def rows(self) -> int:
-        return math.prod(self.shape)
-
-    @property
-    def sources(self) -> tuple[Source, ...]:
-        optional = (self.sample_weight, self.mask)
-        return (self.y_true, self.y_pred, *(s for s in optional if s is not None and not isinstance(s, float)))
-
-    @property
-    def weighted(self) -> bool:
-        return self.sample_weight is not None or self.class_weight is not None
-
-    @property
-    def grid(self) -> Shape:
-        """Number of blocks along each axis of the losses."""
-        return self.cut.counts
-
-    @property
-    def cut(self) -> Grid:
-        """The blocks by number."""
-        return Grid(self.shape, self.block_shape)
-
-    @property
-    def num_blocks(self) -> int:
-        return self.cut.num_blocks
-
-    def blocks(self) -> Iterator[Block]:
-        """All blocks, row-major."""
-        return self.cut.blocks()
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: the same facts as ``str(plan)``."""
-        return {
-            "losses": {job.name: {"loss": job.spec.name, "dtype": str(job.dtype)} for job in self.jobs},
-            "arrays": {
-                s.role: {"where": s.where, "shape": s.shape, "dtype": str(s.dtype), "chunks": s.grain}
-                for s in self.sources
-            },
-            "shape": self.shape,
-            "rows": self.rows,
-            "block_shape": self.block_shape,
-            "blocks": self.num_blocks,
-            "workers": self.workers,
-            "memory_bytes": self.memory_bytes,
-            "block_bytes": self.block_bytes,
-            "baseline_bytes": self.baseline_bytes,
-            "projected_bytes": self.projected_bytes,
-            "notes": self.notes,
-        }
-
-    def __str__(self) -> str:
-        lines = [
-            f"losses    {', '.join(f'{job.name} ({job.dtype})' for job in self.jobs)}",
-            *(
-                f"{s.role.removeprefix('sample_'):<9} {s.where}: {s.shape} {s.dtype}"
-                + (f", chunks of {s.grain}" if max(s.grain, default=1) > 1 else "")
-                for s in self.sources
-            ),
-            f"rows      {self.rows:,} of shape {self.shape}" + (f", from row {self.start:,}" if self.start else ""),
-            f"blocks    {self.num_blocks:,} of {self.block_shape}, {self.workers} at a time",
-            f"memory    at most {mib(self.projected_bytes)} of {mib(self.baseline_bytes + self.memory_bytes)}: "
-            f"{mib(self.baseline_bytes)} held now, {mib(COMPILER)} for the compiler, "
-            f"{self.workers} x {mib(self.block_bytes)} for blocks",
-            *(f"note      {note}" for note in self.notes),
-        ]
-        return "\n".join(lines)
 
 
 def make_plan(

@@ -12,10 +12,11 @@ from . import __version__
 from .errors import UsageError, ValueRangeError
 from .grid import Ranges
 from .interop import as_loss, describe
+from .jobs import Plan, Request
 from .kernels.convert import result_dtype
 from .loss import Loss
 from .machine import parse_memory
-from .planning import Plan, Request, make_plan
+from .planning import make_plan
 from .sources import Source, open_source
 from .sources.base import nbytes
 from .types import Reduction

@@ -15,7 +15,7 @@ FLOORS = [
     {"kernels", "sources", "sinks"},
     {"cuda"},
     {"alignment", "reductions"},
-    {"blocking", "planning"},
+    {"blocking", "jobs", "planning"},
     {"executors"},
     {"partial", "checkpoint", "collecting"},
     {"loss", "interop", "nn", "outputs", "result", "findings", "preparation", "chunks"},

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import streamloss as sl
 from streamloss.errors import MemoryBudgetError, ShapeError, UsageError
-from streamloss.planning import COMPILER
+from streamloss.jobs import COMPILER
 
 MIB = 1 << 20
 GIB = 1 << 30

@@ -138,7 +138,7 @@ def test_get_suggests_the_nearest_name():
         sl.losses.get("mean_square_error")
 
 
-PUBLIC_MODULES = ["", ".errors", ".evaluation", ".exact.state", ".losses", ".planning", ".result", ".types"]
+PUBLIC_MODULES = ["", ".errors", ".evaluation", ".exact.state", ".jobs", ".losses", ".result", ".types"]
 
 
 @pytest.mark.parametrize("inner", PUBLIC_MODULES)

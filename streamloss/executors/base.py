@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ..exact.state import State, canonical_json
 from ..grid import Ranges
-from ..planning import Job, Plan
+from ..jobs import Job, Plan
 from ..sinks import Sink
 from ..types import Block
 from .job import ALL_CORES, GPU, NAN_POLICIES, ONE_CORE, identity, labels_beside_0_and_1, run_job

@@ -10,9 +10,9 @@ import numpy as np
 
 from ..alignment import CLASS, View
 from ..errors import ValueRangeError
+from ..jobs import Job, Plan
 from ..kernels.convert import NOT_A_LABEL
 from ..losses._kinds import LabelSequence, Parametric, Sparse
-from ..planning import Job, Plan
 from ..sources import Source
 from ..types import Block, Interval
 

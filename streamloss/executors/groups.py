@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..grid import Ranges
-from ..planning import Plan
+from ..jobs import Plan
 from ..sources.base import nbytes
 
 SECONDS = 1.0
