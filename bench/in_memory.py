@@ -20,6 +20,8 @@ from streamloss.exact.accumulator import SIZE, add, add_within
 from timing import OURS, measure
 
 CLASSES = (2, 10, 100, 1000, 32_000)
+IN_DOUBLE = (10, 1000, "binary cross-entropy", "mean squared error")
+"""Cases whose result is a float64 too."""
 GB = 1e9
 Candidates = dict[str, Callable[[], Any]]
 
@@ -57,11 +59,20 @@ def softmax(rng: np.random.Generator, classes: int, n: int, rounds: int) -> list
     weighted = {OURS: lambda: sparse(labels, logits, weight), "unweighted": of_labels[OURS]}
     size = logits.nbytes / GB
     name = f"cross-entropy from logits, {classes:,} classes"
-    return [
+    rows = [
         measure(f"sparse {name}", "GB/s of logits", size, of_labels, rounds),
         measure(f"sparse {name}, weighted", "GB/s of logits", size, weighted, rounds),
-        measure(f"dense {name}", "GB/s of logits", size, of_one_hot, rounds),
     ]
+    if classes in IN_DOUBLE:
+        candidates = in_double(sparse, labels, logits)
+        rows.append(measure(f"sparse {name}, float64 result", "GB/s of logits", size, candidates, rounds))
+    return [*rows, measure(f"dense {name}", "GB/s of logits", size, of_one_hot, rounds)]
+
+
+def in_double(loss: sl.losses.Loss, y: np.ndarray, p: np.ndarray) -> Candidates:
+    """The loss in all digits of a float64, of the same float32 predictions, beside the loss in float32."""
+    double = type(loss).from_config({**loss.get_config(), "dtype": "float64"})
+    return {OURS: lambda: double(y, p), "float32 result": lambda: loss(y, p)}
 
 
 def numpy_cross_entropy(labels: np.ndarray, logits: np.ndarray) -> float:
@@ -103,6 +114,8 @@ def elementwise(rng: np.random.Generator, n: int, rounds: int) -> list[dict]:
         rows.append(measure(name, "million rows/s", n / 1e6, candidates, rounds))
         weighted = {OURS: lambda loss=loss, y=y, p=p: loss(y, p, weight), "unweighted": candidates[OURS]}
         rows.append(measure(f"{name}, weighted", "million rows/s", n / 1e6, weighted, rounds))
+        if name in IN_DOUBLE:
+            rows.append(measure(f"{name}, float64 result", "million rows/s", n / 1e6, in_double(loss, y, p), rounds))
     return rows
 
 
