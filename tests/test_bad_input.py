@@ -183,6 +183,17 @@ def test_a_loss_called_directly_says_the_same(case):
 # Which row: in the array's own indices, whatever was evaluated of it and how.
 
 
+@pytest.mark.parametrize("classes", [3, 200])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_nan_with_low_bits_is_nan(classes, dtype):
+    """R's NA, for one: bits of a NaN that an exponential for float32 results once added to its exponent."""
+    logits = np.zeros((2, classes))
+    logits[1, 1] = np.array(0x7FF00000000007A2).view(np.float64)
+    loss = sl.losses.SparseCategoricalCrossentropy(from_logits=True, dtype=dtype)
+    with pytest.raises(errors.ValueRangeError, match=r"y_pred\[1, 1\] is NaN"):
+        loss(np.zeros(2, int), logits)
+
+
 def test_row_of_an_array_of_more_axes():
     y = np.zeros((4, 5), np.float64)
     p = np.full((4, 5, CLASSES), 0.25, np.float32)

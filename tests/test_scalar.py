@@ -6,7 +6,7 @@ from mpmath import mp, mpf
 from numba import njit
 
 from oracles import ulps
-from streamloss.losses import _pairs, _scalar
+from streamloss.losses import _pairs, _scalar, _single
 
 rng = np.random.default_rng(20260101)
 
@@ -116,3 +116,103 @@ def test_power():
     ]
     for x, y, expected in special:
         np.testing.assert_equal(power(x, y), expected)
+
+
+# Functions for losses that are rounded to float32
+
+NANS = np.array([0x7FF8000000000000, 0xFFF8000000000001, 0x7FF80000000007A2, 0x7FF8000000000FFF], np.uint64)
+"""Of either sign, with low bits that somebody left there: the third one is how R writes NA."""
+
+
+@njit(error_model="numpy")
+def _log_quotient(x):
+    return _single.log_quotient_parts(x, 0.7)[0]
+
+
+@njit(error_model="numpy")
+def _power(x):
+    return _single.power(x, 1.7)
+
+
+NEAR_0 = [*rng.normal(size=300) * 1e-9, 5e-324, -5e-324, 1e-310, -1e-310, 2.3e-308]
+SINGLES = {
+    "exp": (mapped(_single.exp), mp.exp, [*rng.uniform(-708, 709.78, 2000), *NEAR_0, -708.0, 709.78]),
+    "exp_nonpositive": (
+        mapped(_single.exp_nonpositive),
+        mp.exp,
+        [*rng.uniform(-708, 0, 2000), -708.0, -5e-324, -1e-310],
+    ),
+    "expm1": (
+        mapped(_single.expm1),
+        mp.expm1,
+        [*rng.uniform(-60, 709, 2000), *rng.uniform(-1, 1, 2000), *NEAR_0, -1e308],
+    ),
+    "log": (
+        mapped(_single.log),
+        mp.log,
+        [*np.exp(rng.uniform(-744, 709, 2000)), *rng.uniform(0.4, 2.2, 2000), 5e-324, 1.7e308],
+    ),
+    "log_of_normal": (
+        mapped(_single.log_of_normal),
+        mp.log,
+        [*np.exp(rng.uniform(-708, 709, 2000)), 2.3e-308, 1.7e308],
+    ),
+    "log1p": (
+        mapped(_single.log1p),
+        mp.log1p,
+        [*np.exp(rng.uniform(-744, 709, 2000)), *rng.uniform(-1, 2, 2000), *NEAR_0, -1 + 2**-53, 1.7e308],
+    ),
+    "log1p_of_normal": (
+        mapped(_single.log1p_of_normal),
+        mp.log1p,
+        [*rng.uniform(-1, 2, 2000), *NEAR_0, -1 + 2**-53, 1.7e308],
+    ),
+    "log_quotient": (
+        mapped(_log_quotient),
+        lambda x: mp.log(x / mpf(0.7)),
+        [*np.exp(rng.uniform(-700, 700, 1000)), *rng.uniform(0.3, 1.5, 1000), 0.7 + 1e-12, 5e-324, 1.7e308],
+    ),
+    "power": (
+        mapped(_power),
+        lambda x: x ** mpf(1.7),
+        [*rng.uniform(0, 1, 1000), *np.exp(rng.uniform(-400, 400, 1000))],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SINGLES)
+def test_functions_for_float32_results_are_within_their_bound(name):
+    function, true, x = SINGLES[name]
+    bound = 8e-10 if name == "expm1" else 3e-10
+    for v, value in zip(x, function(x), strict=True):
+        right = true(mpf(float(v)))
+        assert abs(mpf(float(value)) - right) <= bound * abs(right), f"{name}({v!r}) is {value!r}, not {right}"
+
+
+@pytest.mark.parametrize(
+    ("name", "x", "expected"),
+    [
+        ("exp", [0.0, -0.0, -np.inf, np.inf, -709.0, -1e308, 710.0, 1e308], [1, 1, 0, np.inf, 0, 0, np.inf, np.inf]),
+        ("exp_nonpositive", [0.0, -0.0, -np.inf, -709.0, -1e308], [1, 1, 0, 0, 0]),
+        ("expm1", [0.0, -0.0, -np.inf, np.inf, -800.0, 800.0], [0, 0, -1, np.inf, -1, np.inf]),
+        ("log", [1.0, 0.0, -0.0, np.inf, -5e-324, -1.0, -np.inf], [0, -np.inf, -np.inf, np.inf, *[np.nan] * 3]),
+        ("log_of_normal", [1.0, 0.0, -0.0], [0, -np.inf, -np.inf]),
+        ("log1p", [0.0, -0.0, -1.0, np.inf, -2.0, -np.inf], [0, 0, -np.inf, np.inf, np.nan, np.nan]),
+        ("log1p_of_normal", [0.0, -0.0, -1.0], [0, 0, -np.inf]),
+        ("log_quotient", [0.7], [0]),
+        ("power", [0.0, 1.0], [0, 1]),
+    ],
+)
+def test_special_values_for_float32_results(name, x, expected):
+    np.testing.assert_array_equal(SINGLES[name][0](x), expected)
+
+
+@pytest.mark.parametrize("functions", [FUNCTIONS, SINGLES], ids=["float64", "float32"])
+def test_nan_stays_nan_whatever_its_bits(functions):
+    for name, (function, *_) in functions.items():
+        assert np.isnan(function(NANS.view(np.float64))).all(), name
+
+
+def test_functions_of_both_rooms_have_a_namesake_for_float32_results():
+    assert all(double.py_func.__name__ == single.py_func.__name__ for double, single in _single._SINGLE.items())
+    assert {_scalar.exp, _scalar.log1p, _pairs.log_parts, _pairs.power} <= set(_single._SINGLE)

@@ -1,4 +1,5 @@
-"""The elementary functions again, for losses that are rounded to float32: good to 3e-10, at half the price.
+"""The elementary functions again, for losses that are rounded to float32: good to 3e-10 (expm1: 8e-10), at half the
+price.
 
 A result of 24 bits hides errors 100 times larger than those of float64. :func:`in_single` compiles the text of a
 formula with the functions of this module in place of their namesakes in :mod:`._scalar` and :mod:`._pairs`; where two
@@ -28,29 +29,31 @@ _double_exp, _double_log = _scalar.exp, _scalar.log
 
 
 @scalar
-def _unscaled(x: float) -> tuple[float, float]:
-    """A z and ``exp(x - k ln 2)``; the low bits of z hold k."""
-    z = fma(x, LOG2E, ROUND)
-    r = fma(z - ROUND, -_LN2, x)
+def _unscaled(x: float, bias: float) -> tuple[float, float]:
+    """``exp(x - k ln 2)`` and ``2**(k + bias - 1023)``, for numbers whose k leaves the latter normal."""
+    shift = ROUND + bias  # the low bits of what it is added to are then an exponent
+    z = fma(x, LOG2E, shift)
+    r = fma(z - shift, -_LN2, x)
     p = fma(r, 0.000199075848564031417, 0.00139336549793067)
     p = fma(p, r, 0.00833328600731884138)
     p = fma(p, r, 0.041666464865424935)
     p = fma(p, r, 0.166666667564550645)
     p = fma(p, r, 0.500000001347479708)
     p = fma(p, r, 1.0)
-    return z, fma(p, r, 1.0)
+    return fma(p, r, 1.0), float_of(bits_of(z) << EXPONENT)
 
 
 @scalar
 def exp_nonpositive(x: float, lost: float = 0.0) -> float:
-    z, p = _unscaled(x)
-    y = float_of(bits_of(p) + (bits_of(z) << EXPONENT))  # NaN stays NaN: its z has no low bits
-    return 0.0 if x < _LOWEST else y
+    p, scale = _unscaled(x, 1023.0)
+    return 0.0 if x < _LOWEST else p * scale  # a product: NaN stays NaN, whatever its low bits make of the scale
 
 
 @scalar
 def exp(x: float, lost: float = 0.0) -> float:
-    return np.inf if x > _HIGHEST else exp_nonpositive(x)
+    p, scale = _unscaled(x, 1022.0)  # half of it: k may be 1024
+    y = 0.0 if x < _LOWEST else (p + p) * scale
+    return np.inf if x > _HIGHEST else y
 
 
 @scalar
