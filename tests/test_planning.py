@@ -11,8 +11,10 @@ import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
+from zarr.storage import FsspecStore
 
 import streamloss as sl
+from streamloss import blocking, planning
 from streamloss.errors import MemoryBudgetError, ShapeError, UsageError
 from streamloss.jobs import COMPILER
 
@@ -199,6 +201,23 @@ def test_slow_storage_is_noted():
     huge = sparse_plan(labels(chunk=1_000_000), logits(), memory="4GiB", workers=1)
     assert any(n.startswith("y_true has chunks of 1,000,000 rows, more than a block's") for n in huge.notes)
     assert sparse_plan(labels(), logits(), memory="4GiB", workers=1).notes == ()
+
+
+def test_arrays_over_a_network_are_read_by_more_threads(monkeypatch):
+    """Most of which wait: a processor each would leave the processors idle."""
+    monkeypatch.setattr(planning, "available_cpus", lambda: 2)
+    for name in ("TARGET", "TARGET_IN_MEMORY", "SMALLEST"):
+        monkeypatch.setattr(blocking, name, 1)  # many blocks of little data
+    y = np.random.default_rng(9).random((300, 5)).astype(np.float32)
+    there = zarr.create_array(FsspecStore.from_url("memory://there"), data=y, chunks=(10, 5))
+    here = zarr.create_array(zarr.storage.MemoryStore(), data=y, chunks=(10, 5))
+    far, near = sl.plan("mse", y / 2, there), sl.plan("mse", y / 2, here)
+    assert (far.workers, near.workers) == (2 * planning.WAITING, 2)
+    assert far.y_pred.remote
+    assert sl.plan("mse", there, y / 2).workers == far.workers, "one such array is enough"
+    assert sl.plan("mse", y / 2, there, workers=3).workers == 3
+    states = [sl.evaluate("mse", y / 2, array)["mean_squared_error"].state for array in (there, here)]
+    assert states[0].to_bytes() == states[1].to_bytes()
 
 
 # rows=
