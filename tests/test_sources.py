@@ -245,14 +245,15 @@ def test_predictions_of_every_dtype_mean_their_values(tmp_path, dtype):
         ("runs.zarr/models", "is a Zarr group; name one of its arrays: logistic, prior"),
         ("runs.zarr", "is a Zarr group; name one of its arrays: models/logistic, models/prior, y"),
         ("empty", "it has no Zarr metadata"),
-        ("table.csv", "it has no Zarr metadata"),
+        ("table.csv", r"it has no Zarr metadata .*Expected a file a\.npy, or store\.zarr/path"),
         ("torn.zarr", "its metadata cannot be read"),
         ("odd.zarr", "its metadata cannot be read"),
+        ("nothing.npy", "not a readable .npy file"),
         ("text.npy", "not a readable .npy file"),
         ("directory.npy", "not a readable .npy file"),
         ("pickle.npy", "not a readable .npy file"),
         ("complex.npy", "expected numbers; received dtype complex128"),
-        ("strings.npy", "expected numbers; received dtype <U1"),
+        ("strings.npy", r"expected numbers; received dtype <U1 from \S*strings\.npy"),
         ("records.npy", "expected numbers; received dtype"),
         ("times.npy", "expected numbers; received dtype datetime64"),
     ],
@@ -273,6 +274,7 @@ def directory_of_odds(tmp_path_factory):
     (root / "empty").mkdir()
     (root / "directory.npy").mkdir()
     (root / "table.csv").write_text("0.1,0.9")
+    (root / "nothing.npy").touch()
     (root / "text.npy").write_text("0.1,0.9")
     for name, text in (("torn.zarr", '{"zarr_for'), ("odd.zarr", "[]")):
         (root / name).mkdir()

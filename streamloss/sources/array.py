@@ -149,8 +149,8 @@ def _runs(array: np.ndarray[Any, Any], selection_shape: tuple[int, ...]) -> tupl
     return run, runs
 
 
-def open_array(array: Any, role: str) -> ArraySource | MemmapSource:
-    """Anything ``numpy.asarray`` makes a numeric array of."""
+def open_array(array: Any, role: str, where: str | None = None) -> ArraySource | MemmapSource:
+    """Anything ``numpy.asarray`` makes a numeric array of; `where` it is kept, if not in memory."""
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         raise SourceError(
             f"{role}: {int(np.ma.getmaskarray(array).sum()):,} elements are masked: they hold no data. "
@@ -162,11 +162,13 @@ def open_array(array: Any, role: str) -> ArraySource | MemmapSource:
         raise SourceError(f"{role}: cannot make an array of {type(array).__name__}: {error}") from error
     if converted.dtype.kind not in "biuf" and converted.dtype.name != "bfloat16":
         raise SourceError(
-            f"{role}: expected numbers; received dtype {converted.dtype} from {type(array).__name__}. "
-            "Expected an array in memory, a memmap, a zarr.Array or a path."
+            f"{role}: expected numbers; received dtype {converted.dtype} from {where or type(array).__name__}. "
+            "Expected an array of integers, floats or booleans: in memory, a memmap, a zarr.Array or a path."
         )
     memmap = _memmap_under(converted)
-    return ArraySource(converted, role) if memmap is None else MemmapSource(converted, memmap, role)
+    source = ArraySource(converted, role) if memmap is None else MemmapSource(converted, memmap, role)
+    source.where = where or source.where
+    return source
 
 
 def _memmap_under(array: Any) -> np.memmap[Any, Any] | None:
@@ -184,8 +186,6 @@ def open_npy(path: Path, role: str) -> MemmapSource | ArraySource:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise SourceError(f"{role}: there is no file {str(path)!r}.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise SourceError(f"{role}: {str(path)!r} is not a readable .npy file: {error}") from error
-    source = open_array(array, role)
-    source.where = str(path)
-    return source
+    return open_array(array, role, str(path))

@@ -264,7 +264,7 @@ def _array_names(group: zarr.Group) -> list[str]:
 
 def _why(error: Exception) -> str:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return "it has no Zarr metadata (zarr.json or .zarray)."
+        return "it has no Zarr metadata (zarr.json or .zarray). Expected a file a.npy, or store.zarr/path/in/group."
     return f"its metadata cannot be read: {type(error).__name__}: {error}"
 
 
