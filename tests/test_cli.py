@@ -512,10 +512,20 @@ def test_interrupts_are_one_line(run, monkeypatch):
     assert "interrupted" in err
 
 
-def test_summary_says_no_speed_of_a_moment():
+def test_the_end_of_a_file_is_no_interrupt(capsys, monkeypatch):
+    def torn(*_, **__):
+        raise EOFError("a defect")
+
+    monkeypatch.setattr(commands, "evaluate", torn)
+    assert cli.run(["evaluate", *MSE]) == 70
+    assert "EOFError: a defect" in capsys.readouterr().err
+
+
+def test_summary_says_no_speed_of_a_moment_and_who_did_it():
     result = streamloss.evaluate("mse", np.zeros(2, np.float32), np.zeros(2, np.float32))
     assert "rows/s" not in table.summary(type(result)(result.losses, 2, 9.0, 0, 0, "inline", 1, {}))
     assert "1 rows/s" in table.summary(type(result)(result.losses, 9, 9.0, 0, 0, "inline", 1, {}))
+    assert "merged from 3 states, " in table.summary(type(result)(result.losses, 9, 9.0, 0, 0, "merge", 3, {}))
 
 
 # In a process of its own

@@ -80,7 +80,11 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
         option("--rows", metavar="START:STOP", help="Only these rows."),
         option("--memory", metavar="SIZE", help="Peak memory of the process, such as 600MB; default 1GiB."),
         option("--workers", type=click.IntRange(min=1), help="Threads; default: the processors there are."),
-        option("--missing-chunks", type=click.Choice(["error", "warn", "fill"]), help="For chunks never written."),
+        option(
+            "--missing-chunks",
+            type=click.Choice(["error", "warn", "fill"]),
+            help="For chunks never written; default: error in y_pred and mask, else warn.",
+        ),
         option("-s", "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a configuration key."),
     ]
     command = _forms(command)
@@ -96,9 +100,15 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option("--out", metavar="URI", help="A Zarr group for the losses of rows: one array for each loss.")
 @click.option("--overwrite", is_flag=True, default=None, help="Replace what --out names.")
-@click.option("--nan-policy", type=click.Choice(["raise", "omit", "propagate"]), help="For rows whose loss is NaN.")
 @click.option(
-    "--executor", type=click.Choice(["auto", "inline", "threads", "dask", "cuda"]), help="How blocks are run."
+    "--nan-policy",
+    type=click.Choice(["raise", "omit", "propagate"]),
+    help="For rows whose loss is NaN; default: raise.",
+)
+@click.option(
+    "--executor",
+    type=click.Choice(["auto", "inline", "threads", "dask", "cuda"]),
+    help="How blocks are run; default: auto, which is threads, or dask where a scheduler is named.",
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Dask's: tcp://HOST:8786, tls://HOST:8786, processes, threads.")
 @click.option("--scheduler-file", metavar="FILE", help="The file that `dask scheduler --scheduler-file` writes.")
@@ -127,7 +137,9 @@ def evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **given: A
 @_gates
 @_forms
 def merge(**given: Any) -> None:
-    """One result from the states of shards or checkpoints: that of one run, to the last bit.
+    """Merge the states of shards or checkpoints into one result.
+
+    It is that of one run, to the last bit.
 
     \b
     streamloss evaluate configs/job.toml --shard 0/2    # ... and 1/2, elsewhere
@@ -192,7 +204,10 @@ def run(arguments: list[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
+        if isinstance(error.__cause__, EOFError):  # click takes it for the end of what somebody types
+            traceback.print_exc()
+            return DEFECT
         _say("streamloss: interrupted; what --out holds by now is valid.")
         return 130
     except OSError as error:  # such as a full disk under stdout

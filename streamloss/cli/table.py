@@ -63,8 +63,10 @@ def print_result(result: Result) -> None:
 
 def summary(result: Result) -> str:
     """One line: rows, time, speed, memory."""
+    merged = result.executor == "merge"
+    how = f"merged from {result.workers} states" if merged else f"{result.workers} x {result.executor}"
     rate = f" ({result.rows_per_second:,.0f} rows/s)" if result.rows_per_second >= 1 else ""
     return (
         f"{result.rows:,} rows in {result.seconds:.2f} s{rate}, "
-        f"{result.workers} x {result.executor}, peak memory {result.peak_memory / 2**20:,.0f} MiB"
+        f"{how}, peak memory {result.peak_memory / 2**20:,.0f} MiB"
     )
