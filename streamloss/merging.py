@@ -60,7 +60,8 @@ def merge(states: Any, *, partial: bool = False) -> Result:
         merged = _both(merged, other)
     said = []
     if merged.missing:
-        lacking = f"{merged.describe(merged.missing)} are in none of the {len(named)} states"
+        given = f"in none of the {len(named)} states" if len(named) > 1 else "not in the one state given"
+        lacking = f"{merged.describe(merged.missing)} are {given}"
         if not partial:
             raise StateError(
                 f"{lacking}; expected each row in one. Evaluate the shards that are missing, or pass partial=True "

@@ -97,7 +97,10 @@ class Partial:
         except StateError as error:
             raise StateError(f"{where}: {error}") from None
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise StateError(f"{where}: these {len(data):,} bytes are no saved state: {error!r}.") from error
+            raise StateError(
+                f"{where}: these {len(data):,} bytes are no saved state: {type(error).__name__}: {error}. Expected a "
+                "file that --shard, --state, Result.save or a checkpoint wrote."
+            ) from error
 
 
 def plain(evaluation: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -416,8 +416,10 @@ def test_output_that_exists_is_kept(store, tmp_path, capsys):
 def test_unwritable_output(store, tmp_path, capsys):
     (tmp_path / "file").write_text("a file, not a directory")
     out = str(tmp_path / "file" / "out.zarr")
-    with pytest.raises(errors.UnwritableOutputError, match="cannot write"):
-        sl.evaluate(SCCE, store["y_true"], store["y_pred"], out=out)
+    for overwrite in (False, True):
+        with pytest.raises(errors.UnwritableOutputError, match=r"cannot write .*/file' is a file; expected a"):
+            sl.evaluate(SCCE, store["y_true"], store["y_pred"], out=out, overwrite=overwrite)
+    assert (tmp_path / "file").read_text() == "a file, not a directory"
     assert cli.run([*command(SCCE, store["y_true"], store["y_pred"]), "--out", out]) == 5
     said = capsys.readouterr().err
     assert "out: cannot write" in said

@@ -199,7 +199,7 @@ def test_a_directory_that_cannot_be_written_is_told_before_anything_is_read(plac
 def test_damaged_checkpoints_are_refused(place):
     evaluate(3)
     (place / "saved/all.state").write_bytes((place / "saved/all.state").read_bytes()[:-20])
-    with pytest.raises(StateError, match=r"saved/all\.state: these .* no saved state"):
+    with pytest.raises(StateError, match=r"saved/all\.state: these .* no saved state: .{,90}Expected a file"):
         evaluate()
 
 

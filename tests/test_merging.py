@@ -103,6 +103,8 @@ def test_merged_states_are_states_to_merge():
 
 def test_gaps_are_named_with_their_rows():
     parts = shards(4)
+    with pytest.raises(StateError, match=r"^rows 12 to \d+ are not in the one state given; expected each row"):
+        sl.merge(parts[0])
     with pytest.raises(StateError, match=r"^rows 12 to 23 are in none of the 3 states; .*--partial"):
         sl.merge([parts[0], parts[2], parts[3]])
     parts = [evaluate(rows=slice(20, 50), shard=(i, 4)) for i in (1, 3)]

@@ -165,7 +165,9 @@ class State:
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, StateError):
                 raise
-            raise StateError(f"these {len(data)} bytes are not a saved state: {error!r}.") from error
+            raise StateError(
+                f"these {len(data):,} bytes are not a saved state: {type(error).__name__}: {error}."
+            ) from error
 
 
 def canonical_json(content: Any) -> str:

@@ -108,7 +108,7 @@ def check_target(uri: str, overwrite: bool, key: str | None = None) -> tuple[Pat
     """The store and the path inside it, of a target that may be written; nothing is touched.
 
     Only an array may be replaced: a group, or a directory of other things, would lose what nobody named.
-    Raises OutputExistsError and UsageError.
+    Raises OutputExistsError, UnwritableOutputError and UsageError.
     """
     path = local_path(uri)
     if path is None:
@@ -117,6 +117,10 @@ def check_target(uri: str, overwrite: bool, key: str | None = None) -> tuple[Pat
         )
     store, inner = split_store(path)
     target = store / inner
+    if (file := next((folder for folder in target.parents if folder.is_file()), None)) is not None:
+        raise UnwritableOutputError(
+            f"out: cannot write {uri!r}: {str(file)!r} is a file; expected a Zarr group, or a name that is free."
+        )
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return store, inner
     if not overwrite:
