@@ -176,8 +176,13 @@ def plan(
 ) -> Plan:
     """What :func:`evaluate` would do with the same arguments: blocks, workers, projected memory. Reads no data.
 
-    Raises what `evaluate` would raise before its first block.
+    Raises what `evaluate` would raise before its first block, and UsageError for Dask arrays.
     """
+    if any(map(is_lazy, (y_true, y_pred, sample_weight, mask))):
+        raise UsageError(
+            "plan received Dask arrays, whose chunks, and how many of them are in memory at a time, Dask decides; "
+            "expected arrays that are read block by block. See array.chunks, or store them (array.to_zarr)."
+        )
     return planned(
         named_losses(losses), y_true, y_pred, sample_weight, mask, class_weight, memory, workers, rows, missing_chunks
     )

@@ -60,6 +60,13 @@ def arrays(rows=20, classes=3):
     return rng.random((rows, classes), np.float32), rng.random((rows, classes), np.float32)
 
 
+def test_a_plan_computes_nothing_of_them():
+    y, p = (da.from_array(array) for array in arrays())
+    with Computed() as computed, pytest.raises(UsageError, match=r"Dask decides; .*See array\.chunks"):
+        sl.plan("mse", arrays()[0], y + p)
+    assert computed.tasks == 0
+
+
 def chunked(array, *chunks):
     return da.from_array(array, chunks=chunks)
 
