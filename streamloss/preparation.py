@@ -172,6 +172,8 @@ def _checked_class_weight(class_weight: Mapping[int, float] | None) -> dict[int,
     for label, weight in class_weight.items():
         if isinstance(label, bool) or not isinstance(label, int | np.integer):
             raise UsageError(f"class_weight: {label!r} is no label; expected an integer.")
+        if abs(int(label)) >= 2**63:
+            raise UsageError(f"class_weight: {label} is no label; expected an integer of 64 bits.")
         if not isinstance(weight, int | float | np.number) or not 0.0 <= weight < np.inf:
             raise UsageError(f"class_weight[{label}] is {weight!r}; expected a finite weight of at least 0.")
     return {int(label): float(weight) for label, weight in class_weight.items()} or None

@@ -194,6 +194,20 @@ def test_nan_with_low_bits_is_nan(classes, dtype):
         loss(np.zeros(2, int), logits)
 
 
+@pytest.mark.parametrize(
+    ("label", "advice"),
+    [
+        (2**53 + 1, "pass ignore_class=9007199254740993."),
+        (2**63, "write -1 instead, and pass ignore_class=-1."),
+        (2**64 - 1, "write -1 instead, and pass ignore_class=-1."),  # -1 that somebody cast
+    ],
+)
+def test_large_labels_are_named_to_the_last_digit_with_advice_that_can_be_followed(label, advice):
+    y = np.array([0, label], np.uint64)
+    with pytest.raises(errors.ValueRangeError, match=rf"y_true\[1\] is {label}, but .* {re.escape(advice)}$"):
+        sl.losses.SparseCategoricalCrossentropy()(y, predictions()[:2])
+
+
 def test_row_of_an_array_of_more_axes():
     y = np.zeros((4, 5), np.float64)
     p = np.full((4, 5, CLASSES), 0.25, np.float32)

@@ -124,6 +124,7 @@ def test_masks_and_class_weights_on_the_command_line(tmp_path, capsys):
         ([1.0, 2.0], r"class_weight must map labels to weights, as \{0: 1.0, 1: 5.0\}; received \[1.0, 2.0\]"),
         ({0.5: 1.0}, r"class_weight: 0.5 is no label; expected an integer"),
         ({True: 1.0}, r"class_weight: True is no label"),
+        ({2**63: 1.0}, r"class_weight: 9223372036854775808 is no label; expected an integer of 64 bits"),
         ({0: -1.0}, r"class_weight\[0\] is -1.0; expected a finite weight of at least 0"),
         ({0: math.nan}, r"class_weight\[0\] is nan"),
         ({0: "1"}, r"class_weight\[0\] is '1'"),

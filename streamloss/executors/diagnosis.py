@@ -116,7 +116,8 @@ def _weight_problem(plan: Plan, at: tuple[int, ...], weight: Array | None, row: 
 def _label_problem(job: Job, label: Array, classes: int, where: _Where) -> str | None:
     match job.formula:
         case Sparse():
-            return _integer_problem(float(label[0]), 0, classes, where, True)
+            number = int(label[0]) if label.dtype.kind in "iu" else float(label[0])  # floats end at 2**53
+            return _integer_problem(number, 0, classes, where, True)
         case LabelSequence():
             return _sequence_problem(label.astype(np.float64), classes, where)
         case _:
@@ -133,7 +134,8 @@ def _integer_problem(
         return f"{where(position)} is {_number(number)}{place}; {expected}.{advice if may_ignore else ''}"
     value = int(number)
     if not least <= value < classes:
-        advice = f" If {value} marks rows without a label, pass ignore_class={value}."
+        ignored = f"pass ignore_class={value}" if abs(value) < 2**63 else "write -1 instead, and pass ignore_class=-1"
+        advice = f" If {value} marks rows without a label, {ignored}."
         return (
             f"{where(position)} is {value}{place}, but y_pred has {classes} classes; {expected}."
             f"{advice if may_ignore else ''}"
