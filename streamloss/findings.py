@@ -38,7 +38,9 @@ def filled_chunks(sources: Iterable[Source]) -> list[str]:
 
 
 def _filled(role: str, count: int, where: str) -> str:
-    return f"{role}: {count} chunks of {where} do not exist; their fill value was read"
+    if count == 1:
+        return f"{role}: 1 chunk of {where} does not exist; its fill value was read"
+    return f"{role}: {count:,} chunks of {where} do not exist; their fill value was read"
 
 
 def warned(states: Mapping[str, State], said: Iterable[str] = ()) -> list[str]:
@@ -51,7 +53,8 @@ def warned(states: Mapping[str, State], said: Iterable[str] = ()) -> list[str]:
         elif of.nonzero_weights == 0:
             words.append(f"{name}: all weights are 0, so means divided by weights are 0.0, as in Keras")
         if omitted := state.count("omitted"):
-            words.append(f"{name}: {omitted} rows whose loss is NaN were left out")
+            rows = "1 row whose loss is NaN was" if omitted == 1 else f"{omitted:,} rows whose loss is NaN were"
+            words.append(f"{name}: {rows} left out")
     for message in (*said, *words):
         warnings.warn(message, StreamlossWarning, stacklevel=4)
     return words

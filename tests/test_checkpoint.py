@@ -215,9 +215,9 @@ def test_wrong_data_keeps_what_was_done():
 def test_missing_chunks_of_the_rows_before_are_remembered(place):
     (place / "y.zarr/c/0/0").unlink()
     evaluate(5)
-    with pytest.warns(StreamlossWarning, match=r"y_true: 1 chunks of y\.zarr do not exist"):
+    with pytest.warns(StreamlossWarning, match=r"y_true: 1 chunk of y\.zarr does not exist"):
         result, _ = evaluate()
-    assert result.warnings == ("y_true: 1 chunks of y.zarr do not exist; their fill value was read",)
+    assert result.warnings == ("y_true: 1 chunk of y.zarr does not exist; its fill value was read",)
 
 
 def test_labels_are_looked_at_once(monkeypatch):

@@ -493,7 +493,7 @@ def test_under_fill_missing_chunks_are_read_without_a_word(tmp_path):
 
 def test_by_default_missing_labels_warn_and_missing_predictions_are_refused(tmp_path):
     path = without_chunk(tmp_path / "y.zarr", LABELS.astype(np.uint8), "c/2")
-    with pytest.warns(StreamlossWarning, match="y_true: 1 chunks"):
+    with pytest.warns(StreamlossWarning, match="y_true: 1 chunk of "):
         sparse_loss(path, PREDICTIONS)
     with pytest.raises(MissingChunkError, match="y_true"):
         sparse_loss(path, PREDICTIONS, missing_chunks="error")
