@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
+import numpy as np
+
 from . import blocking
 from .alignment import CLASS, Shape, View, align, align_weight
 from .errors import MemoryBudgetError, ShapeError, UsageError
@@ -46,8 +48,8 @@ def make_plan(
 
     Raises ShapeError where the arrays do not align and MemoryBudgetError where nothing fits.
     """
-    if workers is not None and workers < 1:
-        raise UsageError(f"workers must be at least 1; received {workers}.")
+    if workers is not None and not (isinstance(workers, int | np.integer) and workers >= 1):
+        raise UsageError(f"workers must be an integer of at least 1; received {workers!r}.")
     weight = None if isinstance(sample_weight, float) else sample_weight
     sources = [y_true, y_pred, *(source for source in (weight, mask) if source is not None)]
     shapes: Mapping[str, Shape] = {source.role: source.shape for source in sources}
@@ -181,6 +183,8 @@ def _range(rows: slice | None, count: int, shortest: str) -> tuple[int, int]:
     """The first row and one past the last."""
     if rows is None:
         return 0, count
+    if not isinstance(rows, slice) or not all(isinstance(v, int | np.integer | None) for v in (rows.start, rows.stop)):
+        raise UsageError(f"rows must be a slice of integers, such as slice(0, 1000); received {rows!r}.")
     if rows.step not in (None, 1) or any(v is not None and v < 0 for v in (rows.start, rows.stop)):
         raise UsageError(f"rows must be a slice of non-negative rows with step 1; received {rows}.")
     start = 0 if rows.start is None else rows.start

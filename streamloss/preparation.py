@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def named_losses(losses: Any) -> dict[str, Loss]:
     if isinstance(losses, Mapping) and "class_name" not in losses:
         named = {str(name): as_loss(loss) for name, loss in losses.items()}
     else:
-        single = isinstance(losses, str | Mapping | Loss) or callable(losses)
+        single = isinstance(losses, str | Mapping | Loss) or callable(losses) or not isinstance(losses, Iterable)
         instances = [as_loss(loss) for loss in ([losses] if single else losses)]
         named = {loss.name: loss for loss in instances}
         if len(named) < len(instances):
@@ -131,7 +132,7 @@ def _all_rows(plan: Plan) -> int:
 def shard_of(num_blocks: int, shard: tuple[int, int]) -> Ranges:
     """The blocks of shard ``(i, n)``. Raises UsageError where there is no such shard."""
     try:
-        index, count = (int(number) for number in shard)
+        index, count = (operator.index(number) for number in shard)
     except (TypeError, ValueError):
         raise UsageError(f"shard must be (i, n), such as (0, 4); received {shard!r}.") from None
     if not 0 <= index < count:

@@ -526,13 +526,27 @@ def test_choices(keyword, flag, capsys):
     assert flag in said
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"losses": 3}, "expected a loss, its name or its config; received 3"),
+        ({"executor": None}, "executor must be one of auto, .* or a distributed.Client; received None"),
+        ({"shard": (0.5, 2)}, r"shard must be \(i, n\), such as \(0, 4\); received \(0.5, 2\)"),
+        ({"shard": "1/2"}, r"shard must be \(i, n\), such as \(0, 4\); received '1/2'"),
+    ],
+)
+def test_arguments_of_another_type(given, message):
+    with pytest.raises(errors.UsageError, match=message):
+        sl.evaluate(**{"losses": "mse", **given}, y_true=Y, y_pred=Y)
+
+
 def test_missing_chunks_policy():
     with pytest.raises(errors.UsageError, match="missing_chunks must be one of error, warn, fill; received 'skip'"):
         sl.evaluate("mse", Y, Y, missing_chunks="skip")
 
 
 def test_workers(capsys):
-    with pytest.raises(errors.UsageError, match="workers must be at least 1; received 0"):
+    with pytest.raises(errors.UsageError, match="workers must be an integer of at least 1; received 0"):
         sl.evaluate("mse", Y, Y, workers=0)
     assert cli.run(["evaluate", "--loss", "mse", "--workers", "0"]) == 2
     assert "--workers" in capsys.readouterr().err

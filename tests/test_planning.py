@@ -281,6 +281,12 @@ def test_rows_that_are_no_plain_slice_are_refused(rows):
         sl.plan("mse", np.zeros((10, 2)), np.zeros((10, 2)), rows=rows)
 
 
+@pytest.mark.parametrize("rows", [(0, 10), 10, slice(0.0, 3.0), slice("0", "3")])
+def test_rows_that_are_no_slice_of_integers_are_refused(rows):
+    with pytest.raises(UsageError, match=r"rows must be a slice of integers, such as slice\(0, 1000\); received"):
+        sl.plan("mse", np.zeros((10, 2)), np.zeros((10, 2)), rows=rows)
+
+
 @pytest.mark.parametrize("rows", [slice(0, 11), slice(11, 12)])
 def test_rows_beyond_an_array_are_refused_with_its_name(rows):
     with pytest.raises(UsageError, match=r"rows=.* reaches past y_true, which has 10 rows"):
@@ -326,9 +332,9 @@ def test_a_plan_says_what_it_decided(tmp_path):
     assert math.prod(facts["block_shape"]) * facts["blocks"] >= facts["rows"]
 
 
-@pytest.mark.parametrize("workers", [0, -1])
+@pytest.mark.parametrize("workers", [0, -1, 2.5, "2"])
 def test_workers_are_at_least_one(workers):
-    with pytest.raises(UsageError, match=f"workers must be at least 1; received {workers}"):
+    with pytest.raises(UsageError, match=f"workers must be an integer of at least 1; received {workers!r}"):
         sl.plan("mse", np.zeros((10, 2)), np.zeros((10, 2)), workers=workers)
 
 

@@ -30,6 +30,10 @@ def get_executor(executor: Any, in_memory: bool, scheduler: Any = None, schedule
     if scheduler is not None or scheduler_file is not None:
         raise UsageError(f"a scheduler was named, but executor={executor!r} has none; expected executor='dask'.")
     if not isinstance(executor, str):
+        if not hasattr(executor, "run"):
+            raise UsageError(
+                f"executor must be one of {', '.join(EXECUTORS)}, or a distributed.Client; received {executor!r}."
+            )
         given: Executor = executor
         return given
     if executor not in EXECUTORS:
