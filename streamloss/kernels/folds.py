@@ -9,22 +9,10 @@ from typing import Any
 import numpy as np
 
 from .._jit import part, scalar, serial
+from .abreast import maxima_abreast, sums_abreast
+from .along import LANES, NARROW, maxima_along, sums_along
 from .columns import to_columns
-from .order import (
-    ABREAST,
-    LANES,
-    LONG,
-    LOST,
-    NARROW,
-    SLOTS,
-    TOP,
-    TOTAL,
-    maxima_abreast,
-    maxima_along,
-    rows_at_once,
-    sums_abreast,
-    sums_along,
-)
+from .order import ABREAST, LONG, LOST, SLOTS, TOP, TOTAL, rows_at_once
 
 
 @dataclass(frozen=True)
@@ -156,18 +144,8 @@ def _widened(peak: Callable[..., float]) -> Callable[..., float]:
 
 def _value_of_share(share: Callable[..., float]) -> Callable[..., tuple[float]]:
     @scalar
-    def value(
-        j: int,
-        y: float,
-        p: float,
-        label: int,
-        top: float,
-        total: float,
-        lost: float,
-        size: float,
-        each: Any,
-        arguments: Any,
-    ) -> tuple[float]:
+    def value(j: int, y: float, p: float, row: Any, each: Any, arguments: Any) -> tuple[float]:
+        _, top, _, _, _ = row
         return (share(p, top),)
 
     return value

@@ -41,18 +41,8 @@ def _of_sums(formula: Rowwise, single: bool) -> Recipe:
     finish = compiled(formula.finish, single)
 
     @scalar
-    def value(
-        j: int,
-        y: float,
-        p: float,
-        label: int,
-        top: float,
-        total: float,
-        lost: float,
-        size: float,
-        each: Any,
-        arguments: Any,
-    ) -> Any:
+    def value(j: int, y: float, p: float, row: Any, each: Any, arguments: Any) -> Any:
+        _, top, total, lost, size = row
         return term(each, j, (y, p, top, total, lost, size), arguments)
 
     @scalar
@@ -77,18 +67,7 @@ def _of_ratio(formula: Overlap, single: bool) -> Recipe:
     ratio = scalar(formula.finish)
 
     @scalar
-    def value(
-        j: int,
-        y: float,
-        p: float,
-        label: int,
-        top: float,
-        total: float,
-        lost: float,
-        size: float,
-        each: Any,
-        arguments: Any,
-    ) -> tuple[float, float, float]:
+    def value(j: int, y: float, p: float, row: Any, each: Any, arguments: Any) -> tuple[float, float, float]:
         return y * p, (1.0 - y) * p, y * (1.0 - p)
 
     @scalar
@@ -103,18 +82,7 @@ def _of_mean(formula: Elementwise, single: bool) -> Recipe:
     term = term_of(formula, single)
 
     @scalar
-    def value(
-        j: int,
-        y: float,
-        p: float,
-        label: int,
-        top: float,
-        total: float,
-        lost: float,
-        size: float,
-        each: Any,
-        arguments: Any,
-    ) -> tuple[float]:
+    def value(j: int, y: float, p: float, row: Any, each: Any, arguments: Any) -> tuple[float]:
         return (term(each, j, (y, p), arguments),)
 
     @scalar

@@ -18,18 +18,8 @@ def recipe(formula: Sparse, single: bool) -> Recipe:
     term = compiled(formula.term, single)
 
     @scalar
-    def value(
-        j: int,
-        y: float,
-        p: float,
-        label: int,
-        top: float,
-        total: float,
-        lost: float,
-        size: float,
-        each: Any,
-        arguments: Any,
-    ) -> tuple[float]:
+    def value(j: int, y: float, p: float, row: Any, each: Any, arguments: Any) -> tuple[float]:
+        label, top, _, _, _ = row
         return (term(p, top, 1.0 if j < label else 0.0),)
 
     finish = compiled(formula.finish, single)
