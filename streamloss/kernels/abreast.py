@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .._jit import inner
+from .._jit import once
 from .._primitives import prefetch
 from .order import LOST, SLOTS, TOP, TOTAL, Sums, adder
 
@@ -15,7 +15,7 @@ def maxima_abreast(peak: Callable[..., float]) -> Callable[..., None]:
     sum is NaN.
     """
 
-    @inner
+    @once
     def maxima(ys: Any, ps: Any, classes: int, top: Any) -> None:
         for r in range(top.size):
             top[r] = peak(ys[0, r], ps[0, r])
@@ -36,7 +36,7 @@ def sums_abreast(value: Callable[..., Any], terms: int, compensated: bool, skips
     """
     add = adder(compensated)
 
-    @inner
+    @once
     def sums(
         ys: Any,
         ps: Any,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import inner, scalar
+from .._jit import inner, once, scalar
 from .order import LOST, SEGMENT, SLOTS, TOP, TOTAL, Sums, adder
 
 LANES = 64  # of a maximum
@@ -19,7 +19,7 @@ def maxima_along(peak: Callable[..., float]) -> Callable[..., None]:
     dtype; `y` and `p` are (rows, classes), `lanes` (LANES,). A row that holds a NaN may have any; its sum is NaN.
     """
 
-    @inner
+    @once
     def maxima(y: Any, p: Any, lanes: Any, top: Any) -> None:
         classes = p.shape[1]
         first = min(LANES, classes)
@@ -106,7 +106,7 @@ def sums_along(
         if padded > 8:
             fold(high, low, 8)
 
-    @inner
+    @once
     def sums(
         y: Any,
         p: Any,

@@ -121,7 +121,7 @@ def parallel(formula: AnyFormula, single: bool, layout: str) -> Loop:
     """The same over all cores, with ``limbs`` (PIECES, sums, SIZE) and ``counts`` (PIECES, n): one for each piece of
     rows, to be added up by the caller; ``first_bad`` (PIECES,), its last argument, takes each piece's.
     """
-    serial_loop = serial(formula, single, layout)
+    serial_loop = _jit.called(serial(formula, single, layout))
 
     @_jit.parallel
     def loop_parallel(
