@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from .._jit import once
@@ -10,6 +11,7 @@ from .._primitives import prefetch
 from .order import LOST, SLOTS, TOP, TOTAL, Sums, adder
 
 
+@cache
 def maxima_abreast(peak: Callable[..., float]) -> Callable[..., None]:
     """``maxima(ys, ps, classes, top)``: each row's maximum of ``peak(y, p)``. A row that holds a NaN may have any; its
     sum is NaN.
@@ -28,11 +30,12 @@ def maxima_abreast(peak: Callable[..., float]) -> Callable[..., None]:
     return maxima
 
 
+@cache
 def sums_abreast(value: Callable[..., Any], terms: int, compensated: bool, skips: bool) -> Sums:
     """``sums(ys, ps, classes, labels, found, each, arguments, ahead, slots, out)``: `ys` and `ps` are (classes, rows),
     `labels` one for each row, `found` (3, rows), `slots` (2, terms, classes, rows); `out` (2, terms, rows)
-    takes the sums and what their rounding lost. ``ahead`` are the next rows' labels and predictions: memory delivers
-    them while these are computed.
+    takes the sums and what their rounding lost. ``ahead`` are the bytes of the next rows' labels and predictions:
+    memory delivers them while these are computed.
     """
     add = adder(compensated)
 

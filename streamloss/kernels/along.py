@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ LANES = 64  # of a maximum
 NARROW = 8  # slots that are left when several rows' slots are added at once: a vector of float64
 
 
+@cache
 def maxima_along(peak: Callable[..., float]) -> Callable[..., None]:
     """``maxima(y, p, lanes, top)``: each row's maximum of ``peak(y, p)``, which is given, and may return, the rows' own
     dtype; `y` and `p` are (rows, classes), `lanes` (LANES,). A row that holds a NaN may have any; its sum is NaN.
@@ -46,6 +48,49 @@ def maxima_along(peak: Callable[..., float]) -> Callable[..., None]:
     return maxima
 
 
+@scalar
+def _quarters(row: Any, segment: int) -> Any:
+    a, b, c, d = segment, segment + SLOTS, segment + 2 * SLOTS, segment + 3 * SLOTS
+    return row[a:b], row[b:c], row[c:d], row[d : d + SLOTS]
+
+
+@cache
+def _narrow(compensated: bool) -> Callable[..., None]:
+    """``narrow(high, low, width)``: add slots up until NARROW are left."""
+    add = adder(compensated)
+
+    @scalar
+    def fold(high: Any, low: Any, w: Any) -> None:
+        for k in range(w):
+            high[k], rest = add(high[k], low[k], high[k + w], low[k + w])
+            if compensated:
+                low[k] = rest
+
+    @scalar
+    def narrow(high: Any, low: Any, width: int) -> None:
+        padded = NARROW
+        while padded < width:
+            padded *= 2
+        for k in range(width, padded):
+            high[k] = 0.0
+            if compensated:
+                low[k] = 0.0
+        # np.int64: numbers as they stand are types of their own, each of which is compiled
+        if padded > 128:
+            fold(high, low, np.int64(128))
+        if padded > 64:
+            fold(high, low, np.int64(64))
+        if padded > 32:
+            fold(high, low, np.int64(32))
+        if padded > 16:
+            fold(high, low, np.int64(16))
+        if padded > 8:
+            fold(high, low, np.int64(8))
+
+    return narrow
+
+
+@cache
 def sums_along(
     value: Callable[..., Any], terms: int, compensated: bool, cancels: bool, skips: bool, long: bool
 ) -> Sums:
@@ -53,16 +98,11 @@ def sums_along(
     for each row, `found` (3, rows), `slots` (2, terms, SLOTS), `parts` (2, terms, NARROW, rows); `out` (2, terms, rows)
     takes the sums and what their rounding lost. ``long``: rows have a whole segment.
     """
-    add, add_to_slot = adder(compensated), adder(cancels)
+    add, add_to_slot, narrow = adder(compensated), adder(cancels), _narrow(compensated)
 
     @scalar
     def value_of(j: int, y: Any, p: Any, row: Any, each: Any, arguments: Any) -> Any:
         return value(j, np.float64(y), np.float64(p), row, each, arguments)
-
-    @scalar
-    def quarters(row: Any, segment: int) -> Any:
-        a, b, c, d = segment, segment + SLOTS, segment + 2 * SLOTS, segment + 3 * SLOTS
-        return row[a:b], row[b:c], row[c:d], row[d : d + SLOTS]
 
     @inner
     def again(slots: Any, y: Any, p: Any, first: int, end: int, row: Any, each: Any, arguments: Any) -> None:
@@ -77,34 +117,6 @@ def sums_along(
                 for i in range(terms):
                     s, rest = add_to_slot(slots[0, i, at], slots[1, i, at], values[i], 0.0)
                     slots[0, i, at], slots[1, i, at] = s, rest
-
-    @scalar
-    def fold(high: Any, low: Any, w: int) -> None:
-        for k in range(w):
-            high[k], rest = add(high[k], low[k], high[k + w], low[k + w])
-            if compensated:
-                low[k] = rest
-
-    @scalar
-    def narrow(high: Any, low: Any, width: int) -> None:
-        """Add slots up until NARROW are left."""
-        padded = NARROW
-        while padded < width:
-            padded *= 2
-        for k in range(width, padded):
-            high[k] = 0.0
-            if compensated:
-                low[k] = 0.0
-        if padded > 128:
-            fold(high, low, 128)
-        if padded > 64:
-            fold(high, low, 64)
-        if padded > 32:
-            fold(high, low, 32)
-        if padded > 16:
-            fold(high, low, 16)
-        if padded > 8:
-            fold(high, low, 8)
 
     @once
     def sums(
@@ -132,8 +144,8 @@ def sums_along(
                 done = False
                 if long:  # known to the compiler, as are `skips` and `compensated`
                     if end - segment == SEGMENT:  # four terms of a slot at a time: one long loop
-                        y0, y1, y2, y3 = quarters(row_y, segment)
-                        p0, p1, p2, p3 = quarters(row_p, segment)
+                        y0, y1, y2, y3 = _quarters(row_y, segment)
+                        p0, p1, p2, p3 = _quarters(row_p, segment)
                         for k in range(SLOTS):
                             j = segment + k
                             v0 = value_of(j, y0[k], p0[k], row, each, arguments)

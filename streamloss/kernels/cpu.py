@@ -67,7 +67,7 @@ def serial(formula: AnyFormula, single: bool, layout: str) -> Loop:
     if isinstance(formula, Whole):
         return sums_over_rows(formula.overlap)
     kernel = build(formula, single, layout)
-    rows, new_space = kernel.rows, kernel.new_space
+    rows, new_space = kernel.rows, _jit.called(kernel.new_space)
 
     @_jit.serial
     def loop_serial(

@@ -20,6 +20,7 @@ Sums are ``compensated`` from slots on, and inside slots, of a few terms each, w
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from .._jit import inner, scalar
@@ -52,6 +53,7 @@ def two_sum(a: float, b: float) -> tuple[float, float]:
     return s, (lost if lost == lost else 0.0)
 
 
+@cache
 def adder(compensated: bool) -> Callable[..., Any]:
     """``(a, a_low, b, b_low) -> (sum, low)``."""
 
