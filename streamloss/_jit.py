@@ -12,6 +12,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,6 +38,35 @@ def inner(function: F) -> F:
     Slices then need no reference counting (``_nrt=False``), whose atomic increments cost a third in short loops.
     """
     return _njit(nogil=True, error_model="numpy", fastmath=False, _nrt=False)(function)
+
+
+def once(function: Callable[..., Any]) -> Any:
+    """Compile a long loop of its own kind (see :func:`inner`) that other loops call where it stands; Python cannot."""
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return called(_njit(nogil=True, error_model="numpy", fastmath=False, _nrt=False, **options)(function))
+
+
+def called(compiled: Any) -> Any:
+    """A compiled function as one that loops call where it stands.
+
+    Numba links the code of what a function calls into the function, where LLVM optimises it again and makes machine
+    code of it again, for each loop around it: half of the time to compile one. Small functions, which LLVM inlines, are
+    better linked.
+    """
+
+    @intrinsic
+    def call(typing: Any, *arguments: Any) -> Any:
+        compiled.compile(arguments)
+        found = compiled.overloads[arguments]
+
+        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            unpacked = cgutils.unpack_tuple(builder, *values)  # type: ignore[no-untyped-call]
+            return context.call_internal(builder, found.fndesc, found.signature, unpacked)
+
+        together = types.StarArgTuple.from_types(arguments)  # type: ignore[no-untyped-call]
+        return found.signature.return_type(together), codegen
+
+    return call
 
 
 def part(function: F) -> F:

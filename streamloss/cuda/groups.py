@@ -59,13 +59,13 @@ def sums_of_row(
 
     @device
     def value_with(j: int, y: float, p: float, label: int, found: Any, size: float, each: Any, arguments: Any) -> Any:
-        return value(0, y, p, label, found[0], found[1], found[2], size, (each[j],), arguments)
+        return value(0, y, p, (label, found[0], found[1], found[2], size), (each[j],), arguments)
 
     @device
     def value_without(
         j: int, y: float, p: float, label: int, found: Any, size: float, each: Any, arguments: Any
     ) -> Any:
-        return value(j, y, p, label, found[0], found[1], found[2], size, 0.0, arguments)
+        return value(j, y, p, (label, found[0], found[1], found[2], size), 0.0, arguments)
 
     value_of = value_with if has_own else value_without
 

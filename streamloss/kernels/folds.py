@@ -4,27 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from .._jit import part, scalar, serial
+from .abreast import maxima_abreast, sums_abreast
+from .along import LANES, NARROW, maxima_along, sums_along
 from .columns import to_columns
-from .order import (
-    ABREAST,
-    LANES,
-    LONG,
-    LOST,
-    NARROW,
-    SLOTS,
-    TOP,
-    TOTAL,
-    maxima_abreast,
-    maxima_along,
-    rows_at_once,
-    sums_abreast,
-    sums_along,
-)
+from .order import ABREAST, LONG, LOST, SLOTS, TOP, TOTAL, rows_at_once
 
 
 @dataclass(frozen=True)
@@ -101,12 +90,7 @@ def fold_of(recipe: Recipe, layout: str) -> Fold:
                     found[TOTAL, r], found[LOST, r] = sums[0, 0, r], sums[1, 0, r]
             rest(ys, ps, classes, labels, found, each, arguments, ahead, slots, sums)
 
-        @serial
-        def space_abreast(y_pred: Any) -> Any:
-            n, classes = rows_at_once(y_pred.shape[1]), y_pred.shape[1]
-            return np.empty((2, classes, n)), np.empty((2, terms, classes, n))
-
-        return Fold(passes_abreast, space_abreast)
+        return Fold(passes_abreast, _space_abreast(terms))
 
     maxima = maxima_along(peak_of if peak_of_prediction else _widened(peak_of))
     totals, rest = (
@@ -128,12 +112,27 @@ def fold_of(recipe: Recipe, layout: str) -> Fold:
                 found[TOTAL, r], found[LOST, r] = sums[0, 0, r], sums[1, 0, r]
         rest(y, p, labels, found, each, arguments, slots, parts, sums)
 
+    return Fold(passes_along, _space_along(terms, peak_of_prediction))
+
+
+@cache
+def _space_abreast(terms: int) -> Callable[..., Any]:
     @serial
-    def space_along(y_pred: Any) -> Any:
+    def space(y_pred: Any) -> Any:
+        n, classes = rows_at_once(y_pred.shape[1]), y_pred.shape[1]
+        return np.empty((2, classes, n)), np.empty((2, terms, classes, n))
+
+    return space
+
+
+@cache
+def _space_along(terms: int, peak_of_prediction: bool) -> Callable[..., Any]:
+    @serial
+    def space(y_pred: Any) -> Any:
         lanes = np.empty(LANES, y_pred.dtype) if peak_of_prediction else np.empty(LANES, np.float64)
         return np.empty((2, terms, SLOTS)), np.empty((2, terms, NARROW, rows_at_once(y_pred.shape[1]))), lanes
 
-    return Fold(passes_along, space_along)
+    return space
 
 
 @scalar
@@ -146,6 +145,7 @@ def _prediction_alone(p: float, top: float) -> float:
     return p
 
 
+@cache
 def _widened(peak: Callable[..., float]) -> Callable[..., float]:
     @scalar
     def peak_of(y: Any, p: Any) -> float:
@@ -154,20 +154,11 @@ def _widened(peak: Callable[..., float]) -> Callable[..., float]:
     return peak_of
 
 
+@cache
 def _value_of_share(share: Callable[..., float]) -> Callable[..., tuple[float]]:
     @scalar
-    def value(
-        j: int,
-        y: float,
-        p: float,
-        label: int,
-        top: float,
-        total: float,
-        lost: float,
-        size: float,
-        each: Any,
-        arguments: Any,
-    ) -> tuple[float]:
+    def value(j: int, y: float, p: float, row: Any, each: Any, arguments: Any) -> tuple[float]:
+        _, top, _, _, _ = row
         return (share(p, top),)
 
     return value

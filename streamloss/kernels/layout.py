@@ -37,6 +37,7 @@ def no_space(y_pred: Any) -> int:
     return 0
 
 
+@cache
 def compiled(formula: Callable[..., Any], single: bool) -> Callable[..., Any]:
     """A formula's text as machine code; `single`: its results will be rounded to float32."""
     return scalar(in_single(formula) if single else formula)
@@ -64,6 +65,7 @@ def count_outside_of(interval: Interval) -> Callable[..., int]:
     return count_outside
 
 
+@cache
 def with_own(term: Callable[..., Any], has_own: bool) -> Callable[..., Any]:
     """``call(each, j, data, arguments)``: the term of data, arguments and, if it has one, class j's own value."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -36,23 +37,14 @@ def recipe(formula: Rowwise | Overlap | Elementwise, single: bool) -> Recipe:
             return _of_mean(formula, single)
 
 
+@cache
 def _of_sums(formula: Rowwise, single: bool) -> Recipe:
     term = with_own(compiled(formula.term, single), formula.per_class is not None)
     finish = compiled(formula.finish, single)
 
     @scalar
-    def value(
-        j: int,
-        y: float,
-        p: float,
-        label: int,
-        top: float,
-        total: float,
-        lost: float,
-        size: float,
-        each: Any,
-        arguments: Any,
-    ) -> Any:
+    def value(j: int, y: float, p: float, row: Any, each: Any, arguments: Any) -> Any:
+        _, top, total, lost, size = row
         return term(each, j, (y, p, top, total, lost, size), arguments)
 
     @scalar
@@ -72,23 +64,13 @@ def _of_sums(formula: Rowwise, single: bool) -> Recipe:
     )
 
 
+@cache
 def _of_ratio(formula: Overlap, single: bool) -> Recipe:
     """The ratio inside each row."""
     ratio = scalar(formula.finish)
 
     @scalar
-    def value(
-        j: int,
-        y: float,
-        p: float,
-        label: int,
-        top: float,
-        total: float,
-        lost: float,
-        size: float,
-        each: Any,
-        arguments: Any,
-    ) -> tuple[float, float, float]:
+    def value(j: int, y: float, p: float, row: Any, each: Any, arguments: Any) -> tuple[float, float, float]:
         return y * p, (1.0 - y) * p, y * (1.0 - p)
 
     @scalar
@@ -98,23 +80,13 @@ def _of_ratio(formula: Overlap, single: bool) -> Recipe:
     return Recipe(value, 3, not single, False, finish_sums)
 
 
+@cache
 def _of_mean(formula: Elementwise, single: bool) -> Recipe:
     """The mean of the terms of a row's elements."""
     term = term_of(formula, single)
 
     @scalar
-    def value(
-        j: int,
-        y: float,
-        p: float,
-        label: int,
-        top: float,
-        total: float,
-        lost: float,
-        size: float,
-        each: Any,
-        arguments: Any,
-    ) -> tuple[float]:
+    def value(j: int, y: float, p: float, row: Any, each: Any, arguments: Any) -> tuple[float]:
         return (term(each, j, (y, p), arguments),)
 
     @scalar
@@ -128,16 +100,8 @@ def _kernel(formula: Rowwise | Overlap | Elementwise, made_of: Recipe, layout: s
     terms, finish, fold = made_of.terms, made_of.finish, fold_of(made_of, layout)
     outside_true = count_outside_of(formula.y_true)
     outside_pred = count_outside_of(formula.y_pred)
-    passes, new_fold_space = fold.passes, fold.new_space
+    passes = fold.passes
     column = column_of(terms)
-
-    @serial
-    def new_space(y_pred: Any) -> Any:
-        n = rows_at_once(y_pred.shape[1])
-        found, sums, labels = np.empty((3, n)), np.empty((2, terms, n)), np.empty(n, np.int64)
-        for r in range(n):
-            found[TOP, r], labels[r] = np.nan, 0  # what the loss has no use for
-        return new_fold_space(y_pred), found, sums, labels
 
     @part
     def rows(
@@ -153,7 +117,9 @@ def _kernel(formula: Rowwise | Overlap | Elementwise, made_of: Recipe, layout: s
         fold_space, found, sums, labels = space
         n, classes = y_pred.shape
         step = rows_at_once(classes)
-        flat_true, flat_pred = y_true.reshape(n * classes), y_pred.reshape(n * classes)
+        # bytes, so that loops which only prefetch these are the same for all dtypes
+        flat_true, width_true = y_true.reshape(n * classes).view(np.uint8), classes * y_true.itemsize
+        flat_pred, width_pred = y_pred.reshape(n * classes).view(np.uint8), classes * y_pred.itemsize
         for start in range(0, n, step):
             m = min(step, n - start)
             y, p, kept = y_true[start : start + m], y_pred[start : start + m], status[start : start + m]
@@ -162,15 +128,30 @@ def _kernel(formula: Rowwise | Overlap | Elementwise, made_of: Recipe, layout: s
             if outside_true(y.reshape(m * classes)) + outside_pred(p.reshape(m * classes)) > 0:
                 for r in range(m):
                     kept[r] = BAD if outside_true(y[r]) + outside_pred(p[r]) > 0 else KEPT
-            a, b = min(start + m, n) * classes, min(start + 2 * m, n) * classes
-            passes(y, p, labels[:m], found, each, arguments, (flat_true[a:b], flat_pred[a:b]), fold_space, sums)
+            a, b = min(start + m, n), min(start + 2 * m, n)
+            ahead = flat_true[a * width_true : b * width_true], flat_pred[a * width_pred : b * width_pred]
+            passes(y, p, labels[:m], found, each, arguments, ahead, fold_space, sums)
             losses, top = values[start : start + m], found[TOP]
             for r in range(m):
                 losses[r] = finish(column(sums[0], r), column(sums[1], r), top[r], float(classes), arguments)
 
-    return Kernel(rows, new_space)
+    return Kernel(rows, _space(fold.new_space, terms))
 
 
+@cache
+def _space(new_fold_space: Callable[..., Any], terms: int) -> Callable[..., Any]:
+    @serial
+    def new_space(y_pred: Any) -> Any:
+        n = rows_at_once(y_pred.shape[1])
+        found, sums, labels = np.empty((3, n)), np.empty((2, terms, n)), np.empty(n, np.int64)
+        for r in range(n):
+            found[TOP, r], labels[r] = np.nan, 0  # what the loss has no use for
+        return new_fold_space(y_pred), found, sums, labels
+
+    return new_space
+
+
+@cache
 def column_of(terms: int) -> Callable[..., Any]:
     """``column(sums, r)``: a row's sums as a tuple, whose length the compiler must know."""
 

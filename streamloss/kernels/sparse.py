@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,23 +15,14 @@ from .layout import BAD, IGNORED, KEPT, Kernel, Pair, compiled, count_outside_of
 from .order import TOP, rows_at_once
 
 
+@cache
 def recipe(formula: Sparse, single: bool) -> Recipe:
     """The labelled class stays out of the sum, which is of terms that are not negative."""
     term = compiled(formula.term, single)
 
     @scalar
-    def value(
-        j: int,
-        y: float,
-        p: float,
-        label: int,
-        top: float,
-        total: float,
-        lost: float,
-        size: float,
-        each: Any,
-        arguments: Any,
-    ) -> tuple[float]:
+    def value(j: int, y: float, p: float, row: Any, each: Any, arguments: Any) -> tuple[float]:
+        label, top, _, _, _ = row
         return (term(p, top, 1.0 if j < label else 0.0),)
 
     finish = compiled(formula.finish, single)
@@ -39,15 +32,9 @@ def recipe(formula: Sparse, single: bool) -> Recipe:
 def sparse(formula: Sparse, single: bool, layout: str) -> Kernel:
     made_of = recipe(formula, single)
     finish, fold = made_of.finish, fold_of(made_of, layout)
-    passes, new_fold_space = fold.passes, fold.new_space
+    passes = fold.passes
     outside_pred = count_outside_of(formula.y_pred)
     by_label = formula.pivot == "label"
-
-    @serial
-    def new_space(y_pred: Any) -> Any:
-        n = rows_at_once(y_pred.shape[1])
-        found, sums, labels = np.empty((4, n)), np.empty((2, 1, n)), np.empty(n, np.int64)
-        return new_fold_space(y_pred), found, sums, labels
 
     @part
     def rows(
@@ -64,7 +51,8 @@ def sparse(formula: Sparse, single: bool, layout: str) -> Kernel:
         own = found[3]
         n, classes = y_pred.shape
         step = rows_at_once(classes)
-        flat = y_pred.reshape(n * classes)
+        # bytes, so that loops which only prefetch these are the same for all dtypes
+        flat, width = y_pred.reshape(n * classes).view(np.uint8), classes * y_pred.itemsize
         for start in range(0, n, step):
             m = min(step, n - start)
             x, kept = y_pred[start : start + m], status[start : start + m]
@@ -80,10 +68,21 @@ def sparse(formula: Sparse, single: bool, layout: str) -> Kernel:
             for r in range(m):
                 own[r] = x[r, labels[r]]
                 found[TOP, r] = own[r] if by_label else np.nan
-            coming = flat[min(start + m, n) * classes : min(start + 2 * m, n) * classes]
-            passes(x, x, labels[:m], found, each, arguments, (flat[:0], coming), fold_space, sums)
+            coming = flat[min(start + m, n) * width : min(start + 2 * m, n) * width]
+            passes(x, x, labels[:m], found, each, arguments, (coming[:0], coming), fold_space, sums)
             losses, top, others, lost = values[start : start + m], found[TOP], sums[0, 0], sums[1, 0]
             for r in range(m):
                 losses[r] = finish(own[r], top[r], others[r] + lost[r], *arguments)
 
-    return Kernel(rows, new_space)
+    return Kernel(rows, _space(fold.new_space))
+
+
+@cache
+def _space(new_fold_space: Callable[..., Any]) -> Callable[..., Any]:
+    @serial
+    def new_space(y_pred: Any) -> Any:
+        n = rows_at_once(y_pred.shape[1])
+        found, sums, labels = np.empty((4, n)), np.empty((2, 1, n)), np.empty(n, np.int64)
+        return new_fold_space(y_pred), found, sums, labels
+
+    return new_space

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import inner
+from .._jit import inner, once
 from ..exact.accumulator import add, add_within
 from .layout import BAD, IGNORED, KEPT
 
@@ -24,7 +24,7 @@ def _all_kept(status: Any, n: int) -> bool:
     return odd == KEPT
 
 
-@inner
+@once
 def weigh(values: Any, weight: Any, weights: Any) -> tuple[int, int]:
     """``values *= weight``, and the weights as float64 into `weights`. How many are improper, how many are not 0."""
     improper, nonzero = 0, 0
@@ -45,7 +45,7 @@ def _all_numbers(values: Any) -> bool:
     return odd == 0
 
 
-@inner
+@once
 def reduce_tile(
     values: Any,
     status: Any,
