@@ -22,7 +22,6 @@ billion: $(VENV)/.bench
 
 # On a machine with a GPU: are rows and sums on it those of the CPU, bit for bit? And how fast are its kernels?
 gpu: $(VENV)/.ready
-	$(BIN)/python -m pip install --quiet --editable '.[cuda]' nvidia-cuda-nvdisasm
 	$(BIN)/python -m pytest tests/test_cuda.py
 	$(BIN)/python bench/gpu.py
 

@@ -1,111 +1,290 @@
-"""`make gpu`, on a machine with a GPU: are rows and sums those of the CPU, bit for bit? Then, how fast are the kernels?
+"""`make gpu`, on a machine with a GPU: are rows and sums those of the CPU, bit for bit? Then, how fast is it?
 
-Results go to bench/results/gpu.json. Where a bit differs nothing is timed, and the exit code is 1.
+Results go to bench/results/gpu.json. Where a bit differs nothing is timed, and the exit code is 1. PyTorch (eager and
+compiled) and Liger are timed beside it where they are installed; arrays are then theirs, read in place.
 """
 
 from __future__ import annotations
 
+import argparse
+import importlib.util
 import json
 import sys
+import time
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from statistics import median
 from typing import Any
 
 import numpy as np
 
-from streamloss.cuda import block
-from streamloss.cuda.toolkit import cuda, require_gpu
+import streamloss as sl
+from streamloss.cuda.block import Lane, Operand
+from streamloss.cuda.memory import Pinned
+from streamloss.cuda.toolkit import SIMULATED, cuda, require_gpu
 from streamloss.exact.accumulator import SIZE
 from streamloss.exact.state import ExactSum
 from streamloss.kernels import cpu, tile
 from streamloss.kernels.rows import layout_of
-from streamloss.losses._kinds import Sparse
+from streamloss.losses._kinds import Parametric, Sparse
 from streamloss.losses._registry import LossSpec
 from timing import RESULTS, machine
 
 LOGITS = {"from_logits": True}
-CASES: tuple[tuple[str, dict[str, Any], tuple[int, ...]], ...] = (
+SPARSE, DENSE = "sparse_categorical_crossentropy", "categorical_crossentropy"
+KINDS: tuple[tuple[str, dict[str, Any], tuple[int, ...]], ...] = (
     ("mean_squared_error", {}, (1, 100)),
+    ("huber", {}, (1,)),
     ("binary_crossentropy", {}, (1,)),
-    ("sparse_categorical_crossentropy", LOGITS, (3, 10, 100, 1000, 32000)),
-    ("categorical_crossentropy", LOGITS, (10, 1000)),
-    ("categorical_crossentropy", {}, (10, 1000)),
+    ("binary_crossentropy", LOGITS, (1,)),
+    (SPARSE, LOGITS, (2, 3, 8, 10, 31, 100, 128, 129, 1000, 1023, 1024, 2500, 4096, 32000, 131072)),
+    (SPARSE, {}, (10, 1000)),
+    (DENSE, LOGITS, (3, 10, 1000)),
+    (DENSE, {}, (10, 1000)),
+    ("gaussian_nll", {}, (2,)),
+    ("dice", {"axis": -1}, (10,)),
+    ("cosine_similarity", {}, (100,)),
 )
-ELEMENTS = 1 << 26
-NOTHING, NO_MASK = np.empty(0), np.empty(0, np.bool_)
+"""Losses and classes that are compared; the first classes of each over the most rows."""
+TIMED_SPARSE = (2, 10, 100, 1024, 4096, 32768, 131072, 262144)
+TIMED_ELEMENTS = ("mean_squared_error", "mean_absolute_error", "huber", "binary_crossentropy")
+PIECE = 1 << 24
+"""Elements that are compared at a time."""
 
 
-def data(formula: Any, elements: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(11)
-    rows = max(1, elements // classes)
-    y_pred = rng.standard_normal((rows, classes), np.float32) * np.exp(rng.uniform(-6, 4, (rows, 1))).astype(np.float32)
+def data(formula: Any, rows: int, classes: int, rng: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Everyday and adversarial rows: of all magnitudes, with ties, infinities, denormals, certainties."""
+    scale = np.exp(rng.uniform(-9, 5, (rows, 1))).astype(np.float32)
+    scale[:: max(1, rows // 16)] = np.float32(1e-39)
+    y_pred = rng.standard_normal((rows, classes), np.float32) * scale
+    if isinstance(formula, Parametric):
+        return y_pred[:, 0].copy(), np.abs(y_pred) + np.float32(1e-3)
+    y_pred[1 :: max(1, rows // 16)] = y_pred[1 :: max(1, rows // 16), :1]
     if formula.y_pred.bounded:
-        y_pred = np.abs(y_pred) / np.abs(y_pred).max(axis=1, keepdims=True) * np.float32(0.999)
-    y_true = rng.integers(0, classes, rows) if isinstance(formula, Sparse) else rng.random(y_pred.shape, np.float32)
-    return y_true, y_pred
+        y_pred = np.abs(y_pred)
+        y_pred /= np.maximum(y_pred.max(axis=1, keepdims=True), np.float32(1e-30))
+    if not isinstance(formula, Sparse):
+        return rng.random(y_pred.shape, np.float32), y_pred
+    labels = rng.integers(0, classes, rows)
+    if not formula.y_pred.bounded and classes > 1:
+        at = np.arange(2, rows, max(1, rows // 16))
+        y_pred[at, (labels[at] + 1) % classes] = -np.inf
+    return labels, y_pred
 
 
-def run(elements: int, rounds: int, cases: Any = CASES) -> list[dict[str, Any]]:
-    found = []
-    for name, given, all_classes in cases:
+class Compared:
+    """The CPU and the GPU on the same rows."""
+
+    def __init__(self, spec: LossSpec, dtype: str, classes: int, halves: str = "") -> None:
+        self._spec, self._dtype, self._halves = spec, dtype, halves
+        self._key = spec.formula, dtype == "float32", layout_of(spec.formula, classes)
+        self._settings = (0, 0), spec.arguments(np.dtype(dtype)), spec.per_class(classes), tile.RAISE
+        self._lane = Lane(Pinned())
+        self.rows = self.different = 0
+        self.sums_differ = False
+
+    def add(self, y_true: np.ndarray, y_pred: np.ndarray) -> None:
+        mask, weight, n = np.empty(0, np.bool_), np.empty(0), len(y_pred)
+        ours, theirs = np.empty(n, self._dtype), np.empty(n, self._dtype)
+        limbs, counts = np.zeros((cpu.PIECES, 2, SIZE), np.int64), np.zeros((cpu.PIECES, tile.NUM_COUNTS), np.int64)
+        bad = np.empty(cpu.PIECES, np.int64)
+        given = y_pred.astype(np.float32) if self._halves else y_pred
+        call = y_true, given, weight, mask, *self._settings
+        if SIMULATED:  # where the parallel loop would be compiled for a few rows
+            bad[:] = cpu.serial(*self._key)(*call, True, ours, limbs[0], counts[0])
+        else:
+            cpu.parallel(*self._key)(*call, True, ours, limbs, counts, bad)
+        assert bad.max() < 0, f"row {bad.max()} is refused"
+        found, its_counts = np.zeros((2, SIZE), np.int64), np.zeros(tile.NUM_COUNTS, np.int64)
+        there = Operand(y_pred.view(np.uint16) if self._halves else y_pred, self._halves)
+        refused = self._lane.run(
+            self._key, Operand(y_true), there, weight, mask, *self._settings, True, theirs, found, its_counts
+        )
+        assert refused < 0, f"row {refused} is refused"
+        bits = f"i{ours.itemsize}"
+        self.rows += n
+        self.different += int(np.count_nonzero(ours.view(bits) != theirs.view(bits)))
+        sums = [[ExactSum.of_limbs(each) for each in of] for of in (limbs.sum(axis=0), found)]
+        self.sums_differ |= sums[0] != sums[1]
+
+
+def compare(rows: int, seconds: float, kinds: Any = KINDS) -> Iterator[dict[str, Any]]:
+    """Rows of every kind, at most `rows` of them, or as many as `seconds` allow."""
+    for name, given, all_classes in kinds:
         for classes in all_classes:
-            for dtype in ("float32", "float64"):
-                spec = LossSpec.of(name, given)
-                arrays = data(spec.formula, elements, classes)
-                case = {"loss": name, "given": given, "classes": classes, "dtype": dtype, "rows": len(arrays[1])}
-                row = case | compared(spec, dtype, *arrays)
-                if row["equal"]:
-                    row |= timed(spec, dtype, rounds, *arrays)
-                print(json.dumps(row), flush=True)
-                found.append(row)
+            for dtype, halves in (("float32", ""), ("float64", ""), ("float32", "bfloat16"), ("float32", "float16")):
+                if halves and name != SPARSE:
+                    continue
+                spec, rng, begin = LossSpec.of(name, given), np.random.default_rng(11), time.perf_counter()
+                both, first = Compared(spec, dtype, classes, halves), classes == all_classes[0] and not halves
+                most, longest = (rows, seconds) if first and dtype == "float32" else (rows // 16, seconds / 16)
+                while both.rows < most and (both.rows == 0 or time.perf_counter() - begin < longest):
+                    n = max(3, min(most, PIECE // classes) - 1)  # an odd number
+                    y_true, y_pred = data(spec.formula, n, classes, rng)
+                    both.add(y_true, _narrowed(y_pred, halves))
+                yield {
+                    "loss": name,
+                    "given": given,
+                    "classes": classes,
+                    "dtype": dtype,
+                    "predictions": halves or "float32",
+                    "rows": both.rows,
+                    "different_rows": both.different,
+                    "equal": both.different == 0 and not both.sums_differ,
+                }
+
+
+def _narrowed(y_pred: np.ndarray, halves: str) -> np.ndarray:
+    if halves != "bfloat16":
+        return y_pred.astype(halves) if halves else y_pred
+    import ml_dtypes
+
+    return y_pred.astype(ml_dtypes.bfloat16)
+
+
+def milliseconds(call: Callable[[], Any], rounds: int) -> float:
+    """Between two events, the median of some; the first two compile, and do not count."""
+    found = []
+    for _ in range(rounds + 2):
+        begin, end = cuda.event(), cuda.event()
+        begin.record()
+        call()
+        end.record()
+        end.synchronize()
+        found.append(begin.elapsed_time(end))
+    return median(found[2:])
+
+
+def copy_speed(size: int, rounds: int) -> float:
+    """Gigabytes read and written per second, by a copy on the GPU."""
+    a, b = cuda.device_array(size, np.uint8), cuda.device_array(size, np.uint8)
+    return 2 * size / milliseconds(lambda: b.copy_to_device(a), rounds) / 1e6
+
+
+def pinned_speed(size: int, rounds: int) -> float:
+    """Gigabytes per second from pinned memory of the host to the GPU."""
+    there, here = cuda.device_array(size, np.uint8), Pinned().new(size)
+    return size / milliseconds(lambda: there.copy_to_device(here), rounds) / 1e6
+
+
+def on_gpu(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[Any, Any]:
+    """PyTorch's tensors where it is installed, else Numba's arrays."""
+    if importlib.util.find_spec("torch") and not SIMULATED:
+        import torch
+
+        halves = y_pred.dtype.name == "bfloat16"
+        pred = torch.from_numpy(y_pred.view(np.int16) if halves else y_pred).cuda()
+        return torch.from_numpy(y_true).cuda(), pred.view(torch.bfloat16) if halves else pred
+    return cuda.to_device(y_true), cuda.to_device(y_pred)
+
+
+def peers(name: str, from_logits: bool) -> dict[str, Callable[[Any, Any], Any]]:
+    """Sums of the same losses."""
+    if SIMULATED or not importlib.util.find_spec("torch"):
+        return {}
+    import torch
+    from torch.nn import functional
+
+    eager: Any = {
+        "mean_squared_error": lambda y, p: functional.mse_loss(p, y, reduction="sum"),
+        "mean_absolute_error": lambda y, p: functional.l1_loss(p, y, reduction="sum"),
+        "huber": lambda y, p: functional.huber_loss(p, y, reduction="sum"),
+        "binary_crossentropy": lambda y, p: functional.binary_cross_entropy(p, y, reduction="sum"),
+        SPARSE: lambda y, p: functional.cross_entropy(p, y, reduction="sum"),
+    }[name]
+    found = {"torch": eager, "torch.compile": torch.compile(eager, dynamic=False)}
+    if name == SPARSE and importlib.util.find_spec("liger_kernel"):
+        from liger_kernel.transformers.functional import liger_cross_entropy
+
+        found["liger"] = lambda y, p: liger_cross_entropy(p, y, reduction="sum")
     return found
 
 
-def _call(spec: LossSpec, dtype: str, classes: int) -> tuple[tuple[Any, bool, str], tuple[Any, ...]]:
-    key = spec.formula, dtype == "float32", layout_of(spec.formula, classes)
-    return key, ((0, 0), spec.arguments(np.dtype(dtype)), spec.per_class(classes), tile.RAISE)
+def timed(size: int, rounds: int) -> Iterator[dict[str, Any]]:
+    """Gigabytes of labels and predictions read per second, and as a share of a copy; `size` bytes of predictions."""
+    copied, rng = copy_speed(size, rounds), np.random.default_rng(1)
+    yield {"copy": True, "gigabytes_per_second": copied}
+    cases = [(SPARSE, LOGITS, classes, dtype) for classes in TIMED_SPARSE for dtype in ("float32", "bfloat16")]
+    cases += [(name, {}, 1, "float32") for name in TIMED_ELEMENTS]
+    for name, given, classes, dtype in cases:
+        itemsize = 2 if dtype == "bfloat16" else 4
+        rows = max(2, size // itemsize // classes)
+        some = min(rows, max(2, (1 << 24) // classes))  # repeated: nobody sees that they are not new
+        tall = np.resize(rng.standard_normal((some, classes), np.float32), (rows, classes))
+        if name != SPARSE:
+            tall = np.abs(np.tanh(tall))
+        y_true = rng.integers(0, classes, rows) if name == SPARSE else (tall > 0.5).astype(np.float32)
+        y, p = on_gpu(y_true, _narrowed(tall, dtype if itemsize == 2 else ""))
+        loss = sl.losses.get(name)
+        loss = type(loss)(**{**loss.get_config(), **given, "reduction": "sum"})
+        bytes_read = rows * classes * itemsize + y_true.nbytes
+        row = {"loss": name, "classes": classes, "predictions": dtype, "rows": rows}
+        calls = {"streamloss": lambda loss=loss, y=y, p=p: loss(y, p)}
+        calls |= {peer: lambda call=call, y=y, p=p: call(y, p) for peer, call in peers(name, bool(given)).items()}
+        for who, call in calls.items():
+            try:
+                speed = bytes_read / milliseconds(call, rounds) / 1e6
+            except Exception as error:  # a peer that cannot: out of memory, not compiled
+                if who == "streamloss":
+                    raise
+                row[who] = str(error)[:80]
+                continue
+            row[who] = round(speed, 1)
+        yield row | {"of_copy": round(row["streamloss"] / copied, 3)}
+        del y, p
 
 
-def compared(spec: LossSpec, dtype: str, y_true: np.ndarray, y_pred: np.ndarray) -> dict[str, Any]:
-    """Whether losses and exact sums are the CPU's."""
-    key, call = _call(spec, dtype, y_pred.shape[1])
-    results = []
-    for loop in (cpu.serial(*key), block.loop(*key)):
-        losses, counts = np.empty(len(y_pred), dtype), np.zeros(tile.NUM_COUNTS, np.int64)
-        limbs = np.zeros((2, SIZE), np.int64)
-        bad = loop(y_true, y_pred, NOTHING, NO_MASK, *call, True, losses, limbs, counts)
-        assert bad < 0, f"row {bad} is refused"
-        results.append((losses.view(f"i{losses.itemsize}"), [ExactSum.of_limbs(each) for each in limbs]))
-    (ours, our_sums), (theirs, their_sums) = results
-    different = int(np.count_nonzero(ours != theirs))
-    return {"different_rows": different, "equal": different == 0 and our_sums == their_sums}
+def streamed(size: int, rounds: int) -> dict[str, Any]:
+    """Arrays of the host, evaluated on the GPU, beside a copy from pinned memory, and beside the CPU."""
+    rng, classes = np.random.default_rng(2), 1000
+    y_pred = np.resize(rng.standard_normal((1000, classes), np.float32), (max(4, size // 4 // classes), classes))
+    y_true, speeds = rng.integers(0, classes, len(y_pred)), {}
+    loss = sl.losses.SparseCategoricalCrossentropy(from_logits=True)
+    for executor in ("cuda", "auto"):
+        times = []
+        for _ in range(rounds + 1):
+            begin = time.perf_counter()
+            sl.evaluate(loss, y_true, y_pred, executor=executor, memory="4GiB")
+            times.append(time.perf_counter() - begin)
+        speeds[executor] = y_pred.nbytes / median(times[1:]) / 1e9
+    pinned = pinned_speed(min(size, 1 << 30), rounds)
+    return {"streamed": True, "gigabytes_per_second": speeds["cuda"], "pinned_copy": pinned, "cpu": speeds["auto"]}
 
 
-def timed(spec: LossSpec, dtype: str, rounds: int, y_true: np.ndarray, y_pred: np.ndarray) -> dict[str, Any]:
-    """Milliseconds between two events around all launches, with the arrays on the device; the first round compiles."""
-    key, (ignore, arguments, each, policy) = _call(spec, dtype, y_pred.shape[1])
-    true, pred, weight, mask, own = (cuda.to_device(a) for a in (y_true, y_pred, NOTHING, NO_MASK, each))
-    losses = cuda.device_array(0, dtype)
-    milliseconds = []
-    for _ in range(rounds + 1):
-        begin, end = cuda.event(), cuda.event()
-        begin.record()
-        block.evaluate(*key, true, pred, weight, mask, ignore, arguments, own, policy, losses)
-        end.record()
-        end.synchronize()
-        milliseconds.append(begin.elapsed_time(end))
-    typical = median(milliseconds[1:])
-    return {"milliseconds": typical, "gigabytes_per_second": y_pred.nbytes / typical / 1e6}
+def rehearsal() -> list[dict[str, Any]]:
+    """All of it, on a few rows, for the simulator: times mean nothing there."""
+    kinds = (("mean_squared_error", {}, (1,)), (SPARSE, LOGITS, (3,)))
+    return [*compare(40, 60.0, kinds), {"copy": copy_speed(1 << 10, 1)}, streamed(1 << 12, 1)]
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=100_000_000, help="rows of each kind that are compared")
+    parser.add_argument("--seconds", type=float, default=12.0, help="at most, for each kind")
+    parser.add_argument("--size", type=int, default=4 << 30, help="bytes of predictions that are timed")
+    options = parser.parse_args()
     require_gpu()
-    rows = run(ELEMENTS, 10)
+    rows = []
+
+    def tell(found: dict[str, Any]) -> None:
+        print(json.dumps(found), flush=True)
+        rows.append(found)
+
+    for found in compare(options.rows, options.seconds):
+        tell(found)
+    if equal := all(row["equal"] for row in rows):
+        free = cuda.current_context().get_memory_info()[0]
+        for found in timed(min(options.size, free // 6), 10):
+            tell(found)
+        tell(streamed(options.size, 3))
     device = cuda.get_current_device()
     name = device.name.decode() if isinstance(device.name, bytes) else device.name
-    where = machine() | {"gpu": name, "numba-cuda": version("numba-cuda")}
-    (RESULTS / "gpu.json").write_text(json.dumps({"machine": where, "cases": rows}, indent=1) + "\n", encoding="utf-8")
-    return 0 if all(row["equal"] for row in rows) else 1
+    about = machine() | {"gpu": name, "numba-cuda": version("numba-cuda")}
+    for peer in ("torch", "liger_kernel"):
+        if importlib.util.find_spec(peer):
+            about[peer] = version(peer)
+    (RESULTS / "gpu.json").write_text(json.dumps({"machine": about, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    return 0 if equal else 1
 
 
 if __name__ == "__main__":

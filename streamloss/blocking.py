@@ -11,6 +11,8 @@ from .sources.base import Source, nbytes
 TARGET = 32 << 20
 """Bytes of `y_pred` in a block: a millisecond of scheduling is nothing beside it, and a few fit any budget."""
 TARGET_IN_MEMORY = 256 << 20
+TARGET_ON_GPU = 4 << 30
+"""Which a GPU reads in a millisecond or two; to launch its kernels takes a tenth of one."""
 SMALLEST = 1 << 20
 MAX_ROWS = 1 << 29
 """A block's sums fit their limbs; see ``exact.accumulator.MAX_VALUES``."""
@@ -58,7 +60,8 @@ def _grow(
 ) -> Shape:
     """Whole grains up to the target, the last axis first; fewer where the budget asks for it."""
     total = nbytes(view.selected_shape(shape), y_pred.dtype)
-    target = TARGET_IN_MEMORY if y_pred.in_memory else max(SMALLEST, min(TARGET, total // (4 * workers)))
+    read = max(SMALLEST, min(TARGET, total // (4 * workers)))
+    target = TARGET_ON_GPU if y_pred.on_gpu else TARGET_IN_MEMORY if y_pred.in_memory else read
 
     def fits(candidate: Shape) -> bool:
         bytes_read = nbytes(view.selected_shape(candidate), y_pred.dtype)

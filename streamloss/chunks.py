@@ -13,13 +13,14 @@ import numpy as np
 
 from .alignment import View
 from .errors import UsageError
-from .executors.base import States, Task, merge_all, run_block
+from .executors.base import Processor, States, Task, merge_all, run_block
 from .executors.job import labels_beside_0_and_1
 from .executors.rows import BlockRows, mask_of
 from .findings import refuse_undefined_cells, warned
 from .jobs import Job, Plan
+from .outputs import sink_beside
 from .reductions import losses_of_cells, reduce_state
-from .sinks.base import ArraySink
+from .sources.base import Source, on_gpu
 from .sources.dask import DaskSource, GivenSource
 from .types import Block, Reduction
 
@@ -57,11 +58,7 @@ class OnBlock:
         unknown = where if self._starts is None else None
         index = int(np.ravel_multi_index(where, plan.grid)) if self._task.sinks else 0
         block = Block(index, start, tuple(a + n for a, n in zip(start, shape, strict=True)))
-        given: dict[str, Any] = {
-            source.role: GivenSource(source, np.asarray(arrays[source.role]), unknown)
-            for source in plan.sources
-            if isinstance(source, DaskSource)
-        }
+        given: Any = {s.role: _given(s, arrays[s.role], unknown) for s in plan.sources if isinstance(s, DaskSource)}
         return self.of_block(dataclasses.replace(self._task, plan=dataclasses.replace(plan, **given)), block, chunks)
 
     def of_block(self, task: Task, block: Block, chunks: tuple[Any, ...]) -> Any:
@@ -75,33 +72,55 @@ class OnBlock:
         return dataclasses.replace(task, all_binary=all_binary)
 
 
+def _given(source: DaskSource, chunk: Any, unknown: tuple[int, ...] | None) -> Source:
+    if not on_gpu(chunk):
+        return GivenSource(source, np.asarray(chunk), unknown)
+    from .cuda.foreign import GivenGpuSource
+
+    return GivenGpuSource(GivenSource(source, np.empty(0), unknown), chunk)
+
+
+def _place_of(task: Task) -> Processor | None:
+    """A GPU, if it was asked for or has a chunk; None: the processor."""
+    if not (task.on_gpu or any(source.on_gpu for source in task.plan.sources)):
+        return None
+    from .executors.cuda import place_here
+
+    return place_here(task.plan)
+
+
 class LossesOf(OnBlock):
     def of_block(self, task: Task, block: Block, chunks: tuple[Any, ...]) -> Any:
-        job = task.plan.jobs[0]
-        here = ArraySink(block.shape, job.dtype)
-        local = Block(block.index, (0,) * len(block.shape), block.shape)
-        run_block(dataclasses.replace(self.decided(task, chunks), sinks={job.name: _ForOneBlock(here, local)}), block)
-        return here.array
+        plan, job = task.plan, task.plan.jobs[0]
+        here = _AnyBlock(sink_beside(plan.y_pred, block.shape, job.dtype), block.shape)
+        run_block(dataclasses.replace(self.decided(task, chunks), sinks={job.name: here}), block, _place_of(task))
+        return here.array()
 
 
-class _ForOneBlock:
-    """A sink for one block."""
+class _AnyBlock:
+    """A sink that is as large as a block, and takes it wherever it begins."""
 
     where = "in memory"
 
-    def __init__(self, sink: ArraySink, local: Block) -> None:
-        self._sink, self._local = sink, local
+    def __init__(self, sink: Any, shape: tuple[int, ...]) -> None:
+        self._sink, self._block = sink, Block(0, (0,) * len(shape), shape)
+
+    def memory(self, block: Block) -> Any:
+        return self._sink.memory(self._block)
 
     def write(self, block: Block, losses: Any) -> None:
-        self._sink.write(self._local, losses)
+        self._sink.write(self._block, losses)
 
     def sync(self, blocks: Iterable[Block]) -> None:
         pass
 
+    def array(self) -> Any:
+        return self._sink.array()
+
 
 class StatesOf(OnBlock):
     def of_block(self, task: Task, block: Block, chunks: tuple[Any, ...]) -> Any:
-        return _one(run_block(self.decided(task, chunks), block), len(block.shape))
+        return _one(run_block(self.decided(task, chunks), block, _place_of(task)), len(block.shape))
 
 
 class LabelsBeside(OnBlock):

@@ -21,14 +21,17 @@ from .interop import describe
 from .jobs import Plan
 from .loss import Loss
 from .machine import DEFAULT_MEMORY
-from .outputs import open_sinks, targets_by_name, write_cells
+from .outputs import open_sinks, sink_beside, targets_by_name, write_cells
 from .partial import evaluation_key
 from .preparation import described, named_losses, planned, shard_of
 from .reductions import losses_of_cells, reduce_state
 from .result import Result
-from .sinks.base import ArraySink
+from .sources.base import on_gpu
 from .sources.dask import is_lazy
 from .types import Progress, Reduction
+
+BUFFERS = 3
+"""Blocks at a time for a GPU, at least: one is read, one copied, one evaluated."""
 
 
 def evaluate(
@@ -80,7 +83,8 @@ def evaluate(
         Whether `out` may replace what is there.
     executor : {"auto", "inline", "threads", "dask", "cuda"} or distributed.Client
         "auto": threads, or all cores on one block at a time for arrays in memory; "dask" if a scheduler is named.
-        "cuda", by name only: one block at a time on a GPU, with the same bits.
+        "cuda": a GPU, with the same bits; "auto" takes it for arrays that are on one. With `scheduler`, the GPUs of its
+        workers.
     scheduler : distributed.Client, cluster or str, optional
         For "dask": "tcp://HOST:8786", "tls://HOST:8786", "threads", "processes" or "synchronous". By default the
         present Client, or what Dask's configuration names (``DASK_SCHEDULER_ADDRESS``).
@@ -131,7 +135,10 @@ def evaluate(
         the_plan = graph.plan
     else:
         steady = kept or is_of_dask(executor, scheduler, scheduler_file)
-        the_plan = planned(named, *arrays, class_weight, memory, workers, rows, missing_chunks, steady=steady)
+        least, written = BUFFERS if executor == "cuda" else 1, out is not None
+        the_plan = planned(
+            named, *arrays, class_weight, memory, workers, rows, missing_chunks, steady, None, least, written
+        )
     targets = targets_by_name(out, named)
     _refuse_outputs(the_plan, chosen, targets, shard, overwrite)
     runner = _runner(graph, the_plan, executor, scheduler, scheduler_file)
@@ -197,17 +204,20 @@ def call(loss: Loss, y_true: Any, y_pred: Any, sample_weight: Any, mask: Any) ->
 
         return lazy_call(loss, y_true, y_pred, sample_weight, mask)
     named = {loss.name: loss}
-    the_plan = planned(named, y_true, y_pred, sample_weight, mask, None, DEFAULT_MEMORY, None, None, None)
-    runner = get_executor("auto", all(source.in_memory for source in the_plan.sources))
+    arrays = (y_true, y_pred, sample_weight, mask)
+    the_plan = planned(named, *arrays, None, DEFAULT_MEMORY, None, None, None, written=not on_gpu(y_pred))
+    runner = _runner(None, the_plan, "auto", None, None)
     job = the_plan.jobs[0]
     unreduced = loss.reduction is Reduction.NONE
-    sinks = {job.name: ArraySink(the_plan.shape, job.dtype)} if unreduced and job.layout.cells is None else {}
+    sinks = {}
+    if unreduced and job.layout.cells is None:
+        sinks[job.name] = sink_beside(the_plan.y_pred, the_plan.shape, job.dtype)
     collector = Collector(Task(the_plan, sinks, all_binary=_conventions(the_plan, sinks)))
     runner.run(collector.task, collector.add)
     state = collector.partial.states[0]
     refuse_undefined_cells(job.name, state, "raise")
     if job.name in sinks:
-        return sinks[job.name].array
+        return sinks[job.name].array()
     if unreduced:
         return losses_of_cells(state, weighted=True)
     warned({job.name: state}, filled_chunks(the_plan.sources))
@@ -247,21 +257,18 @@ def _graph(
 
 def _runner(graph: Any, the_plan: Plan, executor: Any, scheduler: Any, scheduler_file: str | None) -> Executor:
     if graph is None:
-        return get_executor(executor, all(s.in_memory for s in the_plan.sources), scheduler, scheduler_file)
+        sources = the_plan.sources
+        in_memory, gpu = all(s.in_memory for s in sources), any(s.on_gpu for s in sources)
+        return get_executor(executor, in_memory, scheduler, scheduler_file, gpu)
     from .lazy import GraphExecutor
 
     if isinstance(executor, str):
         if executor not in EXECUTORS:
             raise UnknownNameError("executor", executor, EXECUTORS)
-        if executor == "cuda":
-            raise UsageError(
-                "executor='cuda' reads arrays block by block; received Dask arrays, whose chunks a scheduler computes "
-                "on the CPU. Store them (array.to_zarr), or use executor='auto'."
-            )
         scheduler = {"threads": "threads", "inline": "synchronous"}.get(executor, scheduler)
     else:
         scheduler = executor
-    return GraphExecutor(graph, scheduler, scheduler_file)
+    return GraphExecutor(graph, scheduler, scheduler_file, gpu=executor == "cuda")
 
 
 def _refuse_outputs(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import dask.array as da
@@ -21,6 +22,7 @@ from .chunks import LabelsBeside, LossesOf, Merge, OnBlock, RatiosOf, StatesOf, 
 from .errors import ShapeError, UsageError
 from .executors import Part, Task
 from .executors.dask import compute
+from .executors.places import refuse_what_gpus_cannot
 from .jobs import Job, Plan
 from .loss import Loss
 from .preparation import planned
@@ -165,10 +167,14 @@ class GraphExecutor:
 
     name = "dask"
 
-    def __init__(self, graph: Graph, scheduler: Any, scheduler_file: str | None) -> None:
-        self._graph, self._scheduler, self._file = graph, scheduler, scheduler_file
+    def __init__(self, graph: Graph, scheduler: Any, scheduler_file: str | None, gpu: bool = False) -> None:
+        """`gpu`: workers evaluate on their GPUs also what was computed in the host's memory."""
+        self._graph, self._scheduler, self._file, self._gpu = graph, scheduler, scheduler_file, gpu
 
     def run(self, task: Task, done: Callable[[Part], None]) -> None:
+        if self._gpu:
+            refuse_what_gpus_cannot(task.plan)
+            task = replace(task, on_gpu=True)
         states = compute(self._graph.states(task), self._scheduler, self._file)
         done(Part(0, task.plan.num_blocks, states[()]))
 

@@ -49,6 +49,8 @@ class Loss:
             Labels, of the shape the class describes: integers, booleans or floats.
         y_pred : array_like
             Predictions: any real dtype; float64 makes losses float64, anything else float32.
+            Arrays on a GPU (PyTorch, CuPy, JAX, Numba) are evaluated there, and losses of rows are given back as
+            an array of that library.
         sample_weight : array_like or float, optional
             At least 0: a scalar, the losses' shape, or their rank with 1s.
         mask : array_like of bool, optional

@@ -12,6 +12,8 @@ from .exact.state import State
 from .jobs import Job, Plan
 from .reductions import losses_of_cells
 from .sinks import Sink
+from .sinks.base import ArraySink
+from .sources import Source
 from .types import Block
 from .uris import same_place
 
@@ -66,6 +68,15 @@ def open_sinks(
         return sink
 
     return {job.name: open_sink(job) for job in the_plan.jobs if job.name in targets}
+
+
+def sink_beside(y_pred: Source, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    """For losses of rows in memory, where the predictions are; ``array()`` gives them."""
+    if not y_pred.on_gpu:
+        return ArraySink(shape, dtype)
+    from .cuda.foreign import GpuSink
+
+    return GpuSink(shape, dtype, y_pred)  # type: ignore[arg-type]
 
 
 def write_cells(the_plan: Plan, states: Iterable[State], sinks: Mapping[str, Sink]) -> None:

@@ -42,9 +42,12 @@ def make_plan(
     workers: int | None,
     rows: slice | None,
     steady: bool = False,
+    least_workers: int = 1,
+    written: bool = True,
 ) -> Plan:
     """`steady` cuts blocks by the data alone, whatever the memory and the workers: parts that are evaluated on other
-    machines, or another day, have the same ones.
+    machines, or another day, have the same ones. `least_workers` is for where `workers` is not given, and memory
+    allows them; `written` says whether losses of rows are held by the host until they are written.
 
     Raises ShapeError where the arrays do not align and MemoryBudgetError where nothing fits.
     """
@@ -73,11 +76,13 @@ def make_plan(
         read = {(source.role, view): _read_bytes(source, view, block_shape, jobs) for source, view in arrays}
         rows_in_block = math.prod(block_shape)
         by_class = 4 * 8 * rows_in_block if class_weight is not None else 0
-        losses = sum(rows_in_block * 2 * job.dtype.itemsize for job in jobs if job.layout.cells is None)
+        held = 2 * rows_in_block if written or not y_pred.on_gpu else 0
+        losses = sum(held * job.dtype.itemsize for job in jobs if job.layout.cells is None)
         cells = sum(CELL_BYTES * math.prod(job.layout.cells) for job in jobs if job.layout.cells is not None)
         return by_class + sum(read.values()) + losses + cells
 
-    wanted = workers or available_cpus() * (WAITING if any(source.remote for source in sources) else 1)
+    waiting = WAITING if any(source.remote for source in sources) else 1
+    wanted = workers or max(least_workers, available_cpus() * waiting)
     share, parts = (STEADY_SHARE, STEADY_WORKERS) if steady else ((memory_bytes - COMPILER) // wanted, wanted)
     block_shape = blocking.choose_block(arrays, y_pred, shape, share, block_bytes, parts)
     each = block_bytes(block_shape)

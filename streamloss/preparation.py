@@ -19,7 +19,7 @@ from .loss import Loss
 from .machine import parse_memory
 from .planning import make_plan
 from .sources import Source, open_source
-from .sources.base import nbytes
+from .sources.base import nbytes, on_gpu
 from .types import Reduction
 
 
@@ -53,9 +53,12 @@ def planned(
     rows: slice | None,
     missing_chunks: str | None,
     steady: bool = False,
-    opener: Callable[[Any, str, str], Source] = open_source,
+    opener: Callable[[Any, str, str], Source] | None = None,
+    least_workers: int = 1,
+    written: bool = True,
 ) -> Plan:
     """The plan of an evaluation, its arrays opened; see :func:`streamloss.evaluate` for the arguments."""
+    opener = opener or _open_anywhere
     true_source = opener(y_true, "y_true", missing_chunks or "warn")
     pred_source = opener(y_pred, "y_pred", missing_chunks or "error")
     requests = [
@@ -73,7 +76,17 @@ def planned(
         workers=workers,
         rows=rows,
         steady=steady,
+        least_workers=least_workers,
+        written=written,
     )
+
+
+def _open_anywhere(array: Any, role: str, missing_chunks: str) -> Source:
+    if on_gpu(array):
+        from .cuda.foreign import GpuSource
+
+        return GpuSource(array, role)
+    return open_source(array, role, missing_chunks)
 
 
 def described(

@@ -16,21 +16,31 @@ from numba import types
 from numba.cuda import codegen, dispatcher
 from numba.cuda.cudadrv import nvvm
 
-from streamloss.cuda import groups, singles, sums, toolkit
+from streamloss.cuda import elements, groups, singles, sums, toolkit
 from streamloss.errors import MachineError
 from streamloss.losses._registry import LossSpec
 
-CAPABILITY = (9, 0)
+CAPABILITIES = ((9, 0), (8, 0))
 LOGITS = {"from_logits": True}
-FLOAT, DOUBLE, LONG, BYTE = types.float32, types.float64, types.int64, types.int8
+FLOAT, DOUBLE, LONG, BYTE, SHORT = types.float32, types.float64, types.int64, types.uint8, types.uint16
+ONE_BY_ONE = elements.Form()
 
 # Who compiles asks the GPU, which is not there, what it can do.
-dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=CAPABILITY)
-codegen.CUDACodeLibrary._ensure_cc = lambda self, cc=None: CAPABILITY
+asked = list(CAPABILITIES[:1])
+dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=asked[0])
+codegen.CUDACodeLibrary._ensure_cc = lambda self, cc=None: asked[0]
 
 
 def array(dtype, axes=1):
     return types.Array(dtype, axes, "C")
+
+
+def signature_of(label, prediction, result, arguments):
+    """Of `rows.rows_kernel`."""
+    passed = types.UniTuple(DOUBLE, arguments) if arguments else types.Tuple(())
+    operands = array(label), array(prediction), array(DOUBLE), array(types.boolean)
+    settings = types.UniTuple(LONG, 2), passed, array(DOUBLE), LONG, types.boolean, array(result)
+    return (*operands, LONG, LONG, LONG, *settings, array(LONG, 3), array(LONG, 2), array(LONG))
 
 
 def compiled(launcher, signature):
@@ -39,17 +49,18 @@ def compiled(launcher, signature):
 
 
 def machine_code(library):
-    """How often each instruction occurs; None without nvdisasm."""
+    """How often each instruction occurs, wide loads by their width."""
     import nvidia.cu13
 
     tool = Path(next(iter(nvidia.cu13.__path__))) / "bin" / "nvdisasm"
-    if not tool.exists():
-        return None
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(library.get_cubin().code)
         file.flush()
         done = subprocess.run([tool, "-c", "-ndf", file.name], capture_output=True, text=True, check=True)
-    return Counter(re.findall(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\d+\s+)?([A-Z0-9]+)", done.stdout))
+    instructions = re.findall(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\d+\s+)?([A-Z0-9]+(?:\.[A-Z0-9]+)*)", done.stdout)
+    wide = (f"LDG.{width}" for name in instructions for width in re.findall(r"^LDG\..*\b(64|128)\b", name))
+    registers = 1 + max(map(int, re.findall(r"\bR(\d+)\b", done.stdout)))
+    return Counter(name.partition(".")[0] for name in instructions) + Counter(wide) + Counter(registers=registers)
 
 
 def report(name, launcher, signature, fused=False):
@@ -57,7 +68,9 @@ def report(name, launcher, signature, fused=False):
         library = compiled(launcher, signature)
         ptx, code = library.get_asm_str(), machine_code(library)
     operations = Counter(re.findall(r"\s((?:fma|mul|add|sub|mad|div|sqrt)[.\w]*\.f(?:64|32))\s", ptx))
-    print(json.dumps({"kernel": name, "ptx": operations, "local": ".local" in ptx, "sass": code}), flush=True)
+    capability = "".join(map(str, asked[0]))
+    found = {"kernel": name, "capability": capability, "ptx": operations, "local": ".local" in ptx, "sass": code}
+    print(json.dumps(found), flush=True)
 
 
 def report_refusals(launcher, signature):
@@ -79,38 +92,51 @@ def refusal(launcher, signature):
     return None
 
 
+ELEMENTS = (("mean_squared_error", {}, 0), ("binary_crossentropy", {}, 3))
+CLASSES = (
+    ("sparse_categorical_crossentropy", LOGITS, LONG, 0),
+    ("categorical_crossentropy", LOGITS, FLOAT, 1),
+    ("categorical_crossentropy", {}, FLOAT, 3),
+    ("mean_squared_error", {}, FLOAT, 0),
+)
+WIDTHS = {FLOAT: elements.Form(width=4), DOUBLE: elements.Form(width=2), SHORT: elements.Form("bfloat16", 8)}
+
+
+def report_kernels():
+    for name, given, arguments in ELEMENTS:
+        formula = LossSpec.of(name, given).formula
+        for single, result in ((True, FLOAT), (False, DOUBLE)):
+            for how, form in (("one by one", ONE_BY_ONE), ("wide", WIDTHS[FLOAT])):
+                if asked[0] != CAPABILITIES[0] and not single:
+                    continue  # differs in instructions that are checked for in PTX, which is the same
+                launcher = singles.elements(formula, single, form, form)
+                report(f"elements: {name} {result} {how}", launcher, signature_of(FLOAT, FLOAT, result, arguments))
+    for name, given, label, arguments in CLASSES:
+        formula = LossSpec.of(name, given).formula
+        for single, result in ((True, FLOAT), (False, DOUBLE)):
+            for how, team, stored, form in (
+                ("one by one", groups.LANES, FLOAT, ONE_BY_ONE),
+                ("wide", groups.LANES, FLOAT, WIDTHS[FLOAT]),
+                ("wide, a block to a row", groups.team_of(1 << 16, 4), FLOAT, WIDTHS[FLOAT]),
+                ("bfloat16 wide", groups.LANES, SHORT, WIDTHS[SHORT]),
+            ):
+                only_single = "block" in how or stored is SHORT or asked[0] != CAPABILITIES[0]
+                if (only_single and not single) or ("block" in how and "sparse" not in name):
+                    continue
+                true = form if label is stored else ONE_BY_ONE
+                launcher = groups.groups(formula, single, true, form, team)
+                report(f"{name} {given} {result} {how}", launcher, signature_of(label, stored, result, arguments))
+    gathered = LONG, LONG, array(LONG, 3), array(LONG, 2), array(LONG), array(LONG)
+    report("gather", sums.gatherer(), gathered)
+
+
 def main():
-    nothing = types.Tuple(())
-    of_elements = array(FLOAT, 2), array(FLOAT, 2)
-    written = array(DOUBLE), array(BYTE)
-    for name, given, arguments in (("mean_squared_error", {}, 0), ("binary_crossentropy", {}, 3)):
-        for single in (True, False):
-            launcher = singles.singles(LossSpec.of(name, given).formula, single)
-            passed = types.UniTuple(DOUBLE, arguments) if arguments else nothing
-            signature = (*of_elements, passed, array(DOUBLE), *written)
-            report(f"{name} {single}", launcher, signature)
-            if name == "binary_crossentropy" and single:
-                report("control", launcher, signature, fused=True)
-    for name, given, labels, arguments in (
-        ("sparse_categorical_crossentropy", LOGITS, array(LONG), 0),
-        ("categorical_crossentropy", LOGITS, array(FLOAT, 2), 1),
-        ("categorical_crossentropy", {}, array(FLOAT, 2), 3),
-        ("mean_squared_error", {}, array(FLOAT, 2), 0),
-    ):
-        for single in (True, False):
-            passed = types.UniTuple(DOUBLE, arguments) if arguments else nothing
-            signature = labels, array(FLOAT, 2), types.UniTuple(LONG, 2), passed, array(DOUBLE), LONG, *written
-            launcher = groups.groups(LossSpec.of(name, given).formula, single)
-            report(f"{name} {given} {single} by classes", launcher, signature)
-    for single, result in ((True, FLOAT), (False, DOUBLE)):
-        signature = *written, array(DOUBLE), array(types.boolean), LONG, types.boolean, array(result)
-        signature = *signature, array(LONG, 3), array(LONG, 2), array(LONG)
-        report(f"sums {single}", sums.reducer(single), signature)
-    report("gather", sums.gatherer(), (array(LONG, 3), array(LONG, 2), array(LONG)))
-    report_refusals(
-        singles.singles(LossSpec.of("bce", {}).formula, True),
-        (*of_elements, types.UniTuple(DOUBLE, 3), array(DOUBLE), *written),
-    )
+    for capability in CAPABILITIES:
+        asked[0] = capability
+        report_kernels()
+    bce, signature = LossSpec.of("bce", {}).formula, signature_of(FLOAT, FLOAT, FLOAT, 3)
+    report("control", singles.elements(bce, True, ONE_BY_ONE, ONE_BY_ONE), signature, fused=True)
+    report_refusals(singles.elements(bce, True, ONE_BY_ONE, ONE_BY_ONE), signature)
 
 
 if __name__ == "__main__":

@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 
 import streamloss as sl
-from streamloss.errors import MissingExtraError, UsageError
+from streamloss.errors import MissingExtraError
 
 pytestmark = pytest.mark.xdist_group("cuda")
 HERE = Path(__file__).parent
 
 has_numba_cuda = importlib.util.find_spec("numba_cuda") is not None
 needs_numba_cuda = pytest.mark.skipif(not has_numba_cuda, reason="needs numba-cuda: pip install 'streamloss[cuda]'")
-COMPILER = {"numba-cuda", "nvidia-nvvm", "nvidia-cuda-nvrtc", "nvidia-nvjitlink"}
+COMPILER = {"numba-cuda", "nvidia-nvvm", "nvidia-cuda-nvrtc", "nvidia-nvjitlink", "nvidia-cuda-nvdisasm"}
 installed = {str(found.metadata["Name"]).lower() for found in importlib.metadata.distributions()}
 needs_compiler = pytest.mark.skipif(
     not installed >= COMPILER or not hasattr(np, "row_stack"),
-    reason="needs NVIDIA's compiler and NumPy below 2.5: pip install 'streamloss[cuda]'",
+    reason="needs NVIDIA's compiler and NumPy below 2.5: pip install 'streamloss[cuda]' nvidia-cuda-nvdisasm",
 )
 
 SPARSE, DENSE, LOGITS = "sparse_categorical_crossentropy", "categorical_crossentropy", {"from_logits": True}
@@ -46,16 +46,57 @@ CASES = {
     "a warp to a row": {**FEW, "classes": 1100, "rows": 4},
     "a warp to a row, to float64": {**FEW, "classes": 1100, "rows": 3, "dtype": "float64"},
     "dense, a thread to a row": {"loss": DENSE, "given": LOGITS, "classes": 5, "rows": 33, "dtype": "float32"},
-    "dense, two passes": {"loss": DENSE, "classes": 140, "rows": 3, "dtype": "float64"},
+    "dense, two passes": {"loss": DENSE, "classes": 70, "rows": 3, "dtype": "float64"},
     "means of elements": {"loss": MSE, "classes": 20, "rows": 9, "dtype": "float32", "nan": [4], "policy": "omit"},
     "a weight for each class": {"loss": "weighted_cross_entropy_with_logits", "given": {"pos_weight": [0.5, 2.0, 3.0]},
                                 "classes": 3, "rows": 33, "dtype": "float32"},
     "two parameters": {"loss": "gaussian_nll", "classes": 2, "rows": 33, "dtype": "float32"},
     "ratios inside rows": {"loss": "dice", "given": {"axis": -1}, "classes": 4, "rows": 33, "dtype": "float32"},
-    "evaluate": {"executors": ["inline", "cuda"]},
+    "four classes at once": {**FEW, "classes": 12, "rows": 35},
+    "four classes at once, a warp to a row": {**FEW, "classes": 1104, "rows": 3},
+    "two float64 at once": {**FEW, "classes": 24, "rows": 9, "stored": "float64", "dtype": "float64"},
+    "float64 one by one": {**FEW, "classes": 23, "rows": 9, "stored": "float64", "dtype": "float64"},
+    "float16": {**FEW, "classes": 5, "halves": "float16"},
+    "float16, eight at once": {**FEW, "classes": 1032, "rows": 2, "halves": "float16"},
+    "bfloat16": {**FEW, "classes": 5, "halves": "bfloat16"},
+    "bfloat16, eight at once": {**FEW, "classes": 1032, "rows": 2, "halves": "bfloat16"},
+    "dense, four at once": {"loss": DENSE, "classes": 1100, "rows": 1, "dtype": "float32"},
+    "elements, several rows to a thread": {**ONE, "rows": 291, "weighted": True},
+    "a block to a row": {**FEW, "classes": 2100, "rows": 2, "row_bytes": 1024},
+    "a block to a row, dense": {"loss": DENSE, "classes": 1100, "rows": 1, "dtype": "float32", "row_bytes": 1024},
+    "in pieces": {**FEW, "rows": 70, "at_a_time": 32},
+    "in pieces, a bad row": {**FEW, "rows": 70, "at_a_time": 32, "labels": {65: 9, 69: 9}},
+    "evaluate, threads": {"how": {"workers": 3}},
+    "evaluate, float16 as it is": {"how": {}, "halves": True},
+    "evaluate, workers of a scheduler": {"how": {"scheduler": "synchronous"}},
+    "evaluate, a cluster": {"how": {"scheduler": "a cluster"}},
+    "arrays on the GPU": {"foreign": True},
+    "arrays on the GPU, weighted and masked": {"foreign": True, "weighted": True, "labels": "int32"},
+    "arrays on the GPU, labels of the host": {"foreign": True, "host": ["y_true"]},
+    "arrays on the GPU, predictions of the host": {"foreign": True, "host": ["y_pred"]},
+    "arrays on the GPU, not aligned": {"foreign": True, "misaligned": True},
+    "arrays on the GPU, bfloat16": {"foreign": True, "stored": "bfloat16"},
+    "arrays on the GPU, float16": {"foreign": True, "stored": "float16", "labels": "uint64"},
+    "arrays on the GPU, weights of classes": {"foreign": True, "class_weight": {1: 2.5}},
+    "arrays on the GPU, both conventions": {"foreign": True, "loss": "hinge", "class": "Hinge", "config": {}},
+    "arrays on the GPU, a dtype first": {"foreign": True, "loss": "mse", "class": "MeanSquaredError",
+                                         "config": {"dtype": "float16"}},
+    "arrays on the GPU, for the CPU": {"foreign": True, "loss": "ctc", "class": "CTC", "config": {}},
+    "arrays on the GPU, one ratio": {"foreign": True, "loss": "dice", "class": "Dice", "config": {}, "ratio": True},
+    "Dask arrays on the GPU": {"chunks": "there"},
+    "Dask arrays to the GPU": {"chunks": "sent"},
+    "blocks gathered": {"gather": True},
     "make gpu": {"benchmark": True},
 }  # fmt: skip
-BAD = {"NaN raises": 7, "beyond a probability": 5, "labels out of range": 9}
+REFUSED = {
+    "nan": (r"y_pred\[7, 1\] is NaN", None),
+    "weight": (r"sample_weight\[8\] is -1", None),
+    "order": (r"y_pred is a GPU array of shape \(9, 3\) .* expected a contiguous one", "SourceError"),
+    "dtype": (r"y_pred: expected numbers; received a GPU array of dtype complex", "SourceError"),
+    "devices": (r"y_true on GPU 0, y_pred on GPU 1; expected all on one", "UsageError"),
+}
+SHORT_OF_MEMORY = {"out of memory": {"bytes": 800}, "out of too much memory": {"bytes": 100}}
+BAD = {"NaN raises": 7, "beyond a probability": 5, "labels out of range": 9, "in pieces, a bad row": 65}
 
 
 def run(script, lines="", **environment):
@@ -70,8 +111,9 @@ def run(script, lines="", **environment):
 
 @pytest.fixture(scope="module")
 def simulated():
-    lines = "".join(json.dumps(case) + "\n" for case in CASES.values())
-    return dict(zip(CASES, run("cuda_cases.py", lines, NUMBA_ENABLE_CUDASIM="1"), strict=True))
+    cases = CASES | {name: {"refused": name} for name in REFUSED} | SHORT_OF_MEMORY
+    lines = "".join(json.dumps(case) + "\n" for case in cases.values())
+    return dict(zip(cases, run("cuda_cases.py", lines, NUMBA_ENABLE_CUDASIM="1"), strict=True))
 
 
 @needs_numba_cuda
@@ -79,40 +121,77 @@ def simulated():
 def test_rows_and_sums_have_the_bits_of_the_cpu(simulated, case):
     on_cpu, on_cuda, _ = simulated[case]
     assert on_cuda == on_cpu
-    assert on_cuda.get("bad", -1) == BAD.get(case, -1)
+    if "rows" in CASES[case]:
+        assert on_cuda["bad"] == BAD.get(case, -1)
+
+
+@needs_numba_cuda
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_arrays_on_the_gpu_are_refused_by_name(simulated, case):
+    on_cpu, on_cuda, _ = simulated[case]
+    message, error = REFUSED[case]
+    assert re.search(message, on_cuda["message"])
+    assert on_cuda == on_cpu if error is None else on_cuda["error"] == error
+
+
+@needs_numba_cuda
+def test_out_of_memory_lowers_the_rows_says_so_and_goes_on(simulated):
+    expected, found, _ = simulated["out of memory"]
+    assert found["state"] == expected["state"]
+    assert re.search("no memory left for 500 rows at a time .* going on with 250", found["said"][0])
+    assert len(found["said"]) == 2  # 250 float32 are 1,000 bytes, 125 are 500
+
+
+@needs_numba_cuda
+def test_no_memory_for_a_few_rows_is_an_error_with_its_numbers(simulated):
+    _, found, _ = simulated["out of too much memory"]
+    assert found["error"] == "MachineError"
+    assert re.search(r"no memory left for 32 rows of 8 bytes; .* executor='threads'", found["message"])
 
 
 @pytest.fixture(scope="module")
 def compiled():
-    return {found["kernel"]: found for found in run("cuda_compiled.py")}
+    return run("cuda_compiled.py")
 
 
 @pytest.fixture
 def kernels(compiled):
-    return {name: found for name, found in compiled.items() if "ptx" in found}
+    """For sm_90 and sm_80."""
+    found = {(f"sm_{each['capability']}", each["kernel"]): each for each in compiled if "ptx" in each}
+    assert {capability for capability, _ in found} == {"sm_90", "sm_80"}
+    return found
 
 
 @needs_compiler
 def test_nothing_is_fused_but_what_formulas_fuse(kernels):
-    control = kernels["control"]["ptx"]
+    (control,) = (found["ptx"] for (_, name), found in kernels.items() if name == "control")
     assert {"mul.f64", "add.f64"} <= set(control), "compilers may fuse unless told otherwise, or this test sees nothing"
-    for name, found in kernels.items():
+    for (_, name), found in kernels.items():
         if name == "control":
             continue
         assert all(".rn." in operation for operation in found["ptx"]), (name, found["ptx"])
-        formula_fuses = not name.startswith(("mean_squared_error", "sums", "gather"))
+        formula_fuses = not name.removeprefix("elements: ").startswith(("mean_squared_error", "gather"))
         assert ("fma.rn.f64" in found["ptx"]) == formula_fuses, (name, found["ptx"])
         assert not any(operation.endswith("f32") for operation in found["ptx"]), name
-        if found["sass"] is not None and not {"fma.rn.f64", "div.rn.f64"} & set(found["ptx"]):
+        if not {"fma.rn.f64", "div.rn.f64"} & set(found["ptx"]):
             assert "DFMA" not in found["sass"], name  # divisions are made of some
 
 
 @needs_compiler
 def test_kernels_keep_their_rows_in_registers(kernels):
-    for name, found in kernels.items():
-        assert not found["local"], name
-        if found["sass"] is not None:
-            assert not {"LDL", "STL"} & set(found["sass"]), (name, found["sass"])
+    for key, found in kernels.items():
+        assert not found["local"], key
+        assert not {"LDL", "STL"} & set(found["sass"]), (key, found["sass"])
+
+
+@needs_compiler
+def test_aligned_rows_are_read_16_bytes_at_a_time(kernels):
+    """8 where a lane's sums would not stay in registers otherwise; and never where rows are not aligned."""
+    for (capability, name), found in kernels.items():
+        at_once = "wide" in name
+        assert any(found["sass"].get(load, 0) for load in ("LDG.128", "LDG.64")) >= at_once, (capability, name)
+        if "sparse" in name or "elements" in name:
+            assert (found["sass"].get("LDG.128", 0) > 0) == at_once, (capability, name)
 
 
 @needs_compiler
@@ -120,7 +199,8 @@ def test_kernels_keep_their_rows_in_registers(kernels):
     ("kernel", "received"), [("unheeded", r"received \w+\.f64"), ("linked late", "received code whose operations")]
 )
 def test_a_kernel_that_may_be_fused_is_refused(compiled, kernel, received):
-    assert re.search(f"{received}.*Use executor='auto'", compiled[kernel]["refused"])
+    (refused,) = (found["refused"] for found in compiled if found["kernel"] == kernel)
+    assert re.search(f"{received}.*Use executor='auto'", refused)
 
 
 def test_without_numba_cuda_the_error_names_the_extra(monkeypatch):
@@ -145,13 +225,6 @@ def test_without_a_gpu_the_command_line_says_so_and_returns_5(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 5
     assert "no GPU was found" in done.stderr
-
-
-def test_dask_arrays_are_not_sent_to_the_cpu_silently():
-    import dask.array as da
-
-    with pytest.raises(UsageError, match=r"executor='cuda' reads arrays block by block; received Dask arrays"):
-        sl.evaluate("mse", da.ones(3), da.ones(3), executor="cuda")
 
 
 def test_the_cpu_path_imports_nothing_of_cuda():

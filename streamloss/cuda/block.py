@@ -1,123 +1,198 @@
-"""The GPU's loop over a block, as `streamloss.kernels.cpu` has the CPU's: copy, kernels, states back."""
+"""The GPU's loop over a block, as `streamloss.kernels.cpu` has the CPU's: copy, kernels, sums back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+import warnings
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from ..errors import MachineError, StreamlossWarning
 from ..exact.accumulator import SIZE
 from ..kernels.order import ALONE
 from ..kernels.tile import NUM_COUNTS
 from ..losses._kinds import Elementwise, Formula, LabelSequence, Parametric
-from .groups import groups, lanes_of
-from .singles import singles
-from .sums import NO_ROW, STATE, THREADS, gatherer, reducer
-from .toolkit import SIMULATED, Launcher, cuda
+from .elements import Form, form_of
+from .groups import LANES, groups, team_of
+from .memory import DeviceMemory, Pinned, free_bytes, is_out_of_memory
+from .rows import Team
+from .singles import THREADS, elements, parameters
+from .slots import lanes_of
+from .sums import NO_ROW, STATE, gatherer
+from .toolkit import SIMULATED, WARP, Launcher, cuda
 
-ROW_THREADS = 32 if SIMULATED else 128  # whole warps
-MAX_BLOCKS = 2 if SIMULATED else 1056  # a multiple of what the largest GPUs run at once; limbs are one set to each
-GATHER_THREADS = 32
+MOST_BLOCKS = 2 if SIMULATED else 1056  # a multiple of what the largest GPUs run at once; limbs are one set to each
+FEWEST_BLOCKS = 1 if SIMULATED else 128  # numba-cuda warns of fewer; those without rows cost next to nothing
+GATHERING = 1 if SIMULATED else WARP
+"""Threads for each integer that is gathered from the blocks."""
+SHARE = 0.8
+"""Of the GPU's free memory that all threads may fill together."""
+FEWEST_ROWS = 32
+"""That a GPU has to have memory for."""
 
 Array = np.ndarray[Any, Any]
 
 
-def why_not(formula: Formula, whole: bool) -> str | None:
-    """Why a formula cannot be evaluated on a GPU, or None if it can; `whole`: it is one ratio over the whole data."""
-    if isinstance(formula, LabelSequence):
-        return "its rows are sequences"
-    return "it is a ratio of sums over the whole data" if whole else None
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """Labels or predictions, on the host or on the device, contiguous."""
+
+    array: Any
+    halves: str = ""
+    """"float16" or "bfloat16" for the bits of such floats, as uint16."""
 
 
 @cache
-def rows_of(formula: Formula, single: bool, layout: str) -> Launcher:
-    """The kernel of a formula's rows."""
+def kernel_of(formula: Formula, single: bool, layout: str, true: Form, pred: Form, team: Team) -> Launcher:
+    """See :func:`.rows.rows_kernel`."""
     assert not isinstance(formula, LabelSequence)
-    if isinstance(formula, Parametric) or (isinstance(formula, Elementwise) and layout == ALONE):
-        return singles(formula, single)
-    return groups(formula, single)
+    if isinstance(formula, Parametric):
+        return parameters(formula, single, true, pred)
+    if isinstance(formula, Elementwise) and layout == ALONE:
+        return elements(formula, single, true, pred)
+    return groups(formula, single, true, pred, team)
 
 
-def evaluate(
-    formula: Formula,
-    single: bool,
-    layout: str,
-    y_true: Any,
-    y_pred: Any,
-    weight: Any,
-    mask: Any,
-    ignore: tuple[int, int],
-    arguments: tuple[float, ...],
-    each: Any,
-    nan_policy: int,
-    losses: Any,
-) -> tuple[Any, Any]:
-    """Launch what a block of at least one row needs, whose arrays are on the device; `losses` are written if there are
-    any. The first bad row (or NO_ROW) and the block's integers (STATE,), on the device: nothing is waited for.
-    """
-    n, classes = y_pred.shape
-    values, status = cuda.device_array(n, np.float64), cuda.device_array(n, np.int8)
-    rows = rows_of(formula, single, layout)
-    if layout == ALONE:
-        rows.launch(blocks_for(n, ROW_THREADS), ROW_THREADS, y_true, y_pred, arguments, each, values, status)
-    else:
-        lanes = lanes_of(classes)
-        blocks = blocks_for(n * lanes, ROW_THREADS)
-        rows.launch(blocks, ROW_THREADS, y_true, y_pred, ignore, arguments, each, lanes, values, status)
+class Lane:
+    """What one thread needs to evaluate blocks on a GPU: memory, a stream, and what kernels add to."""
 
-    blocks, keep = blocks_for(n, THREADS), losses.size > 0
-    limbs, counts = _zeros((blocks, 2, SIZE)), _zeros((blocks, NUM_COUNTS))
-    first_bad, state = cuda.to_device(np.full(1, NO_ROW)), _zeros(STATE)
-    reducer(single).launch(
-        blocks, THREADS, values, status, weight, mask, nan_policy, keep, losses, limbs, counts, first_bad
-    )
-    gatherer().launch(-(-STATE // GATHER_THREADS), GATHER_THREADS, limbs, counts, state)
-    return first_bad, state
+    def __init__(self, pinned: Pinned, lanes: int = 1) -> None:
+        """`lanes`: how many threads share the GPU's memory."""
+        self._memory = DeviceMemory(pinned)
+        self._most_bytes = int(free_bytes() * SHARE / lanes)
+        self._most_rows = 1 << 62
+        self._state: Array = pinned.new(8 * STATE).view(np.int64)
+        self._own: tuple[Any, ...] | None = None
 
-
-@cache
-def loop(formula: Formula, single: bool, layout: str) -> Callable[..., int]:
-    """A function of the arguments of `kernels.cpu.serial`'s, on the host, with its result and its effects."""
-
-    def loop_cuda(
-        y_true: Array,
-        y_pred: Array,
-        weight: Array,
-        mask: Array,
+    def run(
+        self,
+        key: tuple[Formula, bool, str],
+        y_true: Operand,
+        y_pred: Operand,
+        weight: Any,
+        mask: Any,
         ignore: tuple[int, int],
         arguments: tuple[float, ...],
         each: Array,
         nan_policy: int,
         keep: bool,
-        out: Array,
+        out: Any,
         limbs: Array,
         counts: Array,
     ) -> int:
-        n = len(y_pred)
-        if n == 0:
-            return -1
-        true, pred, w, m, own = (cuda.to_device(array) for array in (y_true, y_pred, weight, mask, each))
-        losses = cuda.device_array(n if keep else 0, out.dtype)
-        first_bad, state = evaluate(
-            formula, single, layout, true, pred, w, m, ignore, arguments, own, nan_policy, losses
-        )
-        if (bad := int(first_bad.copy_to_host()[0])) != NO_ROW:
-            return bad
-        found = state.copy_to_host()
-        limbs += found[: 2 * SIZE].reshape(2, SIZE)
-        counts += found[2 * SIZE :]
-        if keep:
-            losses.copy_to_host(out)
+        """As the function that `kernels.cpu.serial` gives; arrays may be on the device, `out` too, and weights and
+        masks are (rows,), (1,) or empty. Rows go there in as many pieces as its memory asks for.
+        """
+        rows, classes = y_pred.array.shape[0], math.prod(y_pred.array.shape[1:])
+        arrays = (y_true.array.reshape(-1), y_pred.array.reshape(-1), weight, mask)
+        of_row = [array.size // max(1, rows) for array in arrays]  # elements; 0 where all rows have one
+        to_come = [k * a.dtype.itemsize for k, a in zip(of_row, arrays, strict=True) if isinstance(a, np.ndarray)]
+        row_bytes = sum(to_come) + (out.dtype.itemsize if keep and isinstance(out, np.ndarray) else 0)
+        start = 0
+        while start < rows:
+            most = min(self._most_rows, self._most_bytes // max(1, row_bytes))
+            stop = min(rows, start + max(FEWEST_ROWS, most))
+            piece = [a[start * k : stop * k] if k else a for k, a in zip(of_row, arrays, strict=True)]
+            halves, written = (y_true.halves, y_pred.halves), out[start:stop] if keep else out
+            try:
+                found = self._piece(
+                    key, halves, piece, stop - start, classes, ignore, arguments, each, nan_policy, keep, written
+                )
+            except BaseException as error:
+                self._own = None  # kernels may have added to it
+                if not (isinstance(error, Exception) and is_out_of_memory(error)):
+                    raise
+                self._less_than(stop - start, row_bytes)
+                continue
+            if found[-1] != NO_ROW:
+                return start + int(found[-1])
+            limbs += found[: 2 * SIZE].reshape(2, SIZE)
+            counts += found[2 * SIZE : -1]
+            start = stop
         return -1
 
-    return loop_cuda
+    def _less_than(self, rows: int, row_bytes: int) -> None:
+        """After `rows` were too many."""
+        self._memory.release()
+        if rows <= FEWEST_ROWS:
+            raise MachineError(
+                f"the GPU has no memory left for {rows} rows of {row_bytes:,} bytes; expected room for that at least. "
+                "Free some, or use executor='threads', which evaluates on the CPU, with the same bits."
+            )
+        self._most_rows = max(FEWEST_ROWS, rows // 2)
+        warnings.warn(
+            f"the GPU has no memory left for {rows:,} rows at a time ({rows * row_bytes / 2**20:,.0f} MiB); going on "
+            f"with {self._most_rows:,}",
+            StreamlossWarning,
+            stacklevel=2,
+        )
 
+    def _piece(
+        self,
+        key: tuple[Formula, bool, str],
+        halves: tuple[str, str],
+        operands: list[Any],
+        n: int,
+        classes: int,
+        ignore: tuple[int, int],
+        arguments: tuple[float, ...],
+        each: Array,
+        nan_policy: int,
+        keep: bool,
+        out: Any,
+    ) -> Array:
+        """The integers (STATE,) of some rows; see :mod:`.sums`."""
+        memory = self._memory
+        limbs, counts, first_bad, state = self._accumulators()
+        there = [
+            memory.copy(role, array) if isinstance(array, np.ndarray) else array
+            for role, array in zip(("y_true", "y_pred", "weight", "mask"), operands, strict=True)
+        ]
+        own = memory.copy("each", each)
+        losses = out if not isinstance(out, np.ndarray) else memory.empty("losses", (n if keep else 0,), out.dtype)
+        formula, single, layout = key
+        run = 0 if layout == ALONE else classes  # elements that lie together; 0 is a multiple of every width
+        true, pred = (form_of(array, half, run) for array, half in zip(there[:2], halves, strict=True))
+        team = LANES if layout == ALONE else team_of(classes, there[1].dtype.itemsize)
+        kernel = kernel_of(formula, single, layout, true, pred, team)
+        lanes, threads = (1, THREADS) if layout == ALONE else (lanes_of(classes), team.threads)
+        blocks = max(FEWEST_BLOCKS, min(MOST_BLOCKS, n if team.whole else -(-n * lanes // threads)))
+        kernel.launch(
+            blocks,
+            threads,
+            memory.stream,
+            *there,
+            n,
+            classes,
+            lanes,
+            ignore,
+            arguments,
+            own,
+            nan_policy,
+            keep,
+            losses,
+            limbs,
+            counts,
+            first_bad,
+        )
+        gatherer().launch(
+            -(-STATE * GATHERING // WARP), WARP, memory.stream, blocks, GATHERING, limbs, counts, first_bad, state
+        )
+        state.copy_to_host(self._state, stream=memory.stream)
+        if keep and isinstance(out, np.ndarray):
+            losses.copy_to_host(out, stream=memory.stream)
+        memory.wait()
+        return self._state
 
-def _zeros(shape: Any) -> Any:
-    return cuda.to_device(np.zeros(shape, np.int64))
-
-
-def blocks_for(threads: int, per_block: int) -> int:
-    return min(MAX_BLOCKS, -(-threads // per_block))
+    def _accumulators(self) -> tuple[Any, ...]:
+        """Limbs and counts of each block of threads, the first bad row, and where they are gathered: empty at first,
+        and after each gathering.
+        """
+        if self._own is None:
+            zeros = np.zeros((MOST_BLOCKS, 2, SIZE), np.int64), np.zeros((MOST_BLOCKS, NUM_COUNTS), np.int64)
+            arrays = (*zeros, np.full(1, NO_ROW), np.zeros(STATE, np.int64))
+            self._own = tuple(cuda.to_device(array) for array in arrays)
+        return self._own

@@ -1,4 +1,4 @@
-"""Losses of single elements and of rows of a distribution's parameters: a thread to a row."""
+"""Losses of single elements and of rows of a distribution's parameters: a thread to a row, or to some."""
 
 from __future__ import annotations
 
@@ -8,48 +8,82 @@ import numpy as np
 
 from ..kernels.layout import BAD, KEPT, compiled, term_of
 from ..losses._kinds import Elementwise, Parametric
-from .toolkit import Launcher, cuda, device, kernel
+from .elements import Form, apart, one, pick, several
+from .rows import Team, rows_kernel
+from .toolkit import SIMULATED, Launcher, device
+
+THREADS = 32 if SIMULATED else 128
 
 
-def _of_element(formula: Elementwise, single: bool) -> Any:
+def elements(formula: Elementwise, single: bool, true: Form, pred: Form) -> Launcher:
+    """A thread has as many rows as it reads predictions at once."""
     term, has_own = term_of(formula, single), formula.per_class is not None
     low_y, high_y = formula.y_true.smallest, formula.y_true.largest
     low_p, high_p = formula.y_pred.smallest, formula.y_pred.largest
+    width, kth = pred.width, pick(pred.width)
+    labels, predictions = several(true, width), several(pred, width)
+    last_labels, last_predictions = apart(true.halves, width), apart(pred.halves, width)
 
     @device
-    def evaluate(y_true: Any, y_pred: Any, r: int, arguments: Any, each: Any) -> Any:
-        y, p = np.float64(y_true[r, 0]), np.float64(y_pred[r, 0])
+    def load(y_true: Any, y_pred: Any, first: int, n: int) -> Any:
+        if first + width <= n:
+            return labels(y_true, first), predictions(y_pred, first)
+        return last_labels(y_true, first, n - 1), last_predictions(y_pred, first, n - 1)
+
+    @device
+    def evaluate(
+        k: int,
+        loaded: Any,
+        y_true: Any,
+        y_pred: Any,
+        r: int,
+        classes: int,
+        ignore: Any,
+        arguments: Any,
+        each: Any,
+        lane: int,
+        lanes: int,
+        warp: int,
+    ) -> Any:
+        y, p = np.float64(kth(loaded[0], k)), np.float64(kth(loaded[1], k))
         outside = (y < low_y) | (y > high_y) | (p < low_p) | (p > high_p)
         own = each[0] if has_own else 0.0
-        return term((own,), 0, (y, p), arguments), outside
+        return term((own,), 0, (y, p), arguments), BAD if outside else KEPT
 
-    return evaluate
+    return rows_kernel(load, evaluate, single, Team(THREADS, rows=width))
 
 
-def _of_parameters(formula: Parametric, single: bool) -> Any:
+def parameters(formula: Parametric, single: bool, true: Form, pred: Form) -> Launcher:
     term = compiled(formula.term, single)
-    true, first, second = formula.y_true, *formula.y_preds
-    lows = (true.smallest, first.smallest, second.smallest)
-    highs = (true.largest, first.largest, second.largest)
+    label, prediction = one(true.halves), one(pred.halves)
+    expected, first, second = formula.y_true, *formula.y_preds
+    lows = (expected.smallest, first.smallest, second.smallest)
+    highs = (expected.largest, first.largest, second.largest)
 
     @device
-    def evaluate(y_true: Any, y_pred: Any, r: int, arguments: Any, each: Any) -> Any:
-        y, a, b = np.float64(y_true[r]), np.float64(y_pred[r, 0]), np.float64(y_pred[r, 1])
+    def evaluate(
+        k: int,
+        loaded: Any,
+        y_true: Any,
+        y_pred: Any,
+        r: int,
+        classes: int,
+        ignore: Any,
+        arguments: Any,
+        each: Any,
+        lane: int,
+        lanes: int,
+        warp: int,
+    ) -> Any:
+        y, a, b = np.float64(label(y_true, r)), prediction(y_pred, 2 * r), prediction(y_pred, 2 * r + 1)
+        a, b = np.float64(a), np.float64(b)
         outside = (y < lows[0]) | (y > highs[0]) | (a < lows[1]) | (a > highs[1]) | (b < lows[2]) | (b > highs[2])
-        return term(y, a, b, *arguments), outside
+        return term(y, a, b, *arguments), BAD if outside else KEPT
 
-    return evaluate
+    return rows_kernel(nothing, evaluate, single, Team(THREADS))
 
 
-def singles(formula: Elementwise | Parametric, single: bool) -> Launcher:
-    """``(y_true, y_pred, arguments, each, values, status)``, the last two float64 and int8 (rows,)."""
-    evaluate = _of_element(formula, single) if isinstance(formula, Elementwise) else _of_parameters(formula, single)
-
-    @kernel
-    def rows(y_true: Any, y_pred: Any, arguments: Any, each: Any, values: Any, status: Any) -> None:
-        step = cuda.gridDim.x * cuda.blockDim.x
-        for r in range(cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x, y_pred.shape[0], step):
-            loss, outside = evaluate(y_true, y_pred, r, arguments, each)
-            values[r], status[r] = loss, (BAD if outside else KEPT)
-
-    return rows
+@device
+def nothing(y_true: Any, y_pred: Any, first: int, n: int) -> Any:
+    """Read before it is needed."""
+    return 0

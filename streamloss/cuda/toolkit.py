@@ -1,4 +1,5 @@
-"""The only module that knows who compiles for CUDA: numba-cuda, which a successor with the same decorator may replace.
+"""Who compiles for CUDA: numba-cuda, which a successor with the same decorator may replace. Only this module and its
+neighbours `memory` and `elements` know it.
 
 Kernels have the bits of the CPU only if nobody fuses ``a * b + c`` behind our backs. NVVM does so unless it is told
 ``-fma=0``, for which numba-cuda has no argument; with it every operation is written with its rounding (``.rn``), and
@@ -24,10 +25,25 @@ if util.find_spec("numba_cuda") is None:  # Numba's own numba.cuda is deprecated
 
 cuda: Any = import_module("numba.cuda")  # Any: what the simulator puts in its place has no types
 
-__all__ = ["SIMULATED", "Launcher", "cuda", "device", "kernel", "require_gpu", "unfused"]
+__all__ = [
+    "EVERYONE",
+    "SIMULATED",
+    "WARP",
+    "Launcher",
+    "cuda",
+    "device",
+    "intrinsic",
+    "kernel",
+    "require_gpu",
+    "unfused",
+]
 
 SIMULATED = bool(cuda.config.ENABLE_CUDASIM)
 """Whether kernels run as Python, a thread of the CPU for each of CUDA's (NUMBA_ENABLE_CUDASIM=1)."""
+
+WARP = 32
+EVERYONE = 0xFFFFFFFF
+"""All lanes of a warp."""
 
 if not (SIMULATED or hasattr(np, "row_stack")):  # numba-cuda looks it up; NumPy 2.5 dropped it
     raise MachineError(
@@ -46,10 +62,24 @@ class Launcher:
         self.function = function
         options = {} if SIMULATED else {"lto": False}  # which cuda.jit(lto=False)(function) would drop
         self.dispatcher = cuda.jit(function, **options)
+        self._compiled: set[Any] = set()
 
-    def launch(self, blocks: int, threads: int, *arguments: Any) -> None:
-        with unfused():
-            self.dispatcher[blocks, threads](*arguments)
+    def launch(self, blocks: int, threads: int, stream: Any, *arguments: Any) -> None:
+        """Nothing is waited for, but for the compiler."""
+        kinds = tuple(map(_kind, arguments))
+        if kinds in self._compiled and not SIMULATED:
+            self.dispatcher[blocks, threads, stream](*arguments)
+            return
+        with unfused():  # the simulator, too, can do one thing at a time
+            self.dispatcher[blocks, threads, stream](*arguments)
+        self._compiled.add(kinds)
+
+
+def _kind(argument: Any) -> Any:
+    """What a kernel is compiled for: an array's dtype, axes and order, or a type."""
+    if hasattr(argument, "is_c_contiguous"):
+        return argument.dtype.str, argument.ndim, argument.is_c_contiguous(), argument.is_f_contiguous()
+    return (tuple, *map(type, argument)) if isinstance(argument, tuple) else type(argument)
 
 
 def kernel(function: Callable[..., None]) -> Launcher:
@@ -61,11 +91,17 @@ def device(function: Callable[..., Any]) -> Any:
     return cuda.jit(device=True)(function)
 
 
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """What a kernel calls, written as LLVM's instructions."""
+    return import_module("numba.cuda.extending").intrinsic(function)
+
+
 @contextlib.contextmanager
 def unfused() -> Iterator[None]:
     """While this lasts, kernels are compiled without fusing, and refused if that was to no avail."""
     if SIMULATED:
-        yield
+        with _patching:
+            yield
         return
     nvvm: Any = import_module("numba.cuda.cudadrv.nvvm")
 

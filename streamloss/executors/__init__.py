@@ -16,17 +16,20 @@ def is_of_dask(executor: Any, scheduler: Any, scheduler_file: str | None) -> boo
     """Whether blocks go to a scheduler of Dask's."""
     named = scheduler is not None or scheduler_file is not None
     client = type(executor).__module__.partition(".")[0] == "distributed"
-    return (isinstance(executor, str) and executor in ("dask", *(("auto",) if named else ()))) or client
+    return (isinstance(executor, str) and executor in ("dask", *(("auto", "cuda") if named else ()))) or client
 
 
-def get_executor(executor: Any, in_memory: bool, scheduler: Any = None, scheduler_file: str | None = None) -> Executor:
-    """``"auto"``: threads over blocks that are read, all cores on one block after the other for arrays in memory; Dask
-    where a scheduler is named; never a GPU.
+def get_executor(
+    executor: Any, in_memory: bool, scheduler: Any = None, scheduler_file: str | None = None, on_gpu: bool = False
+) -> Executor:
+    """``"auto"``: threads over blocks that are read, all cores on one block after the other for arrays in memory; a GPU
+    where an array is on one; Dask where a scheduler is named.
     """
     if is_of_dask(executor, scheduler, scheduler_file):
         from .dask import DaskExecutor
 
-        return DaskExecutor(scheduler if isinstance(executor, str) else executor, scheduler_file)
+        gpu = isinstance(executor, str) and executor == "cuda"
+        return DaskExecutor(scheduler if isinstance(executor, str) else executor, scheduler_file, gpu)
     if scheduler is not None or scheduler_file is not None:
         raise UsageError(f"a scheduler was named, but executor={executor!r} has none; expected executor='dask'.")
     if not isinstance(executor, str):
@@ -38,14 +41,14 @@ def get_executor(executor: Any, in_memory: bool, scheduler: Any = None, schedule
         return given
     if executor not in EXECUTORS:
         raise UnknownNameError("executor", executor, EXECUTORS)
+    if executor == "cuda" or (executor == "auto" and on_gpu):
+        from .cuda import CudaExecutor
+
+        return CudaExecutor(strict=executor == "cuda")
     if executor == "inline" or (executor == "auto" and in_memory):
         from .inline import InlineExecutor
 
         return InlineExecutor(parallel=executor == "auto")
-    if executor == "cuda":
-        from .cuda import CudaExecutor
-
-        return CudaExecutor()
     from .threads import ThreadsExecutor
 
     return ThreadsExecutor()

@@ -5,24 +5,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..exact.state import State, canonical_json
 from ..grid import Ranges
 from ..jobs import Job, Plan
 from ..sinks import Sink
 from ..types import Block
-from .job import ALL_CORES, GPU, NAN_POLICIES, ONE_CORE, identity, labels_beside_0_and_1, run_job
-from .rows import BlockRows, Scratch, mask_of, weight_of
+from .job import identity, labels_beside_0_and_1, run_job
+from .places import NAN_POLICIES, Processor
+from .rows import BlockRows, mask_of
 
 __all__ = [
-    "ALL_CORES",
-    "GPU",
     "NAN_POLICIES",
-    "ONE_CORE",
     "Executor",
     "Part",
-    "Scratch",
+    "Processor",
     "States",
     "Task",
     "all_labels_are_binary",
@@ -49,6 +47,8 @@ class Task:
     whether all labels of the whole data are 0 or 1."""
     todo: Ranges | None = None
     """The blocks to evaluate, by number; None: all."""
+    on_gpu: bool = False
+    """Whether workers of a scheduler evaluate them on their GPUs."""
 
     @property
     def numbers(self) -> Ranges:
@@ -87,16 +87,16 @@ def merge_all(left: States, right: States) -> States:
     return tuple(a.merge(b) for a, b in zip(left, right, strict=True))
 
 
-def run_block(task: Task, block: Block, where: str = ONE_CORE, scratch: Scratch | None = None) -> States:
+def run_block(task: Task, block: Block, place: Processor | None = None) -> States:
     """Read a block, evaluate its losses, write them where they go, and return the states of its rows.
 
     Losses that differ only in name or reduction are evaluated once.
-    ``where`` is ONE_CORE; or ALL_CORES, by Numba's threads, which a thread of a pool must not ask for; or GPU.
-    ``scratch`` is the calling thread's.
+    ``place`` is the calling thread's; None: one core, once.
     Raises DataError for the first row that has no loss, naming it.
     """
-    plan, rows = task.plan, BlockRows(task.plan, block, scratch)
-    weight, mask = weight_of(plan, rows), mask_of(plan, rows)
+    place = place or Processor()
+    plan, rows = task.plan, BlockRows(task.plan, block, place.scratch)
+    weight, mask = place.weight_of(plan, rows), place.mask_of(plan, rows)
     alike: dict[str, list[Job]] = {}
     for job in plan.jobs:
         alike.setdefault(f"{canonical_json(identity(job, plan))} {job.layout}", []).append(job)
@@ -104,8 +104,9 @@ def run_block(task: Task, block: Block, where: str = ONE_CORE, scratch: Scratch 
     for jobs in alike.values():
         written = [job for job in jobs if job.name in task.sinks and job.layout.cells is None]
         first = written[0] if written else jobs[0]
-        all_binary, keep = task.all_binary.get(first.name), bool(written)
-        losses, state = run_job(plan, first, rows, weight, mask, task.nan_policy, all_binary, keep, where)
+        losses: Any = place.new_losses(task.sinks[first.name], block, first.dtype) if written else None
+        binary = task.all_binary.get(first.name)
+        state = run_job(plan, first, rows, weight, mask, task.nan_policy, binary, losses, place)
         for job in written:
             task.sinks[job.name].write(block, losses.reshape(block.shape))
         states.update((job.name, state) for job in jobs)

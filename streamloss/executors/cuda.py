@@ -1,32 +1,166 @@
-"""One block after the other on a GPU: read on the calling thread, copied, evaluated; its state comes back."""
+"""Blocks on a GPU: each of a few threads reads one into pinned memory while the others' are copied and evaluated.
+
+Arrays that are on the GPU already are evaluated where they are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from typing import Any
 
+import numpy as np
+
+from ..cuda.block import Lane, Operand
+from ..cuda.foreign import HALVES
+from ..cuda.memory import Pinned
+from ..cuda.toolkit import cuda, require_gpu
 from ..errors import UsageError
-from .base import GPU, Part, Scratch, Task, run_block
+from ..jobs import Job, Plan
+from ..kernels import cpu
+from ..losses._kinds import Sparse
+from ..sinks import Sink
+from ..types import Block
+from .base import Processor, Task
+from .places import empty_sums, host_labels, host_predictions, key_of, refuse_what_gpus_cannot, why_not_on_gpu
+from .rows import BlockRows, Scratch
+from .threads import ThreadsExecutor
+
+Array = np.ndarray[Any, Any]
+
+_LABELS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")
+_NUMBERS = ("bool", "uint8", "float32", "float64", *HALVES)
+_PREDICTIONS = ("float32", "float64", *HALVES)
+_WEIGHTS = ("float32", "float64")
+"""Dtypes that kernels read on the GPU; others are converted on the host, and copied."""
 
 
-class CudaExecutor:
-    """Raises MissingExtraError without numba-cuda, and NoGpuError where there is no GPU."""
+class CudaExecutor(ThreadsExecutor):
+    """Raises MissingExtraError without numba-cuda, and NoGpuError where there is no GPU.
+
+    ``strict``: the GPU was asked for by name, so what it cannot evaluate is refused, and not evaluated on the CPU.
+    """
 
     name = "cuda"
 
-    def __init__(self) -> None:
-        from ..cuda import toolkit
+    def __init__(self, strict: bool = True) -> None:
+        require_gpu()
+        self._strict = strict
+        self._pinned = Pinned()
 
-        toolkit.require_gpu()
+    def run(self, task: Task, done: Any) -> None:
+        if self._strict:
+            refuse_what_gpus_cannot(task.plan)
+        super().run(task, done)
 
-    def run(self, task: Task, done: Callable[[Part], None]) -> None:
-        from ..cuda.block import why_not
+    def new_place(self, task: Task) -> Processor:
+        return Gpu(task.plan, self._pinned)
 
-        for job in task.plan.jobs:
-            if (reason := why_not(job.formula, job.layout.cells is not None)) is not None:
-                raise UsageError(
-                    f"{job.spec.name}: executor='cuda' cannot evaluate it, because {reason}; expected a loss of rows "
-                    "over elements or classes. Use executor='auto', which evaluates it on the CPU."
-                )
-        scratch = Scratch()
-        for block in task.blocks():
-            done(Part(block.index, block.index + 1, run_block(task, block, GPU, scratch)))
+
+_own = threading.local()
+
+
+def place_here(plan: Plan) -> Processor:
+    """The calling thread's place on its GPU, kept for the plans to come: memory that is pinned takes long to make."""
+    if getattr(_own, "place", None) is None:
+        require_gpu()
+        _own.place = Gpu(plan, Pinned())
+    else:
+        _own.place.turn_to(plan)
+    place: Processor = _own.place
+    return place
+
+
+class Gpu(Processor):
+    """A stream of a GPU and its memory, for one thread."""
+
+    def __init__(self, plan: Plan, pinned: Pinned) -> None:
+        super().__init__()
+        self.scratch = Scratch(pinned.new)
+        self.turn_to(plan)
+        self._lane = Lane(pinned, plan.workers)
+
+    def turn_to(self, plan: Plan) -> None:
+        """Whose blocks are to come. Raises UsageError where its arrays are on more than one GPU."""
+        devices = {source.role: source.device for source in plan.sources if source.on_gpu}  # type: ignore[attr-defined]
+        if len(set(devices.values())) > 1:
+            where = ", ".join(f"{role} on GPU {device}" for role, device in devices.items())
+            raise UsageError(f"arrays on several GPUs: {where}; expected all on one. Copy them to one, or to the host.")
+        if devices:
+            cuda.select_device(next(iter(devices.values())))
+        self.holds_arrays = bool(devices)
+
+    def weight_of(self, plan: Plan, rows: BlockRows) -> Any:
+        if plan.class_weight is None and plan.weight_view is not None and not isinstance(plan.sample_weight, float):
+            assert plan.sample_weight is not None
+            if plan.sample_weight.dtype.name in _WEIGHTS:
+                there = rows.on_gpu(plan.sample_weight, plan.weight_view)
+                if there is not None:
+                    return there
+        return super().weight_of(plan, rows)
+
+    def mask_of(self, plan: Plan, rows: BlockRows) -> Any:
+        if plan.mask is not None and plan.mask_view is not None and plan.mask.dtype == np.bool_:
+            there = rows.on_gpu(plan.mask, plan.mask_view)
+            if there is not None:
+                return there
+        return super().mask_of(plan, rows)
+
+    def host(self, array: Any) -> Any:
+        return array if array is None or isinstance(array, np.ndarray) else array.copy_to_host()
+
+    def operands(self, plan: Plan, job: Job, rows: BlockRows) -> tuple[Any, Any]:
+        if why_not_on_gpu(job) is not None:
+            return super().operands(plan, job, rows)
+        return self._labels(plan, job, rows), self._predictions(plan, job, rows)
+
+    def _predictions(self, plan: Plan, job: Job, rows: BlockRows) -> Operand:
+        source, view = plan.y_pred, job.layout.y_pred
+        if job.precision is None and source.dtype.name in _PREDICTIONS:
+            found = _as_stored(rows, source, view)
+            if found is not None:
+                return found
+        return Operand(host_predictions(plan, job, rows))
+
+    def _labels(self, plan: Plan, job: Job, rows: BlockRows) -> Operand:
+        source, view, integers = plan.y_true, job.layout.y_true, isinstance(job.formula, Sparse)
+        if source.dtype.name in (_LABELS if integers else _NUMBERS) and (integers or job.precision is None):
+            found = _as_stored(rows, source, view)
+            if found is not None:
+                return found
+        return Operand(host_labels(plan, job, rows))
+
+    def new_losses(self, sink: Sink, block: Block, dtype: np.dtype[Any]) -> Any:
+        there = sink.memory(block) if hasattr(sink, "memory") else None
+        return super().new_losses(sink, block, dtype) if there is None else there
+
+    def run(
+        self, job: Job, formula: cpu.AnyFormula, operands: tuple[Any, Any, Any, Any], settings: tuple[Any, ...]
+    ) -> tuple[Array, Array, int]:
+        y_true, y_pred, weight, mask = operands
+        if not isinstance(y_pred, Operand):
+            on_host, out = (y_true, y_pred, self.host(weight), self.host(mask)), settings[-1]
+            if isinstance(out, np.ndarray):
+                return super().run(job, formula, on_host, settings)
+            losses = np.empty(out.shape, out.dtype)
+            found = super().run(job, formula, on_host, (*settings[:-1], losses))
+            out.copy_to_device(losses)
+            return found
+        classes = int(np.prod(y_pred.array.shape[1:]))
+        key: Any = key_of(job, formula, classes)
+        weight = np.empty(0) if weight is None else weight
+        mask = np.empty(0, np.bool_) if mask is None else mask
+        (limbs,), (counts,) = empty_sums(1, 2)
+        lane: Any = self._lane
+        return limbs, counts, lane.run(key, y_true, y_pred, weight, mask, *settings, limbs, counts)
+
+
+def _as_stored(rows: BlockRows, source: Any, view: Any) -> Operand | None:
+    """What kernels read as it is: arrays on the GPU, and the bits of 16-bit floats. None: it is to be converted."""
+    halves = source.dtype.name if source.dtype.name in HALVES else ""
+    there = rows.on_gpu(source, view)
+    if there is not None:
+        return Operand(there.view(np.uint8) if source.dtype == np.bool_ else there, halves)
+    if not halves:
+        return None
+    stored = np.ascontiguousarray(rows.of(source, view), source.dtype.newbyteorder("="))
+    return Operand(stored.view(np.uint16).reshape(rows.block.rows, -1), halves)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from .. import __version__
 from ..errors import ClusterError, UsageError
 from .base import Part, Task
 from .groups import Groups, projected_seconds
+from .places import refuse_what_gpus_cannot
 from .remote import pack, part, run_group
 
 LOCAL = ("threads", "processes", "synchronous")
@@ -23,17 +25,20 @@ class DaskExecutor:
 
     name = "dask"
 
-    def __init__(self, scheduler: Any = None, scheduler_file: str | None = None) -> None:
+    def __init__(self, scheduler: Any = None, scheduler_file: str | None = None, gpu: bool = False) -> None:
+        """`gpu`: workers evaluate on their GPUs."""
         if scheduler is not None and scheduler_file is not None:
             raise UsageError(f"both scheduler={scheduler!r} and scheduler_file={scheduler_file!r}; expected one.")
-        self._scheduler, self._file = scheduler, scheduler_file
+        self._scheduler, self._file, self._gpu = scheduler, scheduler_file, gpu
         self.threads: int | None = None
         """Threads that were at work, when it is known."""
 
     def run(self, task: Task, done: Callable[[Part], None]) -> None:
         if not task.numbers:
             return
-        packed = pack(task)
+        if self._gpu:
+            refuse_what_gpus_cannot(task.plan)
+        packed = pack(replace(task, on_gpu=self._gpu))
         scheduler = self._scheduler or (None if self._file else _configured())
         if isinstance(scheduler, str) and scheduler in LOCAL:
             self.threads = 1 if scheduler == "synchronous" else task.plan.workers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .base import ALL_CORES, ONE_CORE, Part, Scratch, Task, run_block
+from .base import Part, Processor, Task, run_block
 
 
 class InlineExecutor:
@@ -13,9 +13,9 @@ class InlineExecutor:
     name = "inline"
 
     def __init__(self, parallel: bool = False) -> None:
-        self._where = ALL_CORES if parallel else ONE_CORE
+        self._parallel = parallel
 
     def run(self, task: Task, done: Callable[[Part], None]) -> None:
-        scratch = Scratch()
+        place = Processor(self._parallel)
         for block in task.blocks():
-            done(Part(block.index, block.index + 1, run_block(task, block, self._where, scratch)))
+            done(Part(block.index, block.index + 1, run_block(task, block, place)))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from .. import __version__
 from ..errors import ClusterError, CorruptChunkError, DataError, UsageError
 from ..sources.base import nbytes
-from .base import Part, Scratch, States, Task, merge_all, run_block
+from .base import Part, Processor, States, Task, merge_all, run_block
 
 LARGEST = 256 << 10
 """Bytes of a description: it travels with each group, so that a worker that joins late needs nothing else."""
@@ -41,7 +41,8 @@ class Outcome:
 def pack(task: Task) -> bytes:
     """The description. Raises UsageError where arrays in memory would have to travel."""
     inside = [source for source in task.plan.sources if source.in_memory]
-    packed = b"" if sum(nbytes(s.shape, s.dtype) for s in inside) > LARGEST else zlib.compress(pickle.dumps(task), 1)
+    stays = any(s.on_gpu for s in inside) or sum(nbytes(s.shape, s.dtype) for s in inside) > LARGEST
+    packed = b"" if stays else zlib.compress(pickle.dumps(task), 1)
     if not packed or len(packed) > LARGEST:
         roles = ", ".join(source.role for source in inside or task.plan.sources)
         raise UsageError(
@@ -64,17 +65,25 @@ def run_group(version: str, packed: bytes, first: int, stop: int) -> Outcome:
         )
     opened = _open(packed)
     task = opened.task
-    states, seconds, scratch = task.empty(), [], Scratch()
+    states, seconds, place = task.empty(), [], _place_of(task)
     for index in range(first, stop):
         begin = time.perf_counter()
         try:
-            states = merge_all(states, run_block(task, task.plan.cut.block(index), scratch=scratch))
+            states = merge_all(states, run_block(task, task.plan.cut.block(index), place))
         except CorruptChunkError:
             raise
         except DataError as error:
             return Outcome(task.empty(), {}, 0.0, error)
         seconds.append(time.perf_counter() - begin)
     return Outcome(states, opened.newly_filled(), statistics.median(seconds) * len(seconds))
+
+
+def _place_of(task: Task) -> Processor:
+    if not task.on_gpu:
+        return Processor()
+    from .cuda import place_here
+
+    return place_here(task.plan)
 
 
 def part(first: int, stop: int, outcome: Outcome) -> Part:

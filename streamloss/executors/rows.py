@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..alignment import View
+from ..alignment import CLASS, ONE, View
+from ..jobs import Job, Plan
 from ..kernels import convert
 from ..losses._kinds import Sparse
-from ..planning import Job, Plan
 from ..sources import Source
 from ..types import Block
 from .diagnosis import explain_class, explain_mask
@@ -23,14 +23,17 @@ Array = np.ndarray[Any, Any]
 class Scratch:
     """Memory of one thread, into which it reads one block after the other: fresh pages would cost as much as Blosc."""
 
-    def __init__(self) -> None:
+    def __init__(self, new: Callable[[int], Array] = lambda size: np.empty(size, np.uint8)) -> None:
+        """`new` makes so many bytes."""
+        self._new = new
         self._held: dict[Hashable, Array] = {}
 
     def allocate(self, key: Hashable, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """An array that holds until the next one of the same key."""
         size = math.prod(shape) * dtype.itemsize
         if key not in self._held or self._held[key].size < size:
-            self._held[key] = np.empty(size, np.uint8)
+            self._held.pop(key, None)
+            self._held[key] = self._new(size)
         return self._held[key][:size].view(dtype).reshape(shape)
 
 
@@ -50,6 +53,19 @@ class BlockRows:
             read = source.read(view.select(self.block, self._plan.start), allocate)
             self._read[key] = view.to_rows(read, self.block.shape)
         return self._read[key]
+
+    def on_gpu(self, source: Source, view: View) -> Any:
+        """The same of an array on a GPU, in place: (rows,) or (rows, classes). None where it is not there, or its rows
+        do not lie one after the other.
+        """
+        follows = [axis for axis in view.axes if axis != ONE]
+        rank = len(self.block.shape)
+        if not source.on_gpu or follows != [*range(rank), *[CLASS] * (len(follows) - rank)]:
+            return None
+        data = source.on_device(view.select(self.block, self._plan.start))  # type: ignore[attr-defined]
+        if data is None:
+            return None
+        return data.reshape((self.block.rows, -1) if CLASS in follows else (self.block.rows,))
 
 
 def weight_of(plan: Plan, rows: BlockRows) -> Array | None:

@@ -12,18 +12,22 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from ..types import Block
-from .base import Part, Scratch, States, Task, run_block
+from .base import Part, Processor, States, Task, run_block
 
 
 class ThreadsExecutor:
     name = "threads"
 
+    def new_place(self, task: Task) -> Processor:
+        """For one thread."""
+        return Processor()
+
     def run(self, task: Task, done: Callable[[Part], None]) -> None:
         blocks, own = task.blocks(), threading.local()
 
         def evaluate(block: Block) -> States:
-            own.scratch = getattr(own, "scratch", None) or Scratch()
-            return run_block(task, block, scratch=own.scratch)
+            own.place = getattr(own, "place", None) or self.new_place(task)
+            return run_block(task, block, own.place)
 
         running: dict[Future[States], Block] = {}
         with ThreadPoolExecutor(task.plan.workers, thread_name_prefix="streamloss") as pool:

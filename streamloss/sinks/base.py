@@ -28,11 +28,17 @@ class ArraySink:
 
     where = "in memory"
 
+    def memory(self, block: Block) -> None:
+        """Nothing of a GPU's; see ``cuda.foreign.GpuSink``."""
+
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.array = np.empty(shape, dtype)
+        self._array = np.empty(shape, dtype)
 
     def write(self, block: Block, losses: np.ndarray[Any, Any]) -> None:
-        self.array[block.slices] = losses
+        self._array[block.slices] = losses
+
+    def array(self) -> np.ndarray[Any, Any]:
+        return self._array
 
     def sync(self, blocks: Iterable[Block]) -> None:
         pass

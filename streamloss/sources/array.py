@@ -20,6 +20,7 @@ class ArraySource:
 
     in_memory = True
     remote = False
+    on_gpu = False
 
     def __init__(self, array: np.ndarray[Any, Any], role: str) -> None:
         self.role = role
@@ -51,6 +52,7 @@ class MemmapSource:
 
     in_memory = False
     remote = False
+    on_gpu = False
 
     def __init__(self, array: np.ndarray[Any, Any], memmap: np.memmap[Any, Any], role: str) -> None:
         self.role = role

@@ -30,6 +30,8 @@ class Source(Protocol):
     """Whether reading is free."""
     remote: bool
     """Whether reading is mostly waiting for a network."""
+    on_gpu: bool
+    """Whether it is in a GPU's memory, where ``on_device(selection)`` gives it in place."""
 
     def read(self, selection: Selection, allocate: Allocate = np.empty) -> np.ndarray[Any, Any]:
         """The selected rectangle, in the array's dtype. Not to be written to: it may be a view. What is not is in the
@@ -54,3 +56,15 @@ def nbytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
 
 def selection_shape(selection: Selection) -> tuple[int, ...]:
     return tuple(s.stop - s.start for s in selection)
+
+
+_CUDA, _CUDA_MANAGED = 2, 13  # DLPack's numbers
+
+
+def on_gpu(array: Any) -> bool:
+    """Whether an array is in a GPU's memory, by what it says of itself (DLPack, CUDA array interface)."""
+    if isinstance(array, np.ndarray) or type(array).__module__.startswith(("zarr", "dask")):
+        return False
+    if hasattr(array, "__dlpack_device__"):
+        return array.__dlpack_device__()[0] in (_CUDA, _CUDA_MANAGED)
+    return hasattr(array, "__cuda_array_interface__")

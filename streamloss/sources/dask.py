@@ -27,6 +27,7 @@ class DaskSource:
 
     in_memory = False
     remote = False
+    on_gpu = False
     where = "a Dask array"
 
     def __init__(self, array: Any, role: str) -> None:
@@ -60,6 +61,7 @@ class GivenSource:
 
     in_memory = False
     remote = False
+    on_gpu = False
 
     def __init__(self, of: DaskSource, array: np.ndarray[Any, Any], chunk: tuple[int, ...] | None) -> None:
         self.role, self.shape, self.dtype, self.grain = of.role, of.shape, of.dtype, of.grain

@@ -35,6 +35,7 @@ class ZarrSource:
     """A ``zarr.Array``."""
 
     in_memory = False
+    on_gpu = False
     remote: bool
 
     def __init__(self, array: zarr.Array[Any], role: str, missing_chunks: str, where: str | None = None) -> None:

@@ -1,0 +1,163 @@
+"""Arrays that other libraries hold on a GPU (CuPy, PyTorch, JAX, Numba), read in place; and losses as arrays of theirs.
+
+They are met through DLPack or the CUDA array interface. NumPy knows no bfloat16 and its float16 does not compile, so
+both are seen as the 16 bits that they are.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from ..errors import MissingExtraError, SourceError
+from ..sources import stamps
+from ..sources.base import Allocate, Selection, Source
+from ..types import Block
+from .memory import same_memory
+from .toolkit import cuda, require_gpu
+
+Array = np.ndarray[Any, Any]
+
+HALVES = ("float16", "bfloat16")
+COPY = {
+    "torch": "y_pred.contiguous()",
+    "cupy": "cupy.ascontiguousarray(y_pred)",
+    "jax": "jax.numpy.array(y_pred)",
+}
+"""How to have an array's elements in order."""
+
+
+def library_of(array: Any) -> str:
+    name = type(array).__module__.partition(".")[0]
+    return "jax" if name == "jaxlib" else name
+
+
+class GpuSource:
+    """An array in a GPU's memory: `on_device` gives views of it, and `read` copies to the host."""
+
+    in_memory = True
+    remote = False
+    on_gpu = True
+
+    def __init__(self, array: Any, role: str) -> None:
+        """Raises SourceError for an array whose elements do not lie in order, and NoGpuError without a driver."""
+        require_gpu()
+        self.role = role
+        self.dtype = _dtype_of(array, role)
+        self.halves = self.dtype.name if self.dtype.name in HALVES else ""
+        try:
+            seen, self.device = same_memory(_plain(array, self.halves))
+        except Exception as error:  # whatever a foreign library raises
+            raise SourceError(f"{role}: cannot read the GPU array of {type(array).__name__}: {error}") from error
+        self.shape = tuple(seen.shape)
+        if not seen.is_c_contiguous():
+            copy = COPY.get(library_of(array), "a copy of it").replace("y_pred", role)
+            raise SourceError(
+                f"{role} is a GPU array of shape {self.shape} whose elements do not lie in C order (strides "
+                f"{tuple(seen.strides)} bytes); expected a contiguous one. Pass {copy}."
+            )
+        self.where = f"on GPU {self.device}"
+        self.grain = (1,) * len(self.shape)
+        self.like = array
+        self._bits = seen.view(np.uint16) if self.halves == "float16" else seen
+
+    def on_device(self, selection: Selection) -> Any:
+        """The selected rectangle, in place; None where it is not contiguous."""
+        view = self._bits[selection]
+        return view if view.is_c_contiguous() else None
+
+    def read(self, selection: Selection, allocate: Allocate = np.empty) -> Array:
+        first, *others = selection if selection else (slice(None),)
+        rows: Array = self._bits[first].copy_to_host()
+        stored = rows.view(self.dtype) if self.halves else rows
+        return stored[(slice(None), *others)]
+
+    def read_bytes(self, selection_shape: tuple[int, ...]) -> int:
+        """Of the host's memory: kernels read it where it is."""
+        return 0
+
+    def locate(self, index: tuple[int, ...]) -> str:
+        return ""
+
+    def stamp(self) -> stamps.Stamp:
+        return stamps.of_memory(self.read(tuple(slice(0, n) for n in self.shape)))
+
+
+class GivenGpuSource(GpuSource):
+    """A chunk of a Dask array that was computed on a GPU: whatever is selected, it is what is there."""
+
+    def __init__(self, of: Source, array: Any) -> None:
+        super().__init__(array, of.role)
+        self.shape, self.grain, self.where, self._of = of.shape, of.grain, of.where, of
+
+    def locate(self, index: tuple[int, ...]) -> str:
+        return self._of.locate(index)
+
+    def on_device(self, selection: Selection) -> Any:
+        return self._bits
+
+    def read(self, selection: Selection, allocate: Allocate = np.empty) -> Array:
+        stored: Array = self._bits.copy_to_host()
+        return stored.view(self.dtype) if self.halves else stored
+
+
+def _dtype_of(array: Any, role: str) -> np.dtype[Any]:
+    name = str(array.dtype).removeprefix("torch.")
+    if name == "bfloat16":
+        try:
+            import ml_dtypes
+        except ImportError:
+            raise MissingExtraError("bfloat16 arrays", "cuda") from None
+        return np.dtype(ml_dtypes.bfloat16)
+    try:
+        dtype = np.dtype(name)
+    except TypeError:
+        dtype = np.dtype(object)
+    if dtype.kind not in "biuf":
+        raise SourceError(f"{role}: expected numbers; received a GPU array of dtype {array.dtype}.")
+    return dtype
+
+
+def _plain(array: Any, halves: str) -> Any:
+    """The array without what exporting it forbids: gradients, and a dtype that NumPy has not."""
+    array = array.detach() if library_of(array) == "torch" else array
+    if halves != "bfloat16":
+        return array
+    return array.view(sys.modules["torch"].uint16 if library_of(array) == "torch" else "uint16")
+
+
+class GpuSink:
+    """Losses of rows on the GPU; :meth:`array` gives them as an array of the predictions' library."""
+
+    where = "on the GPU"
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], source: GpuSource) -> None:
+        self._source = source
+        with cuda.gpus[source.device]:
+            self._losses = cuda.device_array(shape, dtype)
+
+    def memory(self, block: Block) -> Any:
+        """Where the losses of a block go, flat; None where they do not lie together."""
+        view = self._losses[block.slices]
+        return view.reshape(-1) if view.is_c_contiguous() else None
+
+    def write(self, block: Block, losses: Any) -> None:
+        """What was not computed in place."""
+        if isinstance(losses, np.ndarray):
+            self._losses[block.slices] = losses
+
+    def sync(self, blocks: Iterable[Block]) -> None:
+        pass
+
+    def array(self) -> Any:
+        library = library_of(self._source.like)
+        if library == "torch":
+            return sys.modules["torch"].as_tensor(self._losses, device=self._source.like.device)
+        if library == "cupy":
+            return sys.modules["cupy"].asarray(self._losses)
+        if library == "jax":
+            return sys.modules["jax"].numpy.asarray(self._losses)
+        return self._losses
