@@ -64,7 +64,8 @@ def evaluate(
     losses : loss, str, config, sequence or mapping of these
         A mapping's keys name the losses in the result.
     y_true, y_pred : array_like, numpy.memmap, zarr.Array, dask.array.Array, str or path
-        In memory, or a URI: ``a.npy``, ``store.zarr/path/in/group``. Dask computes its arrays chunk by chunk: its
+        In memory (or a GPU's, as CuPy, PyTorch, JAX and Numba have arrays), or a URI: ``a.npy``,
+        ``store.zarr/path/in/group``. Dask computes its arrays chunk by chunk: its
         chunks, not `memory` and `workers`, then decide how much is held; `shard` and `checkpoint` refuse them.
     sample_weight : float, or as `y_true`, optional
         At least 0; of the losses' shape, or their rank with 1s.
