@@ -134,6 +134,8 @@ def test_what_cannot_be_lazy_is_refused_with_what_to_do():
     lazy = chunked(p, 6, 3)
     with pytest.raises(UsageError, match=r"from_zarr\('y\.zarr'\)"):
         sl.losses.MeanSquaredError()("y.zarr", lazy)
+    with pytest.raises(UsageError, match=r"Pass numpy\.load\('y\.npy', mmap_mode='r'\)\.$"):
+        sl.losses.MeanSquaredError()("y.npy", lazy)
     with pytest.raises(UsageError, match=r"of no axis; .* weight\.compute\(\)"):
         sl.losses.MeanSquaredError()(y, lazy, da.ones(()))
     for options in ({"shard": (0, 2)}, {"checkpoint": "c"}):

@@ -93,9 +93,11 @@ def as_lazy(array: Any, role: str) -> Any:
     if isinstance(array, da.Array):
         return array
     if isinstance(array, str) or hasattr(array, "__fspath__"):
+        path = str(array)
+        opened = f"numpy.load({path!r}, mmap_mode='r')" if path.endswith(".npy") else f"dask.array.from_zarr({path!r})"
         raise UsageError(
             f"{role} is a path, but another argument is a Dask array; expected Dask arrays, or arrays in memory. Pass "
-            f"dask.array.from_zarr({str(array)!r})."
+            f"{opened}."
         )
     if is_lazy(array):
         raise UsageError(f"{role} is a {type(array).__name__} of Dask; expected a dask.array.Array.")
