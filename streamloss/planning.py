@@ -18,8 +18,6 @@ from .losses._registry import LossSpec
 from .machine import available_cpus, mib, resident_bytes
 from .sources.base import Source, nbytes
 
-__all__ = ["Job", "Plan", "make_plan"]
-
 STEADY_SHARE, STEADY_WORKERS = 96 << 20, 16
 """Bytes for a block, and workers to cut for, of plans that do not depend on the machine."""
 
