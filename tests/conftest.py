@@ -1,5 +1,6 @@
 """Settings that all tests share."""
 
+import gc
 import os
 
 import pytest
@@ -52,6 +53,14 @@ def pytest_collection_modifyitems(config, items):
         left_out = {item for group in by_size if group not in chosen for item in groups[group]}
         config.hook.pytest_deselected(items=[item for item in items if item in left_out])
         items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(autouse=True)
+def out_of_the_collectors_way():
+    """Compiled kernels stay; Python's garbage collector need not walk through them in every test that follows."""
+    yield
+    gc.collect()  # only what this test left: the rest is frozen
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
