@@ -4,8 +4,8 @@
 ``nogil=True``: chunks are evaluated by threads side by side.
 ``fastmath=False``: fast-math flags let LLVM reorder sums and drop NaN checks; both would change bits.
 No ``cache=True``: a cached closure never hits (numba#6264), and the key ignores ``parallel=``
-(numba#6845), so the serial code of a loop could be loaded as its parallel one. A cold compile is about
-a second for each loss, noise beside a pass over data that does not fit in memory.
+(numba#6845), so the serial code of a loop could be loaded as its parallel one. The first loss of a process
+takes about four seconds, a further one about two: noise beside a pass over data that does not fit in memory.
 """
 
 from collections.abc import Callable
@@ -71,7 +71,7 @@ def called(compiled: Any) -> Any:
 
 def part(function: F) -> F:
     """A part of a loop that is compiled within it, and never by itself: LLVM would optimise the same code once more for
-    each function around it, which took half of the time to compile. Numba cannot inline what takes ``*arguments``.
+    each function around it. Numba cannot inline what takes ``*arguments``.
     """
     return _njit(inline="always", nogil=True, error_model="numpy", fastmath=False)(function)
 
