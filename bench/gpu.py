@@ -52,7 +52,7 @@ PIECE = 1 << 24
 """Elements that are compared at a time."""
 
 
-def data(formula: Any, rows: int, classes: int, rng: Any) -> tuple[np.ndarray, np.ndarray]:
+def data(formula: Any, rows: int, classes: int, rng: Any, halves: str = "") -> tuple[np.ndarray, np.ndarray]:
     """Everyday and adversarial rows: of all magnitudes, with ties, infinities, denormals, certainties."""
     scale = np.exp(rng.uniform(-9, 5, (rows, 1))).astype(np.float32)
     scale[:: max(1, rows // 16)] = np.float32(1e-39)
@@ -63,6 +63,8 @@ def data(formula: Any, rows: int, classes: int, rng: Any) -> tuple[np.ndarray, n
     if formula.y_pred.bounded:
         y_pred = np.abs(y_pred)
         y_pred /= np.maximum(y_pred.max(axis=1, keepdims=True), np.float32(1e-30))
+        if halves == "float16":  # a row of zeros is no distribution
+            np.maximum(y_pred, np.float32(2.0**-13), out=y_pred)
     if not isinstance(formula, Sparse):
         return rng.random(y_pred.shape, np.float32), y_pred
     labels = rng.integers(0, classes, rows)
@@ -115,26 +117,28 @@ def compare(rows: int, seconds: float, kinds: Any = KINDS) -> Iterator[dict[str,
             for dtype, halves in (("float32", ""), ("float64", ""), ("float32", "bfloat16"), ("float32", "float16")):
                 if halves and name != SPARSE:
                     continue
-                spec, rng, begin = LossSpec.of(name, given), np.random.default_rng(11), time.perf_counter()
-                both, first = Compared(spec, dtype, classes, halves), classes == all_classes[0] and not halves
-                most, longest = (rows, seconds) if first and dtype == "float32" else (rows // 16, seconds / 16)
-                while both.rows < most and (both.rows == 0 or time.perf_counter() - begin < longest):
-                    n = max(3, min(most, PIECE // classes) - 1)  # an odd number
-                    y_true, y_pred = data(spec.formula, n, classes, rng)
-                    both.add(y_true, _narrowed(y_pred, halves))
-                yield {
-                    "loss": name,
-                    "given": given,
-                    "classes": classes,
-                    "dtype": dtype,
-                    "predictions": halves or "float32",
-                    "rows": both.rows,
-                    "different_rows": both.different,
-                    "equal": both.different == 0 and not both.sums_differ,
-                }
+                first = classes == all_classes[0] and dtype == "float32" and not halves
+                most, longest = (rows, seconds) if first else (rows // 16, seconds / 8)
+                about = {"loss": name, "given": given, "classes": classes, "dtype": dtype}
+                about["predictions"] = halves or "float32"
+                try:
+                    yield about | compared(LossSpec.of(name, given), dtype, classes, halves, most, longest)
+                except Exception as error:  # to be told of, beside the other kinds
+                    yield about | {"error": repr(error)[:200], "equal": False}
 
 
-def _narrowed(y_pred: np.ndarray, halves: str) -> np.ndarray:
+def compared(spec: LossSpec, dtype: str, classes: int, halves: str, most: int, seconds: float) -> dict[str, Any]:
+    both, begin = Compared(spec, dtype, classes, halves), time.perf_counter()
+    n = max(3, min(most, PIECE // classes) - 1)  # an odd number
+    y_true, y_pred = data(spec.formula, n, classes, np.random.default_rng(11), halves)
+    while both.rows < most and (both.rows == 0 or time.perf_counter() - begin < seconds):
+        both.add(y_true, narrowed(y_pred, halves))
+        y_pred *= np.float32(1 - 2.0**-9)  # other rows, at the price of a pass
+    same = both.different == 0 and not both.sums_differ
+    return {"rows": both.rows, "different_rows": both.different, "equal": same}
+
+
+def narrowed(y_pred: np.ndarray, halves: str) -> np.ndarray:
     if halves != "bfloat16":
         return y_pred.astype(halves) if halves else y_pred
     import ml_dtypes
@@ -178,13 +182,14 @@ def on_gpu(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[Any, Any]:
     return cuda.to_device(y_true), cuda.to_device(y_pred)
 
 
-def peers(name: str, from_logits: bool) -> dict[str, Callable[[Any, Any], Any]]:
-    """Sums of the same losses."""
+def peers(name: str) -> dict[str, Callable[[Any, Any], Any]]:
+    """Sums of the same losses. Liger's computes gradients too, in place of the logits."""
     if SIMULATED or not importlib.util.find_spec("torch"):
         return {}
     import torch
     from torch.nn import functional
 
+    torch._dynamo.reset()  # after eight shapes it would call the eager one, and not say so
     eager: Any = {
         "mean_squared_error": lambda y, p: functional.mse_loss(p, y, reduction="sum"),
         "mean_absolute_error": lambda y, p: functional.l1_loss(p, y, reduction="sum"),
@@ -214,13 +219,13 @@ def timed(size: int, rounds: int) -> Iterator[dict[str, Any]]:
         if name != SPARSE:
             tall = np.abs(np.tanh(tall))
         y_true = rng.integers(0, classes, rows) if name == SPARSE else (tall > 0.5).astype(np.float32)
-        y, p = on_gpu(y_true, _narrowed(tall, dtype if itemsize == 2 else ""))
+        y, p = on_gpu(y_true, narrowed(tall, dtype if itemsize == 2 else ""))
         loss = sl.losses.get(name)
         loss = type(loss)(**{**loss.get_config(), **given, "reduction": "sum"})
         bytes_read = rows * classes * itemsize + y_true.nbytes
         row = {"loss": name, "classes": classes, "predictions": dtype, "rows": rows}
         calls = {"streamloss": lambda loss=loss, y=y, p=p: loss(y, p)}
-        calls |= {peer: lambda call=call, y=y, p=p: call(y, p) for peer, call in peers(name, bool(given)).items()}
+        calls |= {peer: lambda call=call, y=y, p=p: call(y, p) for peer, call in peers(name).items()}
         for who, call in calls.items():
             try:
                 speed = bytes_read / milliseconds(call, rounds) / 1e6
@@ -253,38 +258,46 @@ def streamed(size: int, rounds: int) -> dict[str, Any]:
 
 def rehearsal() -> list[dict[str, Any]]:
     """All of it, on a few rows, for the simulator: times mean nothing there."""
-    kinds = (("mean_squared_error", {}, (1,)), (SPARSE, LOGITS, (3,)))
+    kinds = (("mean_squared_error", {}, (1,)), (SPARSE, LOGITS, (3,)), (SPARSE, {}, (10,)))
     return [*compare(40, 60.0, kinds), {"copy": copy_speed(1 << 10, 1)}, streamed(1 << 12, 1)]
+
+
+class Report:
+    """Rows as they are found, printed and saved: whatever stops the rest, they are there."""
+
+    def __init__(self) -> None:
+        device = cuda.get_current_device()
+        name = device.name.decode() if isinstance(device.name, bytes) else device.name
+        self._about = machine() | {"gpu": name, "numba-cuda": version("numba-cuda")}
+        for peer in ("torch", "liger_kernel"):
+            if importlib.util.find_spec(peer):
+                self._about[peer] = version(peer)
+        self.rows: list[dict[str, Any]] = []
+
+    def add(self, row: dict[str, Any]) -> None:
+        print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
+        self.rows.append(row)
+        text = json.dumps({"machine": self._about, "rows": self.rows}, indent=1)
+        (RESULTS / "gpu.json").write_text(text + "\n", encoding="utf-8")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=100_000_000, help="rows of each kind that are compared")
-    parser.add_argument("--seconds", type=float, default=12.0, help="at most, for each kind")
+    parser.add_argument("--seconds", type=float, default=8.0, help="at most, for each kind")
     parser.add_argument("--size", type=int, default=4 << 30, help="bytes of predictions that are timed")
     options = parser.parse_args()
     require_gpu()
-    rows = []
-
-    def tell(found: dict[str, Any]) -> None:
-        print(json.dumps(found), flush=True)
-        rows.append(found)
-
+    report = Report()
     for found in compare(options.rows, options.seconds):
-        tell(found)
-    if equal := all(row["equal"] for row in rows):
-        free = cuda.current_context().get_memory_info()[0]
-        for found in timed(min(options.size, free // 6), 10):
-            tell(found)
-        tell(streamed(options.size, 3))
-    device = cuda.get_current_device()
-    name = device.name.decode() if isinstance(device.name, bytes) else device.name
-    about = machine() | {"gpu": name, "numba-cuda": version("numba-cuda")}
-    for peer in ("torch", "liger_kernel"):
-        if importlib.util.find_spec(peer):
-            about[peer] = version(peer)
-    (RESULTS / "gpu.json").write_text(json.dumps({"machine": about, "rows": rows}, indent=1) + "\n", encoding="utf-8")
-    return 0 if equal else 1
+        report.add(found)
+    if not all(row["equal"] for row in report.rows):
+        return 1
+    free = cuda.current_context().get_memory_info()[0]
+    for found in timed(min(options.size, free // 6), 10):
+        report.add(found)
+    report.add(streamed(options.size, 3))
+    return 0
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import __version__
-from .errors import UsageError, ValueRangeError
+from .errors import MissingExtraError, UsageError, ValueRangeError
 from .grid import Ranges
 from .interop import as_loss, describe
 from .jobs import Plan, Request
@@ -83,9 +83,13 @@ def planned(
 
 def _open_anywhere(array: Any, role: str, missing_chunks: str) -> Source:
     if on_gpu(array):
-        from .cuda.foreign import GpuSource
+        try:
+            from .cuda.foreign import GpuSource
 
-        return GpuSource(array, role)
+            return GpuSource(array, role)
+        except MissingExtraError:  # JAX' arrays go to the host by themselves; others do not, and the extra is named
+            if not type(array).__module__.startswith("jax"):
+                raise
     return open_source(array, role, missing_chunks)
 
 

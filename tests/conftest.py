@@ -46,9 +46,10 @@ def pytest_collection_modifyitems(config, items):
         groups.setdefault(group, []).append(item)
         if marker is None and config.pluginmanager.hasplugin("xdist"):
             item.add_marker(pytest.mark.xdist_group(group))
+    by_size = sorted(groups, key=lambda group: (not group.startswith("cuda"), -len(groups[group]), group))
+    items[:] = [item for group in by_size for item in groups[group]]  # what takes long begins first
     if part := config.getoption("--part"):
         index, count = map(int, part.split("/"))
-        by_size = sorted(groups, key=lambda group: (-len(groups[group]), group))
         chosen = {group for position, group in enumerate(by_size) if position % count == index}
         left_out = {item for group in by_size if group not in chosen for item in groups[group]}
         config.hook.pytest_deselected(items=[item for item in items if item in left_out])

@@ -12,13 +12,16 @@ from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 from numba import types
 from numba.cuda import codegen, dispatcher
 from numba.cuda.cudadrv import nvvm
 
-from streamloss.cuda import elements, groups, singles, sums, toolkit
+from streamloss.cuda import block, elements, groups, singles, sums, toolkit
 from streamloss.errors import MachineError
-from streamloss.losses._registry import LossSpec
+from streamloss.kernels.rows import layout_of
+from streamloss.losses._kinds import LabelSequence, Sparse
+from streamloss.losses._registry import LossSpec, declarations
 
 CAPABILITIES = ((9, 0), (8, 0))
 LOGITS = {"from_logits": True}
@@ -107,8 +110,8 @@ def report_kernels():
         formula = LossSpec.of(name, given).formula
         for single, result in ((True, FLOAT), (False, DOUBLE)):
             for how, form in (("one by one", ONE_BY_ONE), ("wide", WIDTHS[FLOAT])):
-                if asked[0] != CAPABILITIES[0] and not single:
-                    continue  # differs in instructions that are checked for in PTX, which is the same
+                if asked[0] != CAPABILITIES[0] and (not single or how == "one by one"):
+                    continue
                 launcher = singles.elements(formula, single, form, form)
                 report(f"elements: {name} {result} {how}", launcher, signature_of(FLOAT, FLOAT, result, arguments))
     for name, given, label, arguments in CLASSES:
@@ -120,12 +123,25 @@ def report_kernels():
                 ("wide, a block to a row", groups.team_of(1 << 16, 4), FLOAT, WIDTHS[FLOAT]),
                 ("bfloat16 wide", groups.LANES, SHORT, WIDTHS[SHORT]),
             ):
-                only_single = "block" in how or stored is SHORT or asked[0] != CAPABILITIES[0]
-                if (only_single and not single) or ("block" in how and "sparse" not in name):
+                again = asked[0] != CAPABILITIES[0]  # the PTX is the same, so what it is checked for is too
+                if again and (how == "one by one" or name == "mean_squared_error"):
+                    continue
+                if ("block" in how or stored is SHORT or again) and not single:
+                    continue
+                if "block" in how and "sparse" not in name:
                     continue
                 true = form if label is stored else ONE_BY_ONE
                 launcher = groups.groups(formula, single, true, form, team)
                 report(f"{name} {given} {result} {how}", launcher, signature_of(label, stored, result, arguments))
+    for declaration in declarations() if asked[0] == CAPABILITIES[0] else ():  # that all of them compile
+        spec = LossSpec.of(declaration.name, {"axis": -1} if declaration.name in ("dice", "tversky") else {})
+        if isinstance(spec.formula, LabelSequence):
+            continue
+        layout = layout_of(spec.formula, 2)
+        label = LONG if isinstance(spec.formula, Sparse) else FLOAT
+        kernel = block.kernel_of(spec.formula, False, layout, ONE_BY_ONE, WIDTHS[FLOAT], groups.LANES)
+        signature = signature_of(label, FLOAT, DOUBLE, len(spec.arguments(np.dtype(np.float64))))
+        report(f"every loss: {declaration.name}", kernel, signature)
     gathered = LONG, LONG, array(LONG, 3), array(LONG, 2), array(LONG), array(LONG)
     report("gather", sums.gatherer(), gathered)
 

@@ -18,7 +18,7 @@ import streamloss as sl
 from oracles import exact_sum, rounded
 from strategies import Case, cases, every_loss, over_rows
 from streamloss import blocking
-from streamloss.executors import job
+from streamloss.executors import places
 from streamloss.losses._kinds import LabelSequence, Parametric, Sparse
 
 LOSSES = every_loss()
@@ -30,7 +30,7 @@ def small_blocks():
     patch = pytest.MonkeyPatch()
     for name in ("TARGET", "TARGET_IN_MEMORY", "SMALLEST"):
         patch.setattr(blocking, name, 1)
-    patch.setattr(job, "PARALLEL_FROM", 0)
+    patch.setattr(places, "PARALLEL_FROM", 0)
     yield
     patch.undo()
 

@@ -22,7 +22,7 @@ from .rows import Team
 from .singles import THREADS, elements, parameters
 from .slots import lanes_of
 from .sums import NO_ROW, STATE, gatherer
-from .toolkit import SIMULATED, WARP, Launcher, cuda
+from .toolkit import SIMULATED, WARP, Launcher
 
 MOST_BLOCKS = 2 if SIMULATED else 1056  # a multiple of what the largest GPUs run at once; limbs are one set to each
 FEWEST_BLOCKS = 1 if SIMULATED else 128  # numba-cuda warns of fewer; those without rows cost next to nothing
@@ -114,9 +114,19 @@ class Lane:
             start = stop
         return -1
 
+    def release(self) -> None:
+        """Give the GPU's memory back."""
+        self._own = None
+        self._memory.release()
+
     def _less_than(self, rows: int, row_bytes: int) -> None:
         """After `rows` were too many."""
         self._memory.release()
+        if row_bytes == 0:
+            raise MachineError(
+                "the GPU has no memory left for a few megabytes beside its arrays. Free some: PyTorch keeps what was "
+                "freed, until torch.cuda.empty_cache()."
+            )
         if rows <= FEWEST_ROWS:
             raise MachineError(
                 f"the GPU has no memory left for {rows} rows of {row_bytes:,} bytes; expected room for that at least. "
@@ -194,5 +204,6 @@ class Lane:
         if self._own is None:
             zeros = np.zeros((MOST_BLOCKS, 2, SIZE), np.int64), np.zeros((MOST_BLOCKS, NUM_COUNTS), np.int64)
             arrays = (*zeros, np.full(1, NO_ROW), np.zeros(STATE, np.int64))
-            self._own = tuple(cuda.to_device(array) for array in arrays)
+            names = ("limbs", "counts", "first bad row", "state")
+            self._own = tuple(self._memory.copy(name, array) for name, array in zip(names, arrays, strict=True))
         return self._own

@@ -6,17 +6,19 @@ both are seen as the 16 bits that they are.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from ..errors import MissingExtraError, SourceError
+from ..errors import MachineError, MissingExtraError, SourceError
+from ..machine import mib
 from ..sources import stamps
 from ..sources.base import Allocate, Selection, Source
 from ..types import Block
-from .memory import same_memory
+from .memory import is_out_of_memory, same_memory
 from .toolkit import cuda, require_gpu
 
 Array = np.ndarray[Any, Any]
@@ -31,6 +33,9 @@ COPY = {
 
 
 def library_of(array: Any) -> str:
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(array, torch.Tensor):
+        return "torch"
     name = type(array).__module__.partition(".")[0]
     return "jax" if name == "jaxlib" else name
 
@@ -49,7 +54,8 @@ class GpuSource:
         self.dtype = _dtype_of(array, role)
         self.halves = self.dtype.name if self.dtype.name in HALVES else ""
         try:
-            seen, self.device = same_memory(_plain(array, self.halves))
+            plain = array.detach() if library_of(array) == "torch" else array  # tensors with gradients export nothing
+            seen, self.device = same_memory(plain, self.dtype)
         except Exception as error:  # whatever a foreign library raises
             raise SourceError(f"{role}: cannot read the GPU array of {type(array).__name__}: {error}") from error
         self.shape = tuple(seen.shape)
@@ -121,14 +127,6 @@ def _dtype_of(array: Any, role: str) -> np.dtype[Any]:
     return dtype
 
 
-def _plain(array: Any, halves: str) -> Any:
-    """The array without what exporting it forbids: gradients, and a dtype that NumPy has not."""
-    array = array.detach() if library_of(array) == "torch" else array
-    if halves != "bfloat16":
-        return array
-    return array.view(sys.modules["torch"].uint16 if library_of(array) == "torch" else "uint16")
-
-
 class GpuSink:
     """Losses of rows on the GPU; :meth:`array` gives them as an array of the predictions' library."""
 
@@ -137,7 +135,16 @@ class GpuSink:
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], source: GpuSource) -> None:
         self._source = source
         with cuda.gpus[source.device]:
-            self._losses = cuda.device_array(shape, dtype)
+            try:
+                self._losses = cuda.device_array(shape, dtype)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise MachineError(
+                    f"the GPU has no memory left for the losses of {math.prod(shape):,} rows "
+                    f"({mib(math.prod(shape) * dtype.itemsize)}). Free some (torch.cuda.empty_cache() gives back what "
+                    "PyTorch keeps), or let evaluate(..., out='losses.zarr') write them."
+                ) from error
 
     def memory(self, block: Block) -> Any:
         """Where the losses of a block go, flat; None where they do not lie together."""
@@ -159,5 +166,6 @@ class GpuSink:
         if library == "cupy":
             return sys.modules["cupy"].asarray(self._losses)
         if library == "jax":
-            return sys.modules["jax"].numpy.asarray(self._losses)
+            copied = sys.modules["jax"].numpy.array(self._losses, copy=True)  # a view would not keep the memory
+            return copied.block_until_ready()
         return self._losses

@@ -21,7 +21,8 @@ from .toolkit import SIMULATED, WARP, Launcher, cuda, device
 LANES = Team(32 if SIMULATED else 128)
 ROW_BYTES = 16 << 10
 """For each warp of a row: what all rows that are being computed have together then stays in the GPU's cache."""
-MOST_WARPS = 16
+MOST_WARPS = 8
+"""So that a block can be launched however many registers its threads take: a GPU has 65,536 for a block."""
 REGISTERS = 16
 """Float64 sums that a lane has for the classes that it reads at once, at most; more would not stay in registers."""
 

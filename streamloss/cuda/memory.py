@@ -6,11 +6,14 @@ import ctypes
 import math
 import threading
 from collections.abc import Hashable
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from ..errors import MachineError
+from ..machine import mib
 from .toolkit import SIMULATED, cuda
 
 Array = np.ndarray[Any, Any]
@@ -38,7 +41,15 @@ class Pinned:
         self._lock = threading.Lock()
 
     def new(self, size: int) -> Array:
-        memory: Array = cuda.pinned_array(max(1, size), np.uint8)
+        try:
+            memory: Array = cuda.pinned_array(max(1, size), np.uint8)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            raise MachineError(
+                f"the system pins no {mib(size)} of memory more, from which a GPU could copy ({error}). Use smaller "
+                "blocks (memory=), fewer workers, or executor='threads', which evaluates on the CPU."
+            ) from error
         with self._lock:
             self._ranges.append((memory.ctypes.data, memory.ctypes.data + size))
         return memory[:size]
@@ -96,7 +107,7 @@ class DeviceMemory:
         self.wait()
         self._held.clear()
         if not SIMULATED:
-            cuda.current_context().deallocations.clear()
+            cuda.current_context().memory_manager.deallocations.clear()
 
     def _stage(self, which: int) -> tuple[Array, Any]:
         while len(self._staging) <= which:
@@ -117,19 +128,25 @@ def _at(address: int, size: int) -> Array:
     return np.frombuffer(memory, np.uint8)
 
 
-def same_memory(array: Any) -> tuple[Any, int]:
-    """A GPU array of any library, whose dtype NumPy has, as an array of Numba's in the same memory; and its GPU.
+def same_memory(array: Any, dtype: np.dtype[Any]) -> tuple[Any, int]:
+    """A GPU array of any library as an array of Numba's in the same memory, and its GPU. `dtype` is what NumPy calls
+    the array's; for bfloat16, which Numba does not know, the result is of uint16.
 
     What its library has still to write, it will have written when this returns. Raises what the library raises.
     """
+    dtype = np.dtype(np.uint16) if dtype.name == "bfloat16" else dtype
+    device = array.__dlpack_device__()[1] if hasattr(array, "__dlpack_device__") else None
+    if 0 in array.shape:
+        return cuda.device_array(tuple(array.shape), dtype), device or 0
     if SIMULATED:
-        return _simulated(array), array.__dlpack_device__()[1] if hasattr(array, "__dlpack_device__") else 0
+        return _simulated(array, dtype), device or 0
     driver, arrays = (import_module(f"numba.cuda.cudadrv.{name}") for name in ("driver", "devicearray"))
-    utils: Any = import_module("cuda.core.utils")
-    seen = utils.StridedMemoryView.from_any_interface(array, stream_ptr=LEGACY_STREAM)
+    view: Any = import_module("cuda.core.utils").StridedMemoryView
+    with cuda.gpus[device] if device is not None else nullcontext():  # libraries export to the GPU that is current
+        seen = view.from_any_interface(array, stream_ptr=LEGACY_STREAM)
     with cuda.gpus[seen.device_id]:
         cuda.synchronize()
-        shape, dtype = tuple(seen.shape), np.dtype(seen.dtype)
+        shape = tuple(seen.shape)
         strides = tuple(step * dtype.itemsize for step in seen.strides) if seen.strides else _c_strides(shape, dtype)
         size = driver.memory_size_from_info(shape, strides, dtype.itemsize)
         address = driver.binding.CUdeviceptr(seen.ptr)
@@ -141,13 +158,13 @@ def _c_strides(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, ...]:
     return tuple(dtype.itemsize * math.prod(shape[i + 1 :]) for i in range(len(shape)))
 
 
-def _simulated(array: Any) -> Any:
+def _simulated(array: Any, dtype: np.dtype[Any]) -> Any:
     """The simulator's device is the host, and pointers are its own."""
     interface = array.__cuda_array_interface__
-    shape, dtype = tuple(interface["shape"]), np.dtype(interface["typestr"])
+    shape = tuple(interface["shape"])
     strides = interface.get("strides") or _c_strides(shape, dtype)
     span = dtype.itemsize + sum(step * (n - 1) for step, n in zip(strides, shape, strict=True))
-    memory: Any = _at(interface["data"][0], span if 0 not in shape else 0)
+    memory: Any = _at(interface["data"][0], span)
     fake: Any = import_module("numba.cuda.simulator.cudadrv.devicearray").FakeCUDAArray
     view = fake(np.ndarray(shape, dtype, memory, strides=strides))
     view.owner = array

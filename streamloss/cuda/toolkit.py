@@ -31,6 +31,7 @@ __all__ = [
     "WARP",
     "Launcher",
     "cuda",
+    "current_device",
     "device",
     "intrinsic",
     "kernel",
@@ -41,6 +42,8 @@ __all__ = [
 SIMULATED = bool(cuda.config.ENABLE_CUDASIM)
 """Whether kernels run as Python, a thread of the CPU for each of CUDA's (NUMBA_ENABLE_CUDASIM=1)."""
 
+DRIVER = (13, 0)
+"""The least version of the driver, as the compiler is CUDA 13's."""
 WARP = 32
 EVERYONE = 0xFFFFFFFF
 """All lanes of a warp."""
@@ -66,7 +69,7 @@ class Launcher:
 
     def launch(self, blocks: int, threads: int, stream: Any, *arguments: Any) -> None:
         """Nothing is waited for, but for the compiler."""
-        kinds = tuple(map(_kind, arguments))
+        kinds = current_device(), *map(_kind, arguments)  # a GPU may need machine code of its own
         if kinds in self._compiled and not SIMULATED:
             self.dispatcher[blocks, threads, stream](*arguments)
             return
@@ -106,9 +109,11 @@ def unfused() -> Iterator[None]:
     nvvm: Any = import_module("numba.cuda.cudadrv.nvvm")
 
     with _patching:
-        original = nvvm.compile_ir
+        original, this_thread = nvvm.compile_ir, threading.get_ident()
 
         def compile_ir(modules: Any, **options: Any) -> bytes:
+            if threading.get_ident() != this_thread:  # somebody else's kernel
+                return original(modules, **options)
             code: bytes = original(modules, **{**options, "fma": False})
             found = _ROUNDED_BY_WHOM.search(code)
             if found or {"gen-lto", "gen_lto"} & set(options):
@@ -127,10 +132,18 @@ def unfused() -> Iterator[None]:
             nvvm.compile_ir = original
 
 
+def current_device() -> int:
+    """The calling thread's GPU."""
+    return 0 if SIMULATED else int(cuda.get_current_device().id)
+
+
 def require_gpu() -> None:
     """Raises NoGpuError where there is none to run on."""
-    if not cuda.is_available():
+    available = cuda.is_available()
+    version = (0, 0) if SIMULATED or not available else cuda.cudadrv.driver.get_version()
+    if not available or (not SIMULATED and version < DRIVER):
+        found = "no GPU was found" if not available else f"CUDA's driver has version {version[0]}.{version[1]}"
         raise NoGpuError(
-            "no GPU was found: expected one that CUDA's driver (libcuda, version 13 or later) can use. "
-            "executor='auto' evaluates on the CPU, with the same bits."
+            f"{found}: expected a GPU that CUDA's driver (libcuda, version {DRIVER[0]} or later) can use. "
+            "executor='threads' evaluates on the CPU, with the same bits."
         )

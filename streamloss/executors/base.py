@@ -95,6 +95,11 @@ def run_block(task: Task, block: Block, place: Processor | None = None) -> State
     Raises DataError for the first row that has no loss, naming it.
     """
     place = place or Processor()
+    with place.here():
+        return _run_block(task, block, place)
+
+
+def _run_block(task: Task, block: Block, place: Processor) -> States:
     plan, rows = task.plan, BlockRows(task.plan, block, place.scratch)
     weight, mask = place.weight_of(plan, rows), place.mask_of(plan, rows)
     alike: dict[str, list[Job]] = {}

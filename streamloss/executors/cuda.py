@@ -6,6 +6,7 @@ Arrays that are on the GPU already are evaluated where they are.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,14 @@ import numpy as np
 from ..cuda.block import Lane, Operand
 from ..cuda.foreign import HALVES
 from ..cuda.memory import Pinned
-from ..cuda.toolkit import cuda, require_gpu
+from ..cuda.toolkit import cuda, current_device, require_gpu
 from ..errors import UsageError
 from ..jobs import Job, Plan
 from ..kernels import cpu
 from ..losses._kinds import Sparse
 from ..sinks import Sink
 from ..types import Block
-from .base import Processor, Task
+from .base import Part, Processor, Task, run_block
 from .places import empty_sums, host_labels, host_predictions, key_of, refuse_what_gpus_cannot, why_not_on_gpu
 from .rows import BlockRows, Scratch
 from .threads import ThreadsExecutor
@@ -46,48 +47,74 @@ class CudaExecutor(ThreadsExecutor):
         require_gpu()
         self._strict = strict
         self._pinned = Pinned()
+        self._device = current_device()  # the caller's, for arrays of the host
 
-    def run(self, task: Task, done: Any) -> None:
+    def run(self, task: Task, done: Callable[[Part], None]) -> None:
         if self._strict:
             refuse_what_gpus_cannot(task.plan)
-        super().run(task, done)
+        if task.plan.workers > 1:
+            super().run(task, done)
+            return
+        place = place_here(task.plan)
+        try:
+            for block in task.blocks():
+                done(Part(block.index, block.index + 1, run_block(task, block, place)))
+        finally:
+            if not place.holds_arrays:  # what was copied there
+                place.release()
 
     def new_place(self, task: Task) -> Processor:
-        return Gpu(task.plan, self._pinned)
+        return Gpu(task.plan, self._pinned, self._device)
 
 
 _own = threading.local()
 
 
-def place_here(plan: Plan) -> Processor:
-    """The calling thread's place on its GPU, kept for the plans to come: memory that is pinned takes long to make."""
-    if getattr(_own, "place", None) is None:
-        require_gpu()
-        _own.place = Gpu(plan, Pinned())
-    else:
-        _own.place.turn_to(plan)
-    place: Processor = _own.place
-    return place
+def place_here(plan: Plan) -> Gpu:
+    """The calling thread's place on the GPU of a plan's arrays, or else its current one; kept for the plans to come,
+    because pinned memory and streams take longer to make than a small loss.
+    """
+    require_gpu()
+    device = _device_of(plan)
+    device = current_device() if device is None else device
+    places: dict[int, Gpu] = _own.__dict__.setdefault("places", {})
+    if device not in places:
+        places[device] = Gpu(plan, Pinned(), device)
+    places[device].holds_arrays = _device_of(plan) is not None
+    return places[device]
+
+
+def _device_of(plan: Plan) -> int | None:
+    """Where a plan's arrays are; None: none is on a GPU. Raises UsageError where they are on several."""
+    devices = {source.role: source.device for source in plan.sources if source.on_gpu}  # type: ignore[attr-defined]
+    if len(set(devices.values())) > 1:
+        where = ", ".join(f"{role} on GPU {device}" for role, device in devices.items())
+        raise UsageError(f"arrays on several GPUs: {where}; expected all on one. Copy them to one, or to the host.")
+    return next(iter(devices.values()), None)
 
 
 class Gpu(Processor):
     """A stream of a GPU and its memory, for one thread."""
 
-    def __init__(self, plan: Plan, pinned: Pinned) -> None:
+    def __init__(self, plan: Plan, pinned: Pinned, device: int) -> None:
+        """`device` is for plans without arrays on a GPU."""
         super().__init__()
-        self.scratch = Scratch(pinned.new)
-        self.turn_to(plan)
-        self._lane = Lane(pinned, plan.workers)
+        own = _device_of(plan)
+        self._device = device if own is None else own
+        self.holds_arrays = own is not None
+        self._pinned = pinned
+        with self.here():
+            self.scratch = Scratch(pinned.new)
+            self._lane = Lane(pinned, plan.workers)
 
-    def turn_to(self, plan: Plan) -> None:
-        """Whose blocks are to come. Raises UsageError where its arrays are on more than one GPU."""
-        devices = {source.role: source.device for source in plan.sources if source.on_gpu}  # type: ignore[attr-defined]
-        if len(set(devices.values())) > 1:
-            where = ", ".join(f"{role} on GPU {device}" for role, device in devices.items())
-            raise UsageError(f"arrays on several GPUs: {where}; expected all on one. Copy them to one, or to the host.")
-        if devices:
-            cuda.select_device(next(iter(devices.values())))
-        self.holds_arrays = bool(devices)
+    def here(self) -> Any:
+        return cuda.gpus[self._device]
+
+    def release(self) -> None:
+        """Give back what grew with the blocks."""
+        with self.here():
+            self._lane.release()
+            self.scratch = Scratch(self._pinned.new)
 
     def weight_of(self, plan: Plan, rows: BlockRows) -> Any:
         if plan.class_weight is None and plan.weight_view is not None and not isinstance(plan.sample_weight, float):

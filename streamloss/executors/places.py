@@ -5,7 +5,7 @@ taken there.
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,10 @@ class Processor:
         self._parallel = parallel
         self.scratch = Scratch()
         """Memory of the one thread that may use this."""
+
+    def here(self) -> AbstractContextManager[Any]:
+        """While this lasts, the calling thread is at this place."""
+        return nullcontext()
 
     def weight_of(self, plan: Plan, rows: BlockRows) -> Any:
         return weight_of(plan, rows)

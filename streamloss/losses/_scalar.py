@@ -5,6 +5,7 @@ several rows or classes at once and every processor gives the same bits. NaN pas
 comparison with NaN is false, hence the order in which :func:`at_least` and its kin are written.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def at_most(x: float, high: float) -> float:
 @scalar
 def sqrt(x: float) -> float:
     """The square root, which IEEE 754 rounds correctly."""
-    return np.sqrt(x)
+    return math.sqrt(x)  # which numba-cuda has too
 
 
 @scalar

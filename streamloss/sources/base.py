@@ -65,6 +65,9 @@ def on_gpu(array: Any) -> bool:
     """Whether an array is in a GPU's memory, by what it says of itself (DLPack, CUDA array interface)."""
     if isinstance(array, np.ndarray) or type(array).__module__.startswith(("zarr", "dask")):
         return False
-    if hasattr(array, "__dlpack_device__"):
-        return array.__dlpack_device__()[0] in (_CUDA, _CUDA_MANAGED)
-    return hasattr(array, "__cuda_array_interface__")
+    try:
+        if hasattr(array, "__dlpack_device__"):
+            return bool(array.__dlpack_device__()[0] in (_CUDA, _CUDA_MANAGED))
+        return hasattr(array, "__cuda_array_interface__")
+    except Exception:  # arrays spread over devices, or of none: whatever becomes of them elsewhere
+        return False
