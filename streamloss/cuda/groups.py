@@ -53,29 +53,17 @@ def _sparse_row(formula: Sparse, made_of: Recipe, true: Form, pred: Form, team: 
     )
 
     @device
-    def evaluate(
-        k: int,
-        loaded: Any,
-        y_true: Any,
-        y_pred: Any,
-        r: int,
-        classes: int,
-        ignore: Any,
-        arguments: Any,
-        each: Any,
-        lane: int,
-        lanes: int,
-        warp: int,
-    ) -> Any:
+    def evaluate(k: int, loaded: Any, arrays: Any, r: int, classes: int, given: Any, seat: Any) -> Any:
+        (y_true, y_pred), (ignore, arguments, _) = arrays, given
         at = np.int64(r) * classes
         label = np.int64(y_true[r])
         usable = (label >= 0) & (label < classes)
         label_or_0 = label if usable else 0
-        top, outside = look(y_pred, y_pred, at, classes, lane, lanes, warp)
+        top, outside = look((y_pred, y_pred), at, classes, seat)
         own = np.float64(prediction(y_pred, at + label_or_0))
         pivot = own if by_label else (top if has_peak else np.nan)
         total, found = cuda.local.array((1, 2), np.float64), (pivot, np.nan, np.nan)
-        sums(y_pred, y_pred, at, classes, label_or_0, found, arguments, each, lane, lanes, warp, total)
+        sums((y_pred, y_pred), at, classes, label_or_0, found, given, seat, total)
         loss = finish(own, pivot, total[0, 0] + total[0, 1], *arguments)
         kept = KEPT if usable and not outside else BAD
         return loss, (IGNORED if ignore[0] != 0 and label == ignore[1] else kept)
@@ -93,30 +81,18 @@ def _dense_row(formula: Rowwise | Overlap | Elementwise, made_of: Recipe, true: 
     totals = sums_of_row(team, made_of.total_of, 1, True, True, False, False, true=true, pred=pred)
 
     @device
-    def evaluate(
-        k: int,
-        loaded: Any,
-        y_true: Any,
-        y_pred: Any,
-        r: int,
-        classes: int,
-        ignore: Any,
-        arguments: Any,
-        each: Any,
-        lane: int,
-        lanes: int,
-        warp: int,
-    ) -> Any:
+    def evaluate(k: int, loaded: Any, arrays: Any, r: int, classes: int, given: Any, seat: Any) -> Any:
+        arguments = given[1]
         at = np.int64(r) * classes
-        top, outside = look(y_true, y_pred, at, classes, lane, lanes, warp)
+        top, outside = look(arrays, at, classes, seat)
         top = top if has_peak else np.nan
         share = cuda.local.array((1, 2), np.float64)
         share[0, 0], share[0, 1] = np.nan, np.nan
         if has_share:
             found = (top, np.nan, np.nan)
-            totals(y_true, y_pred, at, classes, 0, found, arguments, each, lane, lanes, warp, share)
+            totals(arrays, at, classes, 0, found, given, seat, share)
         total, found = cuda.local.array((terms, 2), np.float64), (top, share[0, 0], share[0, 1])
-        sums(y_true, y_pred, at, classes, 0, found, arguments, each, lane, lanes, warp, total)
+        sums(arrays, at, classes, 0, found, given, seat, total)
         loss = finish(column(total, 0), column(total, 1), top, float(classes), arguments)
         return loss, (BAD if outside else KEPT)
 

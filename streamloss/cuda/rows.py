@@ -26,8 +26,9 @@ class Team:
 
 def rows_kernel(load: Callable[..., Any], evaluate: Callable[..., Any], single: bool, team: Team) -> Launcher:
     """``load(y_true, y_pred, first, n)`` reads what a thread needs of its rows at once, and
-    ``evaluate(k, loaded, y_true, y_pred, r, classes, ignore, arguments, each, lane, lanes, warp)`` gives the loss and
-    the status of its k-th, row r, to all threads of a team alike. All of them do the same at the same time, also beyond
+    ``evaluate(k, loaded, arrays, r, classes, given, seat)`` gives the loss and the status of its k-th, row r, to all
+    threads of a team alike. ``arrays`` are `y_true` and `y_pred`, ``given`` is `ignore`, `arguments` and `each`, and
+    ``seat`` the thread's lane, the number of lanes, and its warp. All threads do the same at the same time, also beyond
     the last row, which they then evaluate again and do not settle.
 
     The kernel's `y_true` and `y_pred` are flat; what else it takes is as in `streamloss.kernels.cpu` and :mod:`.sums`.
@@ -65,14 +66,13 @@ def rows_kernel(load: Callable[..., Any], evaluate: Callable[..., Any], single: 
             lane, warp = thread % lanes, 0
             per_block = threads // lanes
             group, groups, speaks = block * per_block + thread // lanes, cuda.gridDim.x * per_block, lane == 0
+        arrays, given, seat = (y_true, y_pred), (ignore, arguments, each), (lane, lanes, warp)
         first, step = group * np.int64(several), groups * np.int64(several)
         for _ in range((n + step - 1) // step):
             loaded = load(y_true, y_pred, first, n)
             for k in range(several):
                 r = first + k
-                value, status = evaluate(
-                    k, loaded, y_true, y_pred, min(r, n - 1), classes, ignore, arguments, each, lane, lanes, warp
-                )
+                value, status = evaluate(k, loaded, arrays, min(r, n - 1), classes, given, seat)
                 if speaks and r < n:
                     settle(r, value, status, plain, weight, mask, nan_policy, keep, out, limbs[block], mine, first_bad)
             first += step

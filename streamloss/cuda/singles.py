@@ -31,20 +31,8 @@ def elements(formula: Elementwise, single: bool, true: Form, pred: Form) -> Laun
         return last_labels(y_true, first, n - 1), last_predictions(y_pred, first, n - 1)
 
     @device
-    def evaluate(
-        k: int,
-        loaded: Any,
-        y_true: Any,
-        y_pred: Any,
-        r: int,
-        classes: int,
-        ignore: Any,
-        arguments: Any,
-        each: Any,
-        lane: int,
-        lanes: int,
-        warp: int,
-    ) -> Any:
+    def evaluate(k: int, loaded: Any, arrays: Any, r: int, classes: int, given: Any, seat: Any) -> Any:
+        _, arguments, each = given
         y, p = np.float64(kth(loaded[0], k)), np.float64(kth(loaded[1], k))
         outside = (y < low_y) | (y > high_y) | (p < low_p) | (p > high_p)
         own = each[0] if has_own else 0.0
@@ -61,20 +49,8 @@ def parameters(formula: Parametric, single: bool, true: Form, pred: Form) -> Lau
     highs = (expected.largest, first.largest, second.largest)
 
     @device
-    def evaluate(
-        k: int,
-        loaded: Any,
-        y_true: Any,
-        y_pred: Any,
-        r: int,
-        classes: int,
-        ignore: Any,
-        arguments: Any,
-        each: Any,
-        lane: int,
-        lanes: int,
-        warp: int,
-    ) -> Any:
+    def evaluate(k: int, loaded: Any, arrays: Any, r: int, classes: int, given: Any, seat: Any) -> Any:
+        (y_true, y_pred), arguments = arrays, given[1]
         y, a, b = np.float64(label(y_true, r)), prediction(y_pred, 2 * r), prediction(y_pred, 2 * r + 1)
         a, b = np.float64(a), np.float64(b)
         outside = (y < lows[0]) | (y > highs[0]) | (a < lows[1]) | (a > highs[1]) | (b < lows[2]) | (b > highs[2])

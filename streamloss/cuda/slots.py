@@ -55,7 +55,7 @@ def segment_of(
     true: Form,
     pred: Form,
 ) -> Any:
-    """``add_segment(y, p, at, first, end, row, arguments, each, lane, lanes, total)``: the sums of `value` over the
+    """``add_segment(arrays, at, first, end, row, given, seat, total)``: the sums of `value` over the
     classes from `first` to before `end`, of the row that begins at `at`, are added to `total` (terms, 2) on every lane.
     """
     width = pred.width
@@ -98,19 +98,8 @@ def segment_of(
             a[i, 0], a[i, 1] = add(a[i, 0], a[i, 1], a[i + count, 0], a[i + count, 1])
 
     @device
-    def add_segment(
-        y: Any,
-        p: Any,
-        at: int,
-        first: int,
-        end: int,
-        row: Any,
-        arguments: Any,
-        each: Any,
-        lane: int,
-        lanes: int,
-        total: Any,
-    ) -> None:
+    def add_segment(arrays: Any, at: int, first: int, end: int, row: Any, given: Any, seat: Any, total: Any) -> None:
+        (y, p), (_, arguments, each), (lane, lanes, _) = arrays, given, seat
         slot, one = cuda.local.array((entries, 2), np.float64), cuda.local.array((entries, 2), np.float64)
         two, four = cuda.local.array((entries, 2), np.float64), cuda.local.array((entries, 2), np.float64)
         for i in range(steps):  # of 8: 0 4 2 6 1 5 3 7, so that the next two to be added are at hand

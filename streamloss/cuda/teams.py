@@ -31,8 +31,8 @@ def sums_of_row(
     true: Form,
     pred: Form,
 ) -> Any:
-    """``sums(y, p, at, classes, label, found, arguments, each, lane, lanes, warp, total)``: the sums of `value` over
-    the row that begins at `at` and, for each, what its rounding lost go to `total` (terms, 2).
+    """``sums(arrays, at, classes, label, found, given, seat, total)``: the sums of `value` over the row that begins at
+    `at` and, for each, what its rounding lost go to `total` (terms, 2).
     """
     add_segment = segment_of(value, terms, compensated, cancels, skips, has_own, true, pred)
     clear, add_to = pairs(terms, compensated)
@@ -40,41 +40,20 @@ def sums_of_row(
 
     @device
     def sums_of_lanes(
-        y: Any,
-        p: Any,
-        at: int,
-        classes: int,
-        label: int,
-        found: Any,
-        arguments: Any,
-        each: Any,
-        lane: int,
-        lanes: int,
-        warp: int,
-        total: Any,
+        arrays: Any, at: int, classes: int, label: int, found: Any, given: Any, seat: Any, total: Any
     ) -> None:
         row = (label, found[0], found[1], found[2], float(classes))
         clear(total)
         for first in range(0, classes, SEGMENT):
             end = min(first + SEGMENT, classes)
-            add_segment(y, p, at, first, end, row, arguments, each, lane, lanes, total)
+            add_segment(arrays, at, first, end, row, given, seat, total)
 
     @device
     def sums_of_block(
-        y: Any,
-        p: Any,
-        at: int,
-        classes: int,
-        label: int,
-        found: Any,
-        arguments: Any,
-        each: Any,
-        lane: int,
-        lanes: int,
-        warp: int,
-        total: Any,
+        arrays: Any, at: int, classes: int, label: int, found: Any, given: Any, seat: Any, total: Any
     ) -> None:
         row = (label, found[0], found[1], found[2], float(classes))
+        lane, _, warp = seat
         shared = cuda.shared.array((2, warps, terms, 2), np.float64)  # one half is read while the other is written
         mine, other = cuda.local.array((terms, 2), np.float64), cuda.local.array((terms, 2), np.float64)
         clear(total)
@@ -85,7 +64,7 @@ def sums_of_row(
             if first < classes:
                 clear(mine)
                 end = min(first + SEGMENT, classes)
-                add_segment(y, p, at, first, end, row, arguments, each, lane, lanes, mine)
+                add_segment(arrays, at, first, end, row, given, seat, mine)
                 if lane == 0:
                     for t in range(terms):
                         shared[half, warp, t, 0], shared[half, warp, t, 1] = mine[t, 0], mine[t, 1]
@@ -102,7 +81,7 @@ def sums_of_row(
 def look_at_row(
     team: Team, formula: Sparse | Rowwise | Overlap | Elementwise, made_of: Recipe, true: Form, pred: Form
 ) -> Any:
-    """``look(y, p, at, classes, lane, lanes, warp) -> (top, outside)``: the maximum of the row's peaks, and whether a
+    """``look(arrays, at, classes, seat) -> (top, outside)``: the maximum of the row's peaks, and whether a
     value lies outside its interval.
     """
     peak, has_peak, skips = made_of.peak_of, made_of.has_peak, made_of.skips
@@ -160,7 +139,8 @@ def look_at_row(
     alone = look_at_predictions if made_of.peak_of_prediction and not bounded else look_at
 
     @device
-    def look(y: Any, p: Any, at: int, classes: int, lane: int, lanes: int, warp: int) -> Any:
+    def look(arrays: Any, at: int, classes: int, seat: Any) -> Any:
+        (y, p), (lane, lanes, warp) = arrays, seat
         start, step = width * lane, width * lanes
         if whole:
             start, step = width * (WARP * warp + lane), width * WARP * warps
@@ -185,7 +165,7 @@ def look_at_row(
         return top, outside != 0
 
     @device
-    def look_nowhere(y: Any, p: Any, at: int, classes: int, lane: int, lanes: int, warp: int) -> Any:
+    def look_nowhere(arrays: Any, at: int, classes: int, seat: Any) -> Any:
         return np.nan, False
 
     return look if has_peak or bounded else look_nowhere
