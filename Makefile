@@ -9,9 +9,7 @@ demo: $(VENV)/.ready
 	$(BIN)/python bench/demo.py
 
 test: $(VENV)/.ready
-	status=0; for part in 0/4 1/4 2/4 3/4; do \
-		$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup --part=$$part || status=1; \
-	done; exit $$status
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4
 
 # Speed against peers: ten minutes each, and gigabytes of disk. Peers that are not installed are left out.
 bench: $(VENV)/.bench
@@ -22,7 +20,7 @@ billion: $(VENV)/.bench
 
 # On a machine with a GPU: are rows and sums on it those of the CPU, bit for bit? And how fast are its kernels?
 gpu: $(VENV)/.ready
-	$(BIN)/python -m pytest tests/test_cuda.py
+	$(BIN)/python -m pytest tests/test_cuda.py tests/test_cuda_compiled.py
 	$(BIN)/python bench/gpu.py
 
 $(VENV)/.bench: $(VENV)/.ready

@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -24,36 +25,38 @@ settings.register_profile("long", max_examples=1000, **common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
 
-def pytest_addoption(parser):
-    parser.addoption(
-        "--part",
-        metavar="I/N",
-        help="Only the I-th of N parts, from 0. Compiled code is never freed: all tests in one process for each "
-        "core would take 30 GB, and Python's garbage collector would walk through it again and again.",
-    )
+TOGETHER = {"tests/test_recipes.py": "tests/test_cluster.py"}  # both start clusters of all processors
+FIRST = ("tests/test_cuda.py", "tests/test_cuda_compiled.py")  # take minutes, each in a process of its own
+LOSSES = sorted((declaration.name for declaration in declarations()), key=len, reverse=True)
 
 
-def pytest_collection_modifyitems(config, items):
-    """All tests of a loss, whichever file they stand in, run in one process, which compiles its kernels once;
-    tests that name no loss stay together by file.
+def group_of(nodeid):
+    """All tests of a loss, whichever file they stand in, run in one process, which compiles its kernels once; tests
+    that name no loss stay together by file.
     """
-    names = sorted((declaration.name for declaration in declarations()), key=len, reverse=True)
-    groups = {}
-    for item in items:
-        marker = item.get_closest_marker("xdist_group")
-        loss = next((name for name in names if name in item.name), None)
-        group = marker.kwargs.get("name", *marker.args[:1]) if marker else loss or item.nodeid.partition("::")[0]
-        groups.setdefault(group, []).append(item)
-        if marker is None and config.pluginmanager.hasplugin("xdist"):
-            item.add_marker(pytest.mark.xdist_group(group))
-    by_size = sorted(groups, key=lambda group: (not group.startswith("cuda"), -len(groups[group]), group))
-    items[:] = [item for group in by_size for item in groups[group]]  # what takes long begins first
-    if part := config.getoption("--part"):
-        index, count = map(int, part.split("/"))
-        chosen = {group for position, group in enumerate(by_size) if position % count == index}
-        left_out = {item for group in by_size if group not in chosen for item in groups[group]}
-        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
-        items[:] = [item for item in items if item not in left_out]
+    path, _, name = nodeid.partition("::")
+    loss = next((loss for loss in LOSSES if loss in name.rpartition("::")[2]), None)
+    return path if path in FIRST else loss or TOGETHER.get(path, path)
+
+
+def pytest_collection_modifyitems(items):
+    """What takes long begins first."""
+    size = Counter(group_of(item.nodeid) for item in items)
+    items.sort(key=lambda item: (item.nodeid.partition("::")[0] not in FIRST, -size[group_of(item.nodeid)],
+                                 group_of(item.nodeid)))  # fmt: skip
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """xdist's own groups need marks, and pytest 9.2 does not let it write them into the names of tests."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return group_of(nodeid)
+
+    config.option.loadscopereorder = False
+    return ByGroup(config, log)
 
 
 @pytest.fixture(autouse=True)

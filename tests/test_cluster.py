@@ -30,7 +30,6 @@ from streamloss.grid import Ranges
 from streamloss.preparation import named_losses, planned
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # what workers are made to do is defined here
-pytestmark = pytest.mark.xdist_group("cluster")
 
 MSE = "mean_squared_error"
 ROWS, CLASSES = 120, 5

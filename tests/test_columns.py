@@ -3,10 +3,17 @@
 import numpy as np
 import pytest
 
+from streamloss._jit import serial
 from streamloss.kernels.columns import WIDTH, to_columns
 
 DTYPES = (np.float32, np.float64, np.uint8, np.int8, np.int32, np.int64, np.uint32)
 NUMBERS = (1, 2, 3, WIDTH - 1, WIDTH, WIDTH + 1, 2 * WIDTH, 2 * WIDTH + 5, 37)
+
+
+@serial
+def turned(rows, columns):
+    """Other loops call it; Python cannot."""
+    to_columns(rows, columns)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -21,7 +28,7 @@ def test_columns_are_the_transposed_rows_as_float64(dtype):
                 limits = np.iinfo(dtype)
                 rows = rng.integers(max(limits.min, -(2**53)), min(limits.max, 2**53), (n, classes), dtype, True)
             columns = np.full((classes + 1, n), 7.0)
-            to_columns(rows, columns)
+            turned(rows, columns)
             np.testing.assert_array_equal(columns[:classes], rows.T.astype(np.float64), f"{n} rows of {classes}")
             np.testing.assert_array_equal(np.signbit(columns[:classes]), np.signbit(rows.T.astype(np.float64)))
             assert (columns[classes] == 7.0).all(), "written beyond the classes"

@@ -15,8 +15,6 @@ import zarr
 
 import streamloss as sl
 
-pytestmark = pytest.mark.xdist_group("cluster")
-
 CONFIGS = Path(__file__).parents[1] / "configs"
 
 SBATCH = """
