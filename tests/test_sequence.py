@@ -65,7 +65,7 @@ def test_rows_that_cannot_be_aligned_follow_the_policy():
     )
     with pytest.raises(ValueRangeError, match=message):
         CTC()(labels, logits)
-    with pytest.warns(sl.errors.StreamlossWarning, match="1 rows"):
+    with pytest.warns(sl.errors.StreamlossWarning, match="1 row whose"):
         omitted = sl.evaluate(CTC(), labels, logits, nan_policy="omit")["ctc"]
     assert (omitted.count, omitted.omitted) == (1, 1)
     assert sl.evaluate(CTC(), labels, logits, nan_policy="propagate")["ctc"].sum == math.inf
