@@ -55,6 +55,11 @@ class View:
     def selected_shape(self, block_shape: Shape) -> Shape:
         return tuple(block_shape[axis] if axis >= 0 else size for axis, size in zip(self.axes, self.shape, strict=True))
 
+    def in_order(self, rank: int) -> bool:
+        """Whether rows lie one after the other, with their classes together; `rank` is that of the losses."""
+        follows = [axis for axis in self.axes if axis != ONE]
+        return follows == [*range(rank), *[CLASS] * (len(follows) - rank)]
+
     def to_rows(self, data: Array, block_shape: Shape) -> Array:
         """The rectangle as (rows,), with the axes of classes behind."""
         classes = tuple(i for i, axis in enumerate(self.axes) if axis == CLASS)

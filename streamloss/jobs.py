@@ -11,7 +11,8 @@ import numpy as np
 
 from .alignment import Layout, Shape, View
 from .grid import Grid
-from .losses._kinds import Formula
+from .kernels import convert
+from .losses._kinds import Formula, LabelSequence, Sparse
 from .losses._registry import LossSpec
 from .machine import mib
 from .sources.base import Source
@@ -42,6 +43,21 @@ class Job(Request):
     @property
     def formula(self) -> Formula:
         return self.spec.formula
+
+    @property
+    def why_not_on_gpu(self) -> str | None:
+        """Why it cannot be evaluated on a GPU, or None if it can."""
+        if isinstance(self.formula, LabelSequence):
+            return "its rows are sequences"
+        return None if self.layout.cells is None else "it is a ratio of sums over the whole data"
+
+    def gpu_reads(self, source: Source) -> bool:
+        """Whether its kernels on a GPU read labels or predictions as `source` has them."""
+        labels, integers = source.role == "y_true", isinstance(self.formula, Sparse)
+        if self.why_not_on_gpu is not None or (self.precision is not None and not (labels and integers)):
+            return False
+        known = (convert.GPU_LABELS if integers else convert.GPU_TARGETS) if labels else convert.GPU_PREDICTIONS
+        return source.dtype.name in known
 
 
 @dataclass(frozen=True, slots=True)

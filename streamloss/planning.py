@@ -12,7 +12,7 @@ from . import blocking
 from .alignment import CLASS, Shape, View, align, align_weight
 from .errors import MemoryBudgetError, ShapeError, UsageError
 from .jobs import COMPILER, Job, Plan, Request
-from .kernels.convert import floating_dtype
+from .kernels.convert import GPU_WEIGHTS, floating_dtype
 from .losses._kinds import Elementwise, LabelSequence, Overlap, Rowwise, Sparse
 from .losses._registry import LossSpec
 from .machine import available_cpus, mib, resident_bytes
@@ -71,7 +71,10 @@ def make_plan(
     shape = (stop - start, *shape[1:])
 
     def block_bytes(block_shape: Shape) -> int:
-        read = {(source.role, view): _read_bytes(source, view, block_shape, jobs) for source, view in arrays}
+        read = {
+            (source.role, view): _read_bytes(source, view, block_shape, jobs, class_weight is not None)
+            for source, view in arrays
+        }
         rows_in_block = math.prod(block_shape)
         by_class = 4 * 8 * rows_in_block if class_weight is not None else 0
         held = 2 * rows_in_block if written or not y_pred.on_gpu else 0
@@ -80,7 +83,8 @@ def make_plan(
         return by_class + sum(read.values()) + losses + cells
 
     waiting = WAITING if any(source.remote for source in sources) else 1
-    wanted = workers or max(least_workers, available_cpus() * waiting)
+    usual = 1 if y_pred.on_gpu else max(least_workers, available_cpus() * waiting)  # a GPU has one block at a time
+    wanted = workers or usual
     share, parts = (STEADY_SHARE, STEADY_WORKERS) if steady else ((memory_bytes - COMPILER) // wanted, wanted)
     block_shape = blocking.choose_block(arrays, y_pred, shape, share, block_bytes, parts)
     each = block_bytes(block_shape)
@@ -199,8 +203,26 @@ def _range(rows: slice | None, count: int, shortest: str) -> tuple[int, int]:
     return start, stop
 
 
-def _read_bytes(source: Source, view: View, block_shape: Shape, jobs: Sequence[Job]) -> int:
+def _stays_on_gpu(source: Source, view: View, rank: int, jobs: Sequence[Job], weights_by_class: bool) -> bool:
+    """Whether an array is on a GPU and read nowhere else."""
+    if not source.on_gpu or not view.in_order(rank):
+        return False
+    conventions = any(job.spec.both_conventions for job in jobs)  # which labels that count decide, on the host
+    match source.role:
+        case "sample_weight":
+            return source.dtype.name in GPU_WEIGHTS and not weights_by_class
+        case "mask":
+            return source.dtype == np.bool_ and not conventions
+        case "y_true":
+            return all(job.gpu_reads(source) for job in jobs) and not weights_by_class and not conventions
+        case _:
+            return all(job.gpu_reads(source) for job in jobs)
+
+
+def _read_bytes(source: Source, view: View, block_shape: Shape, jobs: Sequence[Job], weights_by_class: bool) -> int:
     """Reading a block of one array, and converting it to what kernels take."""
+    if _stays_on_gpu(source, view, len(block_shape), jobs, weights_by_class):
+        return 0
     selected = view.selected_shape(block_shape)
     read = source.read_bytes(selected)
     rows = math.prod(block_shape)

@@ -254,6 +254,17 @@ def out_of_memory(case):
     return [{"state": expected}, {"state": state, "said": [str(w.message) for w in said]}]
 
 
+def planned(case):
+    """Arrays on the GPU take no memory of the host, and one block at a time; but what is converted there does."""
+    rows, memory = 3_000_000, 300 << 20
+    p = Foreign(np.zeros((rows, 2), np.float32))
+    loss, budget, found = sl.losses.SparseCategoricalCrossentropy(from_logits=True), memory - (224 << 20), []
+    for dtype, more in (("int64", {}), ("uint64", {}), ("int64", {"class_weight": {1: 2.0}})):
+        plan = sl.plan(loss, Foreign(np.zeros(rows, dtype)), p, memory=memory, **more)
+        found.append([plan.workers, plan.num_blocks == 1, plan.block_bytes == rows * 8, plan.block_bytes <= budget])
+    return [[[1, True, True, True], *[[1, False, False, True]] * 2], found]
+
+
 def gathered(case):
     """Integers of many blocks, the first 20 of them, added up by a whole warp for each."""
     rng, blocks, some = np.random.default_rng(4), 70, 20
@@ -281,7 +292,7 @@ def benchmark(case):
 
 
 KINDS = {"how": by_executor, "foreign": foreign, "refused": refused, "chunks": chunks, "bytes": out_of_memory,
-         "gather": gathered, "benchmark": benchmark}  # fmt: skip
+         "plan": planned, "gather": gathered, "benchmark": benchmark}  # fmt: skip
 
 if __name__ == "__main__":  # and not in the processes of a cluster
     for line in sys.stdin:

@@ -78,6 +78,7 @@ CASES = {
     "arrays on the GPU, one ratio": {"foreign": True, "loss": "dice", "class": "Dice", "config": {}, "ratio": True},
     "Dask arrays on the GPU": {"chunks": "there"},
     "Dask arrays to the GPU": {"chunks": "sent"},
+    "the plan of arrays on the GPU": {"plan": True},
     "blocks gathered": {"gather": True},
     "make gpu": {"benchmark": True},
 }  # fmt: skip

@@ -75,4 +75,4 @@ def test_aligned_rows_are_read_16_bytes_at_a_time(kernels):
 )
 def test_a_kernel_that_may_be_fused_is_refused(compiled, kernel, received):
     (refused,) = (found["refused"] for found in compiled if found["kernel"] == kernel)
-    assert re.search(f"{received}.*Use executor='auto'", refused)
+    assert re.search(f"{received}.*Use executor='threads'", refused)

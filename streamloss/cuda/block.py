@@ -114,11 +114,6 @@ class Lane:
             start = stop
         return -1
 
-    def release(self) -> None:
-        """Give the GPU's memory back."""
-        self._own = None
-        self._memory.release()
-
     def _less_than(self, rows: int, row_bytes: int) -> None:
         """After `rows` were too many."""
         self._memory.release()

@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 
 from ..errors import MachineError, MissingExtraError, SourceError
+from ..kernels.convert import HALVES
 from ..machine import mib
 from ..sources import stamps
-from ..sources.base import Allocate, Selection, Source
+from ..sources.base import Allocate, Selection, Source, nbytes
 from ..types import Block
 from .memory import is_out_of_memory, same_memory
 from .toolkit import cuda, require_gpu
 
 Array = np.ndarray[Any, Any]
 
-HALVES = ("float16", "bfloat16")
 COPY = {
     "torch": "y_pred.contiguous()",
     "cupy": "cupy.ascontiguousarray(y_pred)",
@@ -82,8 +82,8 @@ class GpuSource:
         return stored[(slice(None), *others)]
 
     def read_bytes(self, selection_shape: tuple[int, ...]) -> int:
-        """Of the host's memory: kernels read it where it is."""
-        return 0
+        """Of the host's memory, where :meth:`read` copies to it."""
+        return nbytes((*selection_shape[:1], *self.shape[1:]), self.dtype)
 
     def locate(self, index: tuple[int, ...]) -> str:
         return ""

@@ -121,7 +121,7 @@ def unfused() -> Iterator[None]:
                 raise MachineError(
                     "numba-cuda compiled an operation that may be fused with another, which would change the bits of "
                     f"losses: expected add.rn, sub.rn and mul.rn, received {received}. "
-                    "Use executor='auto', which evaluates on the CPU, and report the version of numba-cuda."
+                    "Use executor='threads', which evaluates on the CPU, and report the version of numba-cuda."
                 )
             return code
 

@@ -11,28 +11,23 @@ from typing import Any
 
 import numpy as np
 
+from ..alignment import View
 from ..cuda.block import Lane, Operand
-from ..cuda.foreign import HALVES
 from ..cuda.memory import Pinned
 from ..cuda.toolkit import cuda, current_device, require_gpu
 from ..errors import UsageError
 from ..jobs import Job, Plan
 from ..kernels import cpu
-from ..losses._kinds import Sparse
+from ..kernels.convert import GPU_WEIGHTS, HALVES
 from ..sinks import Sink
+from ..sources import Source
 from ..types import Block
 from .base import Part, Processor, Task, run_block
-from .places import empty_sums, host_labels, host_predictions, key_of, refuse_what_gpus_cannot, why_not_on_gpu
+from .places import empty_sums, host_labels, host_predictions, key_of, refuse_what_gpus_cannot
 from .rows import BlockRows, Scratch
 from .threads import ThreadsExecutor
 
 Array = np.ndarray[Any, Any]
-
-_LABELS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")
-_NUMBERS = ("bool", "uint8", "float32", "float64", *HALVES)
-_PREDICTIONS = ("float32", "float64", *HALVES)
-_WEIGHTS = ("float32", "float64")
-"""Dtypes that kernels read on the GPU; others are converted on the host, and copied."""
 
 
 class CudaExecutor(ThreadsExecutor):
@@ -55,13 +50,10 @@ class CudaExecutor(ThreadsExecutor):
         if task.plan.workers > 1:
             super().run(task, done)
             return
-        place = place_here(task.plan)
-        try:
-            for block in task.blocks():
-                done(Part(block.index, block.index + 1, run_block(task, block, place)))
-        finally:
-            if not place.holds_arrays:  # what was copied there
-                place.release()
+        # small calls on arrays that are there wait for no new memory; what is copied there may be large: it is not kept
+        place = place_here(task.plan) if any(s.on_gpu for s in task.plan.sources) else self.new_place(task)
+        for block in task.blocks():
+            done(Part(block.index, block.index + 1, run_block(task, block, place)))
 
     def new_place(self, task: Task) -> Processor:
         return Gpu(task.plan, self._pinned, self._device)
@@ -102,7 +94,6 @@ class Gpu(Processor):
         own = _device_of(plan)
         self._device = device if own is None else own
         self.holds_arrays = own is not None
-        self._pinned = pinned
         with self.here():
             self.scratch = Scratch(pinned.new)
             self._lane = Lane(pinned, plan.workers)
@@ -110,24 +101,18 @@ class Gpu(Processor):
     def here(self) -> Any:
         return cuda.gpus[self._device]
 
-    def release(self) -> None:
-        """Give back what grew with the blocks."""
-        with self.here():
-            self._lane.release()
-            self.scratch = Scratch(self._pinned.new)
-
     def weight_of(self, plan: Plan, rows: BlockRows) -> Any:
         if plan.class_weight is None and plan.weight_view is not None and not isinstance(plan.sample_weight, float):
             assert plan.sample_weight is not None
-            if plan.sample_weight.dtype.name in _WEIGHTS:
-                there = rows.on_gpu(plan.sample_weight, plan.weight_view)
+            if plan.sample_weight.dtype.name in GPU_WEIGHTS:
+                there = rows.in_place(plan.sample_weight, plan.weight_view)
                 if there is not None:
                     return there
         return super().weight_of(plan, rows)
 
     def mask_of(self, plan: Plan, rows: BlockRows) -> Any:
         if plan.mask is not None and plan.mask_view is not None and plan.mask.dtype == np.bool_:
-            there = rows.on_gpu(plan.mask, plan.mask_view)
+            there = rows.in_place(plan.mask, plan.mask_view)
             if there is not None:
                 return there
         return super().mask_of(plan, rows)
@@ -136,25 +121,14 @@ class Gpu(Processor):
         return array if array is None or isinstance(array, np.ndarray) else array.copy_to_host()
 
     def operands(self, plan: Plan, job: Job, rows: BlockRows) -> tuple[Any, Any]:
-        if why_not_on_gpu(job) is not None:
+        if job.why_not_on_gpu is not None:
             return super().operands(plan, job, rows)
-        return self._labels(plan, job, rows), self._predictions(plan, job, rows)
-
-    def _predictions(self, plan: Plan, job: Job, rows: BlockRows) -> Operand:
-        source, view = plan.y_pred, job.layout.y_pred
-        if job.precision is None and source.dtype.name in _PREDICTIONS:
-            found = _as_stored(rows, source, view)
-            if found is not None:
-                return found
-        return Operand(host_predictions(plan, job, rows))
-
-    def _labels(self, plan: Plan, job: Job, rows: BlockRows) -> Operand:
-        source, view, integers = plan.y_true, job.layout.y_true, isinstance(job.formula, Sparse)
-        if source.dtype.name in (_LABELS if integers else _NUMBERS) and (integers or job.precision is None):
-            found = _as_stored(rows, source, view)
-            if found is not None:
-                return found
-        return Operand(host_labels(plan, job, rows))
+        y_true = _as_stored(job, rows, plan.y_true, job.layout.y_true)
+        y_pred = _as_stored(job, rows, plan.y_pred, job.layout.y_pred)
+        return (
+            Operand(host_labels(plan, job, rows)) if y_true is None else y_true,
+            Operand(host_predictions(plan, job, rows)) if y_pred is None else y_pred,
+        )
 
     def new_losses(self, sink: Sink, block: Block, dtype: np.dtype[Any]) -> Any:
         there = sink.memory(block) if hasattr(sink, "memory") else None
@@ -181,10 +155,12 @@ class Gpu(Processor):
         return limbs, counts, lane.run(key, y_true, y_pred, weight, mask, *settings, limbs, counts)
 
 
-def _as_stored(rows: BlockRows, source: Any, view: Any) -> Operand | None:
+def _as_stored(job: Job, rows: BlockRows, source: Source, view: View) -> Operand | None:
     """What kernels read as it is: arrays on the GPU, and the bits of 16-bit floats. None: it is to be converted."""
+    if not job.gpu_reads(source):
+        return None
     halves = source.dtype.name if source.dtype.name in HALVES else ""
-    there = rows.on_gpu(source, view)
+    there = rows.in_place(source, view)
     if there is not None:
         return Operand(there.view(np.uint8) if source.dtype == np.bool_ else there, halves)
     if not halves:

@@ -29,17 +29,10 @@ PARALLEL_FROM = 1 << 17
 NAN_POLICIES = {"raise": tile.RAISE, "omit": tile.OMIT, "propagate": tile.PROPAGATE}
 
 
-def why_not_on_gpu(job: Job) -> str | None:
-    """Why a loss cannot be evaluated on a GPU, or None if it can."""
-    if isinstance(job.formula, LabelSequence):
-        return "its rows are sequences"
-    return None if job.layout.cells is None else "it is a ratio of sums over the whole data"
-
-
 def refuse_what_gpus_cannot(plan: Plan) -> None:
     """Raises UsageError, where a GPU was asked for by name."""
     for job in plan.jobs:
-        if (reason := why_not_on_gpu(job)) is not None:
+        if (reason := job.why_not_on_gpu) is not None:
             raise UsageError(
                 f"{job.spec.name}: executor='cuda' cannot evaluate it, because {reason}; expected a loss of rows "
                 "over elements or classes. Use executor='auto', which evaluates it on the CPU."

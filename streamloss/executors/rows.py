@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..alignment import CLASS, ONE, View
+from ..alignment import CLASS, View
 from ..jobs import Job, Plan
 from ..kernels import convert
 from ..losses._kinds import Sparse
@@ -54,18 +54,16 @@ class BlockRows:
             self._read[key] = view.to_rows(read, self.block.shape)
         return self._read[key]
 
-    def on_gpu(self, source: Source, view: View) -> Any:
-        """The same of an array on a GPU, in place: (rows,) or (rows, classes). None where it is not there, or its rows
-        do not lie one after the other.
+    def in_place(self, source: Source, view: View) -> Any:
+        """The same of an array on a GPU, where it is: (rows,) or (rows, classes). None where it is not there, or its
+        rows do not lie one after the other.
         """
-        follows = [axis for axis in view.axes if axis != ONE]
-        rank = len(self.block.shape)
-        if not source.on_gpu or follows != [*range(rank), *[CLASS] * (len(follows) - rank)]:
+        if not source.on_gpu or not view.in_order(len(self.block.shape)):
             return None
         data = source.on_device(view.select(self.block, self._plan.start))  # type: ignore[attr-defined]
         if data is None:
             return None
-        return data.reshape((self.block.rows, -1) if CLASS in follows else (self.block.rows,))
+        return data.reshape((self.block.rows, -1) if CLASS in view.axes else (self.block.rows,))
 
 
 def weight_of(plan: Plan, rows: BlockRows) -> Array | None:

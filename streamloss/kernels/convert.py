@@ -14,6 +14,13 @@ LABELS = (np.dtype(np.uint8), np.dtype(np.int32), np.dtype(np.int64))
 TARGETS = (np.dtype(np.uint8), np.dtype(np.int64), np.dtype(np.float32), np.dtype(np.float64))
 """Dtypes of labels that are numbers."""
 
+HALVES = ("float16", "bfloat16")
+GPU_LABELS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")
+GPU_TARGETS = ("bool", "uint8", "float32", "float64", *HALVES)
+GPU_PREDICTIONS = ("float32", "float64", *HALVES)
+GPU_WEIGHTS = ("float32", "float64")
+"""Dtypes that kernels on a GPU read as they are stored there; others are converted on the host."""
+
 NOT_A_LABEL = np.int64(np.iinfo(np.int64).min)
 """Stands for a label that is no integer of 64 bits; kernels refuse it as out of range."""
 
