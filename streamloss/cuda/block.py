@@ -19,7 +19,7 @@ from .elements import Form, form_of
 from .groups import LANES, groups, team_of
 from .memory import DeviceMemory, Pinned, free_bytes, is_out_of_memory
 from .rows import Team
-from .singles import THREADS, elements, parameters
+from .singles import elements, parameters
 from .slots import lanes_of
 from .sums import NO_ROW, STATE, gatherer
 from .toolkit import SIMULATED, WARP, Launcher
@@ -91,6 +91,7 @@ class Lane:
         of_row = [array.size // max(1, rows) for array in arrays]  # elements; 0 where all rows have one
         to_come = [k * a.dtype.itemsize for k, a in zip(of_row, arrays, strict=True) if isinstance(a, np.ndarray)]
         row_bytes = sum(to_come) + (out.dtype.itemsize if keep and isinstance(out, np.ndarray) else 0)
+        settings = ignore, arguments, each, nan_policy, keep
         start = 0
         while start < rows:
             most = min(self._most_rows, self._most_bytes // max(1, row_bytes))
@@ -98,9 +99,7 @@ class Lane:
             piece = [a[start * k : stop * k] if k else a for k, a in zip(of_row, arrays, strict=True)]
             halves, written = (y_true.halves, y_pred.halves), out[start:stop] if keep else out
             try:
-                found = self._piece(
-                    key, halves, piece, stop - start, classes, ignore, arguments, each, nan_policy, keep, written
-                )
+                found = self._piece(key, halves, piece, stop - start, classes, settings, written)
             except BaseException as error:
                 self._own = None  # kernels may have added to it
                 if not (isinstance(error, Exception) and is_out_of_memory(error)):
@@ -142,14 +141,11 @@ class Lane:
         operands: list[Any],
         n: int,
         classes: int,
-        ignore: tuple[int, int],
-        arguments: tuple[float, ...],
-        each: Array,
-        nan_policy: int,
-        keep: bool,
+        settings: tuple[Any, ...],
         out: Any,
     ) -> Array:
-        """The integers (STATE,) of some rows; see :mod:`.sums`."""
+        """The integers (STATE,) of some rows; see :mod:`.sums`. `settings` are `run`'s, from `ignore` to `keep`."""
+        ignore, arguments, each, nan_policy, keep = settings
         memory = self._memory
         limbs, counts, first_bad, state = self._accumulators()
         there = [
@@ -163,7 +159,7 @@ class Lane:
         true, pred = (form_of(array, half, run) for array, half in zip(there[:2], halves, strict=True))
         team = LANES if layout == ALONE else team_of(classes, there[1].dtype.itemsize)
         kernel = kernel_of(formula, single, layout, true, pred, team)
-        lanes, threads = (1, THREADS) if layout == ALONE else (lanes_of(classes), team.threads)
+        lanes, threads = 1 if layout == ALONE else lanes_of(classes), team.threads
         blocks = max(FEWEST_BLOCKS, min(MOST_BLOCKS, n if team.whole else -(-n * lanes // threads)))
         kernel.launch(
             blocks,

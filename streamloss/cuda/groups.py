@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,11 @@ from ..kernels.order import SEGMENT
 from ..kernels.rowwise import column_of
 from ..losses._kinds import Elementwise, Overlap, Rowwise, Sparse
 from .elements import Form, one
-from .rows import Team, rows_kernel
-from .singles import nothing
+from .rows import THREADS, Team, nothing, rows_kernel
 from .teams import look_at_row, sums_of_row
-from .toolkit import SIMULATED, WARP, Launcher, cuda, device
+from .toolkit import WARP, Launcher, cuda, device
 
-LANES = Team(32 if SIMULATED else 128)
+LANES = Team(THREADS)
 ROW_BYTES = 16 << 10
 """For each warp of a row: what all rows that are being computed have together then stays in the GPU's cache."""
 MOST_WARPS = 8
@@ -48,9 +48,7 @@ def groups(
 def _sparse_row(formula: Sparse, made_of: Recipe, true: Form, pred: Form, team: Team) -> Any:
     finish, by_label, has_peak = made_of.finish, formula.pivot == "label", made_of.has_peak
     look, prediction = look_at_row(team, formula, made_of, pred, pred), one(pred.halves)
-    sums = sums_of_row(
-        team, made_of.value, 1, made_of.compensated, made_of.cancels, skips=True, has_own=False, true=pred, pred=pred
-    )
+    sums = sums_of_row(team, made_of, False, pred, pred)
 
     @device
     def evaluate(k: int, loaded: Any, arrays: Any, r: int, classes: int, given: Any, seat: Any) -> Any:
@@ -75,10 +73,9 @@ def _dense_row(formula: Rowwise | Overlap | Elementwise, made_of: Recipe, true: 
     finish, terms, has_peak, has_share = made_of.finish, made_of.terms, made_of.has_peak, made_of.share is not None
     has_own = not isinstance(formula, Overlap) and formula.per_class is not None
     look, column = look_at_row(team, formula, made_of, true, pred), column_of(terms)
-    sums = sums_of_row(
-        team, made_of.value, terms, made_of.compensated, made_of.cancels, False, has_own, true=true, pred=pred
-    )
-    totals = sums_of_row(team, made_of.total_of, 1, True, True, False, False, true=true, pred=pred)
+    sums = sums_of_row(team, made_of, has_own, true, pred)
+    shares = replace(made_of, value=made_of.total_of, terms=1, compensated=True, cancels=True)
+    totals = sums_of_row(team, shares, False, true, pred)
 
     @device
     def evaluate(k: int, loaded: Any, arrays: Any, r: int, classes: int, given: Any, seat: Any) -> Any:

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 
 from .sums import MINE, add_up_of, settle_of
-from .toolkit import WARP, Launcher, cuda, kernel
+from .toolkit import SIMULATED, WARP, Launcher, cuda, device, kernel
+
+THREADS = 32 if SIMULATED else 128
+"""In a block whose threads, or lanes, have rows of their own."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,12 @@ class Team:
     """Whether the block has one row at a time; else a row has some lanes of a warp, as many as a launch says."""
     rows: int = 1
     """That a thread has at a time, one after the other."""
+
+
+@device
+def nothing(y_true: Any, y_pred: Any, first: int, n: int) -> Any:
+    """To `load` where rows are read as they are evaluated."""
+    return 0
 
 
 def rows_kernel(load: Callable[..., Any], evaluate: Callable[..., Any], single: bool, team: Team) -> Launcher:

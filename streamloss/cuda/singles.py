@@ -9,10 +9,8 @@ import numpy as np
 from ..kernels.layout import BAD, KEPT, compiled, term_of
 from ..losses._kinds import Elementwise, Parametric
 from .elements import Form, apart, one, pick, several
-from .rows import Team, rows_kernel
-from .toolkit import SIMULATED, Launcher, device
-
-THREADS = 32 if SIMULATED else 128
+from .rows import THREADS, Team, nothing, rows_kernel
+from .toolkit import Launcher, device
 
 
 def elements(formula: Elementwise, single: bool, true: Form, pred: Form) -> Launcher:
@@ -57,9 +55,3 @@ def parameters(formula: Parametric, single: bool, true: Form, pred: Form) -> Lau
         return term(y, a, b, *arguments), BAD if outside else KEPT
 
     return rows_kernel(nothing, evaluate, single, Team(THREADS))
-
-
-@device
-def nothing(y_true: Any, y_pred: Any, first: int, n: int) -> Any:
-    """Read before it is needed."""
-    return 0

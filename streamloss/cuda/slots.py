@@ -8,11 +8,11 @@ lane, which is a thread to a row; more than 128 have the warp's 32, which read c
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from ..kernels.folds import Recipe
 from ..kernels.order import SLOTS, adder
 from .elements import Form, in_turn, several
 from .toolkit import EVERYONE, WARP, cuda, device
@@ -45,22 +45,15 @@ def pairs(terms: int, compensated: bool) -> tuple[Any, Any]:
     return clear, add_to
 
 
-def segment_of(
-    value: Callable[..., Any],
-    terms: int,
-    compensated: bool,
-    cancels: bool,
-    skips: bool,
-    has_own: bool,
-    true: Form,
-    pred: Form,
-) -> Any:
-    """``add_segment(arrays, at, first, end, row, given, seat, total)``: the sums of `value` over the
-    classes from `first` to before `end`, of the row that begins at `at`, are added to `total` (terms, 2) on every lane.
+def segment_of(made_of: Recipe, has_own: bool, true: Form, pred: Form) -> Any:
+    """``add_segment(arrays, at, first, end, row, given, seat, total)``: the sums over the classes from `first` to
+    before `end`, of the row that begins at `at`, are added to `total` (terms, 2) on every lane. `has_own`: classes have
+    a parameter of their own each.
     """
+    value, terms, skips, compensated = made_of.value, made_of.terms, made_of.skips, made_of.compensated
     width = pred.width
     steps, entries = SLOTS_OF_LANE // width, width * terms
-    add, add_to_slot = adder(compensated), adder(cancels)
+    add, add_to_slot = adder(compensated), adder(made_of.cancels)
     clear, add_all = pairs(entries, compensated)
     labels, predictions = several(true, width), several(pred, width)
 

@@ -6,7 +6,6 @@ from left to right whoever summed them, so the bits are the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,22 +19,12 @@ from .slots import pairs, segment_of
 from .toolkit import EVERYONE, WARP, cuda, device
 
 
-def sums_of_row(
-    team: Team,
-    value: Callable[..., Any],
-    terms: int,
-    compensated: bool,
-    cancels: bool,
-    skips: bool,
-    has_own: bool,
-    true: Form,
-    pred: Form,
-) -> Any:
-    """``sums(arrays, at, classes, label, found, given, seat, total)``: the sums of `value` over the row that begins at
-    `at` and, for each, what its rounding lost go to `total` (terms, 2).
+def sums_of_row(team: Team, made_of: Recipe, has_own: bool, true: Form, pred: Form) -> Any:
+    """``sums(arrays, at, classes, label, found, given, seat, total)``: the sums over the row that begins at `at` and,
+    for each, what its rounding lost go to `total` (terms, 2).
     """
-    add_segment = segment_of(value, terms, compensated, cancels, skips, has_own, true, pred)
-    clear, add_to = pairs(terms, compensated)
+    add_segment, terms = segment_of(made_of, has_own, true, pred), made_of.terms
+    clear, add_to = pairs(terms, made_of.compensated)
     warps = team.threads // WARP
 
     @device
