@@ -60,7 +60,10 @@ def data(formula, rows, classes, rng):
     p = p.astype(np.float32)
     p[0] = 0.25
     if not isinstance(formula, Sparse):
-        return rng.random((rows, classes)).astype(np.float32), p
+        y = rng.random((rows, classes)).astype(np.float32)
+        if rows > 20:  # losses whose last bits are in the lowest part of the window
+            y[10:20], p[10:20] = 0.0, np.float32(2.0**-14) * (1 + rng.random((10, 1), np.float32))
+        return y, p
     if not formula.y_pred.bounded:
         p[1, 0] = -np.inf
     labels = rng.integers(0, classes, rows)
@@ -68,27 +71,34 @@ def data(formula, rows, classes, rng):
     return labels, p
 
 
+def order_matters(rows, classes, rng):
+    """Squares that add up to the middle between two float32, or a little more: which, is for their order to say."""
+    p = np.where(rng.random((rows, classes)) < 0.5, np.float32(2.0**-27), np.float32(0))
+    for row in p:
+        row[rng.permutation(classes)[:2]] = 1.0, 2.0**-12
+    return np.zeros((rows, classes), np.float32), p
+
+
 def evaluated(on_cuda, spec, dtype, y, p, weight, mask, policy, halves):
     """First bad row, losses, exact sums and counts."""
     out = np.full(len(p), 7, dtype)
     limbs, counts = np.zeros((2, SIZE), np.int64), np.zeros(tile.NUM_COUNTS, np.int64)
     ignored = spec.parameters.get("ignore_class")
-    settings = (
-        (0, 0) if ignored is None else (1, ignored),
-        spec.arguments(np.dtype(dtype)),
-        spec.per_class(p.shape[1]),
-        policy,
-        True,
-        out,
-        limbs,
-        counts,
-    )
+    ignore = (0, 0) if ignored is None else (1, ignored)
+    settings = ignore, spec.arguments(np.dtype(dtype)), spec.per_class(p.shape[1]), policy
     key = spec.formula, dtype == "float32", layout_of(spec.formula, p.shape[1])
     if on_cuda:
         given = p.view(np.uint16) if halves else p
-        bad = LANE.run(key, block.Operand(y), block.Operand(given, halves), weight, mask, *settings)
+        operands = key, block.Operand(y), block.Operand(given, halves), weight, mask, *settings
+        bad = LANE.run(*operands, True, out, limbs, counts)
+        again, counted = np.zeros_like(limbs), np.zeros_like(counts)  # only added up
+        assert LANE.run(*operands, False, np.empty(0, dtype), again, counted) == bad
+        sums_again = [ExactSum.of_limbs(each) for each in again]
+        assert bad >= 0 or sums_again == [ExactSum.of_limbs(each) for each in limbs]
+        assert bad >= 0 or counted.tolist() == counts.tolist()
     else:
-        bad = cpu.serial(*key)(y, p.astype(np.float32) if halves else p, weight, mask, *settings)
+        given = p.astype(np.float32) if halves else p
+        bad = cpu.serial(*key)(y, given, weight, mask, *settings, True, out, limbs, counts)
     if bad >= 0:
         return {"bad": int(bad)}
     losses = np.where(np.isnan(out), np.nan, out).astype(dtype)  # NaNs have many bits
@@ -99,7 +109,8 @@ def evaluated(on_cuda, spec, dtype, y, p, weight, mask, policy, halves):
 def on_both(case):
     spec, rows, dtype = LossSpec.of(case["loss"], case.get("given", {})), case["rows"], case["dtype"]
     rng = np.random.default_rng(3)
-    y, p = data(spec.formula, rows, case["classes"], rng)
+    y, p = (order_matters(rows, case["classes"], rng) if case.get("order") else
+            data(spec.formula, rows, case["classes"], rng))  # fmt: skip
     weight, mask = np.empty(0), np.empty(0, np.bool_)
     if case.get("weighted"):
         weight, mask = rng.random(rows) * 3, rng.random(rows) < 0.8
@@ -116,6 +127,7 @@ def on_both(case):
         p[0, :2] = 6e-8  # denormal, as float16
     if "stored" in case:
         p = p.astype(case["stored"])
+    elements.LOAD = case.get("load", 16)
     groups.ROW_BYTES = case.get("row_bytes", 1 << 30)
     LANE._most_rows = case.get("at_a_time", 1 << 62)
     operands = spec, dtype, y, p, weight, mask, POLICIES[case.get("policy", "raise")], halves

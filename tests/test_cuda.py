@@ -24,6 +24,7 @@ SPARSE, DENSE, LOGITS = "sparse_categorical_crossentropy", "categorical_crossent
 MSE, BCE = "mean_squared_error", "binary_crossentropy"
 FEW = {"loss": SPARSE, "given": LOGITS, "classes": 3, "rows": 40, "dtype": "float32"}
 ONE = {"loss": MSE, "classes": 1, "rows": 70, "dtype": "float32"}
+ORDER = {"loss": MSE, "dtype": "float32", "order": True}
 CASES = {
     "elements": ONE,
     "elements, weighted, masked, to float64": {**ONE, "dtype": "float64", "weighted": True},
@@ -57,6 +58,13 @@ CASES = {
     "elements, several rows to a thread": {**ONE, "rows": 291, "weighted": True},
     "a block to a row": {**FEW, "classes": 2100, "rows": 2, "row_bytes": 1024},
     "a block to a row, dense": {"loss": DENSE, "classes": 1100, "rows": 1, "dtype": "float32", "row_bytes": 1024},
+    "order, a thread to a row": {**ORDER, "classes": 8, "rows": 200},
+    "order, a thread to a row, one by one": {**ORDER, "classes": 8, "rows": 200, "load": 4},
+    "order, lanes": {**ORDER, "classes": 64, "rows": 16},
+    "order, lanes, one by one": {**ORDER, "classes": 64, "rows": 16, "load": 4},
+    "order, lanes, two at once": {**ORDER, "classes": 64, "rows": 16, "load": 8},
+    "order, a warp to a row": {**ORDER, "classes": 1024, "rows": 4},
+    "order, a block to a row": {**ORDER, "classes": 2048, "rows": 3, "row_bytes": 1024},
     "in pieces": {**FEW, "rows": 70, "at_a_time": 32},
     "in pieces, a bad row": {**FEW, "rows": 70, "at_a_time": 32, "labels": {65: 9, 69: 9}},
     "evaluate, threads": {"how": {"workers": 3}},
