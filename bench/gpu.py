@@ -20,8 +20,8 @@ import numpy as np
 
 import streamloss as sl
 from gpu_bits import LOGITS, SPARSE, compare, narrowed
-from streamloss.cuda.memory import Pinned
-from streamloss.cuda.toolkit import SIMULATED, cuda, require_gpu
+from streamloss.core.cuda_compiler import SIMULATED, cuda, require_gpu
+from streamloss.core.cuda_memory import Pinned
 from timing import RESULTS, machine
 
 TIMED_SPARSE = (2, 10, 100, 1024, 4096, 32768, 131072, 262144)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from streamloss.core.cuda_compiler import SIMULATED
+from streamloss.core.cuda_memory import Pinned
 from streamloss.cuda.block import Lane, Operand
-from streamloss.cuda.memory import Pinned
-from streamloss.cuda.toolkit import SIMULATED
 from streamloss.exact.accumulator import SIZE
 from streamloss.exact.state import ExactSum
 from streamloss.kernels import cpu, tile

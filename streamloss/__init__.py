@@ -12,26 +12,24 @@ For arrays on disk, see :func:`evaluate`.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from .core.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from . import errors as errors
-    from . import losses as losses
-    from . import nn as nn
+    from . import errors, losses, nn
+    from .core.types import Reduction as Reduction
     from .evaluation import evaluate as evaluate
     from .evaluation import plan as plan
     from .exact.state import State as State
     from .jobs import Plan as Plan
     from .merging import merge as merge
     from .result import Result as Result
-    from .types import Reduction as Reduction
 
 __all__ = ["Plan", "Reduction", "Result", "State", "errors", "evaluate", "losses", "merge", "nn", "plan"]
 
 # Loaded on first use: NumPy, Numba and Zarr take a second to import, which a command's --help need not wait for.
 _WHERE = {
     "Plan": "jobs",
-    "Reduction": "types",
+    "Reduction": "core.types",
     "Result": "result",
     "State": "exact.state",
     "evaluate": "evaluation",

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .alignment import View
+from .core.types import Block, Reduction
 from .errors import UsageError
 from .executors.base import Processor, States, Task, merge_all, run_block
 from .executors.job import labels_beside_0_and_1
@@ -22,7 +23,6 @@ from .outputs import sink_beside
 from .reductions import losses_of_cells, reduce_state
 from .sources.base import Source, on_gpu
 from .sources.dask import DaskSource, GivenSource
-from .types import Block, Reduction
 
 
 def views_of(plan: Plan) -> dict[str, View]:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .checkpoint import Checkpoint
+from .core.blocks import Ranges
+from .core.types import Progress
 from .executors import Part, Task
 from .executors.base import merge_all
-from .grid import Ranges
 from .partial import Partial
-from .types import Progress
 
 
 class Collector:

@@ -13,6 +13,8 @@ import numpy as np
 
 from .checkpoint import opened
 from .collecting import Collector
+from .core.machine import DEFAULT_MEMORY
+from .core.types import Progress, Reduction
 from .errors import UnknownNameError, UsageError
 from .executors import EXECUTORS, Executor, Task, get_executor, is_of_dask
 from .executors.base import NAN_POLICIES, all_labels_are_binary
@@ -20,7 +22,6 @@ from .findings import concluded, filled_chunks, refuse_undefined_cells, result_o
 from .interop import describe
 from .jobs import Plan
 from .loss import Loss
-from .machine import DEFAULT_MEMORY
 from .outputs import open_sinks, sink_beside, targets_by_name, write_cells
 from .partial import evaluation_key
 from .preparation import described, named_losses, planned, shard_of
@@ -28,7 +29,6 @@ from .reductions import losses_of_cells, reduce_state
 from .result import Result
 from .sources.base import on_gpu
 from .sources.dask import is_lazy
-from .types import Progress, Reduction
 
 BUFFERS = 3
 """Blocks at a time for a GPU, at least: one is read, one copied, one evaluated."""

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from .core.machine import peak_memory
+from .core.types import Reduction
 from .errors import StreamlossWarning, ValueRangeError
 from .exact.state import State
-from .machine import peak_memory
 from .partial import Partial
 from .reductions import losses_of_cells, totals
 from .result import LossResult, Result
 from .sources import Source
-from .types import Reduction
 
 
 def concluded(partial: Partial) -> list[str]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from .core.types import Reduction
 from .errors import UsageError, ValueRangeError
 from .loss import Loss, loss_class, loss_function
 from .losses._registry import find
-from .types import Reduction
 
 KERAS_REDUCTIONS = ("none", "sum", "sum_over_batch_size", "mean", "mean_with_sample_weight")
 

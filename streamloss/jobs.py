@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from .alignment import Layout, Shape, View
-from .grid import Grid
+from .core.blocks import Grid
+from .core.machine import mib
+from .core.types import Block
 from .kernels import convert
 from .losses._kinds import Formula, LabelSequence, Sparse
 from .losses._registry import LossSpec
-from .machine import mib
 from .sources.base import Source
-from .types import Block
 
 COMPILER = 224 << 20
 """What compiling kernels, and the libraries' own pools, add to a process (measured: up to 190 MiB)."""

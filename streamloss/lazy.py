@@ -19,6 +19,7 @@ from dask.layers import ArrayBlockIdDep
 
 from .alignment import SPREAD, View
 from .chunks import LabelsBeside, LossesOf, Merge, OnBlock, RatiosOf, StatesOf, ValueOf, unchanged, views_of
+from .core.types import Reduction
 from .errors import ShapeError, UsageError
 from .executors import Part, Task
 from .executors.dask import compute
@@ -27,7 +28,6 @@ from .jobs import Job, Plan
 from .loss import Loss
 from .preparation import planned
 from .sources.dask import DaskSource, as_lazy, open_lazy
-from .types import Reduction
 
 SPLIT = 8
 """States that a task of the tree merges."""

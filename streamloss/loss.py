@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, ClassVar
 
+from .core.types import Reduction
 from .errors import UnknownNameError, UsageError
 from .losses._parameters import Parameter
 from .losses._registry import Declaration, LossSpec, declarations, find
-from .types import Reduction
 
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .core.blocks import Ranges
 from .errors import SourceError, StateError, StreamlossWarning, UsageError
 from .executors.base import merge_all
 from .findings import concluded, result_of
-from .grid import Ranges
 from .partial import Partial, differences
 from .result import Result
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .core.types import Block
 from .errors import StateError, UnknownNameError, UsageError
 from .exact.state import State
 from .jobs import Job, Plan
@@ -14,7 +15,6 @@ from .reductions import losses_of_cells
 from .sinks import Sink
 from .sinks.base import ArraySink
 from .sources import Source
-from .types import Block
 from .uris import same_place
 
 

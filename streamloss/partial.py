@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .core.blocks import Grid, Ranges
 from .errors import StateError
 from .exact.state import State, canonical_json
-from .grid import Grid, Ranges
 
 FORMAT, VERSION = "streamloss.partial", 1
 _ASPECTS = {

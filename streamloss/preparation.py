@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from . import __version__
+from .core.blocks import Ranges
+from .core.machine import parse_memory
+from .core.types import Reduction
+from .core.version import __version__
 from .errors import MissingExtraError, UsageError, ValueRangeError
-from .grid import Ranges
 from .interop import as_loss, describe
 from .jobs import Plan, Request
 from .kernels.convert import result_dtype
 from .loss import Loss
-from .machine import parse_memory
 from .planning import make_plan
 from .sources import Source, open_source
 from .sources.base import nbytes, on_gpu
-from .types import Reduction
 
 
 def named_losses(losses: Any) -> dict[str, Loss]:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from .core.types import Reduction
 from .exact.state import ExactSum, State
 from .losses._kinds import Overlap
 from .losses._registry import LossSpec
-from .types import Reduction
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .core.types import Reduction
 from .errors import UnwritableOutputError, UsageError
 from .exact.state import State
 from .partial import Partial, write_whole
 from .reductions import reduce_state, totals
-from .types import Reduction
 
 SCHEMA = "streamloss.result/1"
 
@@ -134,7 +134,7 @@ class Result(Mapping[str, LossResult]):
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; ``schema`` changes when a reader would have to."""
-        from . import __version__
+        from .core.version import __version__
 
         return {
             "schema": SCHEMA,

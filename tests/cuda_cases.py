@@ -16,9 +16,10 @@ import zarr
 
 import cuda_warps  # noqa: F401 (shuffles)
 import streamloss as sl
-from streamloss.cuda import block, elements, groups, memory, sums
-from streamloss.cuda.memory import Pinned
-from streamloss.cuda.toolkit import cuda
+from streamloss.core import cuda_memory as memory
+from streamloss.core.cuda_compiler import cuda
+from streamloss.core.cuda_memory import Pinned
+from streamloss.cuda import block, elements, groups, sums
 from streamloss.exact.accumulator import SIZE
 from streamloss.exact.state import ExactSum
 from streamloss.kernels import cpu, tile

@@ -17,7 +17,8 @@ from numba import types
 from numba.cuda import codegen, dispatcher
 from numba.cuda.cudadrv import nvvm
 
-from streamloss.cuda import block, elements, groups, singles, sums, toolkit
+from streamloss.core import cuda_compiler as toolkit
+from streamloss.cuda import block, elements, groups, singles, sums
 from streamloss.errors import MachineError
 from streamloss.kernels.rows import layout_of
 from streamloss.losses._kinds import LabelSequence, Sparse

@@ -13,9 +13,9 @@ from hypothesis.extra import numpy as hnp
 
 import streamloss as sl
 from streamloss.alignment import align, align_weight
+from streamloss.core.types import Block
 from streamloss.errors import ShapeError
 from streamloss.losses._registry import LossSpec
-from streamloss.types import Block
 
 RNG = np.random.default_rng(7)
 

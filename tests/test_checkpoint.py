@@ -16,6 +16,7 @@ import zarr
 
 import streamloss as sl
 from streamloss import blocking, checkpoint, cli
+from streamloss.core.blocks import Ranges
 from streamloss.errors import (
     CheckpointInUseError,
     OutputExistsError,
@@ -24,7 +25,6 @@ from streamloss.errors import (
     UnwritableOutputError,
     ValueRangeError,
 )
-from streamloss.grid import Ranges
 from streamloss.partial import Partial
 
 MSE = "mean_squared_error"

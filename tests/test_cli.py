@@ -350,7 +350,7 @@ def test_the_bar_moves_and_says_that_it_compiles_first(monkeypatch, capsys):
     monkeypatch.setenv("TERM", "xterm")
     with bar.live_bar() as update:
         time.sleep(0.15)
-        update(streamloss.types.Progress(25, 100, 1.0))
+        update(streamloss.core.types.Progress(25, 100, 1.0))
         time.sleep(0.15)
     err = capsys.readouterr().err
     assert err.index("compiling") < err.index("evaluating")

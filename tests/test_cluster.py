@@ -23,10 +23,10 @@ import zarr
 
 import streamloss as sl
 from streamloss import blocking, cli
+from streamloss.core.blocks import Ranges
 from streamloss.errors import ClusterError, CorruptChunkError, StreamlossWarning, UsageError, ValueRangeError
 from streamloss.executors import Part, Task, cluster, groups, remote
 from streamloss.executors.remote import pack
-from streamloss.grid import Ranges
 from streamloss.preparation import named_losses, planned
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # what workers are made to do is defined here

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from streamloss._jit import serial
+from streamloss.core.jit import serial
 from streamloss.kernels.columns import WIDTH, to_columns
 
 DTYPES = (np.float32, np.float64, np.uint8, np.int8, np.int32, np.int64, np.uint32)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamloss.grid import Grid, Ranges
+from streamloss.core.blocks import Grid, Ranges
 
 pieces = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=6)
 

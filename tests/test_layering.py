@@ -192,7 +192,7 @@ def test_numba_is_configured_in_one_place(module, path, tree):
         return
     for node in ast.walk(tree):
         text = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
-        assert text not in ("njit", "jit", "vectorize", "guvectorize"), f"{path}:{node.lineno}: use streamloss._jit"
+        assert text not in ("njit", "jit", "vectorize", "guvectorize"), f"{path}:{node.lineno}: use streamloss.core.jit"
 
 
 def test_cuda_is_imported_only_where_it_was_asked_for():

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from .. import __version__
+from ..core.version import __version__
 from ..errors import MachineError, StreamlossError, UnknownNameError
 
 DEFECT = 70

@@ -19,12 +19,12 @@ import click
 from .. import config as configuration
 from ..checkpoint import file_name
 from ..config import parse_shard
+from ..core.machine import parse_memory, resident_bytes
+from ..core.types import Progress, Reduction
 from ..errors import StoppedError, StreamlossWarning, UnknownNameError, UsageError
 from ..evaluation import evaluate, plan
-from ..machine import parse_memory, resident_bytes
 from ..merging import merge
 from ..result import Result
-from ..types import Progress, Reduction
 from .table import hanging, print_result
 
 _COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}

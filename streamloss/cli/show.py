@@ -10,10 +10,10 @@ import sys
 import click
 from rich.text import Text
 
-from .. import __version__
+from ..core.machine import DEFAULT_MEMORY, available_cpus
+from ..core.version import __version__
 from ..losses._parameters import Parameter
 from ..losses._registry import Declaration, declarations, find
-from ..machine import DEFAULT_MEMORY, available_cpus
 from .table import hanging, new_table, stdout
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ..core.cuda_compiler import SIMULATED, WARP, Launcher
+from ..core.cuda_memory import DeviceMemory, Pinned, free_bytes, is_out_of_memory
 from ..errors import MachineError, StreamlossWarning
 from ..exact.accumulator import SIZE
 from ..kernels.order import ALONE
@@ -17,12 +19,10 @@ from ..kernels.tile import NUM_COUNTS
 from ..losses._kinds import Elementwise, Formula, LabelSequence, Parametric
 from .elements import Form, form_of
 from .groups import LANES, groups, team_of
-from .memory import DeviceMemory, Pinned, free_bytes, is_out_of_memory
 from .rows import Team
 from .singles import elements, parameters
 from .slots import lanes_of
 from .sums import NO_ROW, STATE, gatherer
-from .toolkit import SIMULATED, WARP, Launcher
 
 MOST_BLOCKS = 2 if SIMULATED else 1056  # a multiple of what the largest GPUs run at once; limbs are one set to each
 FEWEST_BLOCKS = 1 if SIMULATED else 128  # numba-cuda warns of fewer; those without rows cost next to nothing

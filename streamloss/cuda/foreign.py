@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from ..core.cuda_compiler import cuda, require_gpu
+from ..core.cuda_memory import is_out_of_memory, same_memory
+from ..core.machine import mib
+from ..core.types import Block
 from ..errors import MachineError, MissingExtraError, SourceError
 from ..kernels.convert import HALVES
-from ..machine import mib
 from ..sources import stamps
 from ..sources.base import Allocate, Selection, Source, nbytes
-from ..types import Block
-from .memory import is_out_of_memory, same_memory
-from .toolkit import cuda, require_gpu
 
 Array = np.ndarray[Any, Any]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.cuda_compiler import WARP, Launcher, cuda, device
 from ..kernels import rowwise, sparse
 from ..kernels.folds import Recipe
 from ..kernels.layout import BAD, IGNORED, KEPT
@@ -16,7 +17,6 @@ from ..losses._kinds import Elementwise, Overlap, Rowwise, Sparse
 from .elements import Form, one
 from .rows import THREADS, Team, nothing, rows_kernel
 from .teams import look_at_row, sums_of_row
-from .toolkit import WARP, Launcher, cuda, device
 
 LANES = Team(THREADS)
 ROW_BYTES = 16 << 10

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ..core.cuda_compiler import Launcher, device
 from ..kernels.layout import BAD, KEPT, compiled, term_of
 from ..losses._kinds import Elementwise, Parametric
 from .elements import Form, apart, one, pick, several
 from .rows import THREADS, Team, nothing, rows_kernel
-from .toolkit import Launcher, device
 
 
 def elements(formula: Elementwise, single: bool, true: Form, pred: Form) -> Launcher:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ..core.cuda_compiler import EVERYONE, WARP, cuda, device
 from ..kernels.folds import Recipe
 from ..kernels.order import SLOTS, adder
 from .elements import Form, in_turn, several
-from .toolkit import EVERYONE, WARP, cuda, device
 
 SLOTS_OF_LANE = SLOTS // WARP
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from ..core.cuda_compiler import EVERYONE, Launcher, cuda, device, kernel
 from ..exact.accumulator import HIGH_LIMB, LIMBS, SIZE, inside, parts, spread
 from ..kernels.layout import BAD, IGNORED, KEPT
 from ..kernels.tile import COUNT, IGNORED_ROWS, NONZERO, NUM_COUNTS, OMIT, OMITTED, RAISE, VALUES, WEIGHTS
-from .toolkit import EVERYONE, Launcher, cuda, device, kernel
 
 PARTS = 3  # of a value in the window
 MINE = 2 * PARTS + NUM_COUNTS  # integers that a thread adds up: parts of losses, parts of weights, counts

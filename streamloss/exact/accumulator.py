@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import inner, scalar
-from .._primitives import bits_of
+from ..core.jit import inner, scalar
+from ..core.primitives import bits_of
 
 LIMBS = 67  # 2**-1074 ... 2**1024 are 2098 bits, 66 limbs; the last takes carries
 NAN, POSITIVE_INFINITY, NEGATIVE_INFINITY = LIMBS, LIMBS + 1, LIMBS + 2  # counters behind the limbs

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ..core.blocks import Ranges
+from ..core.types import Block
 from ..exact.state import State, canonical_json
-from ..grid import Ranges
 from ..jobs import Job, Plan
 from ..sinks import Sink
-from ..types import Block
 from .job import identity, labels_beside_0_and_1, run_job
 from .places import NAN_POLICIES, Processor
 from .rows import BlockRows, mask_of

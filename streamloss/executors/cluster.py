@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
+from ..core.blocks import Ranges
+from ..core.version import __version__
 from ..errors import ClusterError, MissingExtraError, StreamlossError, StreamlossWarning, UsageError
-from ..grid import Ranges
 from .base import Part, Task
 from .groups import Groups, projected_seconds
 from .remote import part, run_group

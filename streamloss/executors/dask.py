@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
+from ..core.version import __version__
 from ..errors import ClusterError, UsageError
 from .base import Part, Task
 from .groups import Groups, projected_seconds

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..alignment import CLASS, View
+from ..core.types import Block, Interval
 from ..errors import ValueRangeError
 from ..jobs import Job, Plan
 from ..kernels.convert import NOT_A_LABEL
 from ..losses._kinds import LabelSequence, Parametric, Sparse
 from ..sources import Source
-from ..types import Block, Interval
 
 Array = np.ndarray[Any, Any]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..grid import Ranges
+from ..core.blocks import Ranges
 from ..jobs import Plan
 from ..sources.base import nbytes
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..alignment import CLASS
+from ..core.types import Block
 from ..exact.state import ExactSum, State
 from ..jobs import Job, Plan
 from ..kernels import cpu, overlap, tile
 from ..losses._kinds import Overlap
 from ..reductions import cell_sums
-from ..types import Block
 from .diagnosis import explain
 from .places import NAN_POLICIES, Processor
 from .rows import BlockRows, class_weight_of, weight_of

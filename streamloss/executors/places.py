@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.types import Block
 from ..errors import UsageError
 from ..exact.accumulator import SIZE
 from ..jobs import Job, Plan
@@ -17,7 +18,6 @@ from ..kernels import convert, cpu, overlap, tile
 from ..kernels.rows import layout_of
 from ..losses._kinds import LabelSequence, Parametric, Sparse
 from ..sinks import Sink
-from ..types import Block
 from .diagnosis import explain_inexact
 from .rows import BlockRows, Scratch, mask_of, weight_of
 

@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .. import __version__
+from ..core.version import __version__
 from ..errors import ClusterError, CorruptChunkError, DataError, UsageError
 from ..sources.base import nbytes
 from .base import Part, Processor, States, Task, merge_all, run_block

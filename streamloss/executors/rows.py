@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..alignment import CLASS, View
+from ..core.types import Block
 from ..jobs import Job, Plan
 from ..kernels import convert
 from ..losses._kinds import Sparse
 from ..sources import Source
-from ..types import Block
 from .diagnosis import explain_class, explain_mask
 
 Array = np.ndarray[Any, Any]

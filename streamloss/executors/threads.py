@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from ..types import Block
+from ..core.types import Block
 from .base import Part, Processor, States, Task, run_block
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from .._jit import once
-from .._primitives import prefetch
+from ..core.jit import once
+from ..core.primitives import prefetch
 from .order import LOST, SLOTS, TOP, TOTAL, Sums, adder
 
 

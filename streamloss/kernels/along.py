@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import inner, once, scalar
+from ..core.jit import inner, once, scalar
 from .order import LOST, SEGMENT, SLOTS, TOP, TOTAL, Sums, adder
 
 LANES = 64  # of a maximum

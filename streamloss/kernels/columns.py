@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .._jit import once
+from ..core.jit import once
 
 WIDTH = 8  # of the squares that are transposed in registers: a vector of float64
 

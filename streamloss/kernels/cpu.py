@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from .. import _jit
+from ..core import jit as _jit
 from ..losses._kinds import Formula
 from .layout import IGNORED, TILE
 from .overlap import Whole, sums_over_rows

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import part
+from ..core.jit import part
 from ..losses._kinds import Elementwise, Parametric
 from .layout import BAD, KEPT, Kernel, compiled, count_outside_of, no_space, term_of
 

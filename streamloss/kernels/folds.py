@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import part, scalar, serial
+from ..core.jit import part, scalar, serial
 from .abreast import maxima_abreast, sums_abreast
 from .along import LANES, NARROW, maxima_along, sums_along
 from .columns import to_columns

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from .._jit import inner, scalar, serial
+from ..core.jit import inner, scalar, serial
+from ..core.types import Interval
 from ..losses._kinds import Elementwise
 from ..losses._single import in_single
-from ..types import Interval
 
 TILE = 512  # rows whose losses are in L1 while they are finished, weighted, stored and added up
 KEPT, IGNORED, BAD, IMPOSSIBLE = 0, 1, 2, 3  # a row's status; IMPOSSIBLE: the loss is infinite, as a policy may allow

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from .._jit import inner, scalar
+from ..core.jit import inner, scalar
 
 ALONE, ABREAST, ALONG, LONG = "alone", "abreast", "along", "long"
 """Layouts: rows of one element; rows side by side; classes after each other; the same in rows of whole segments."""

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import serial
-from .._primitives import fma
+from ..core.jit import serial
+from ..core.primitives import fma
 from ..exact.accumulator import add
 from ..losses._kinds import Overlap
 from .layout import TILE

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import part, scalar, serial
+from ..core.jit import part, scalar, serial
 from ..losses._kinds import MAXIMUM, Elementwise, Overlap, Rowwise
 from .folds import Recipe, fold_of
 from .layout import BAD, KEPT, Kernel, compiled, count_outside_of, term_of, with_own

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import inner, once
+from ..core.jit import inner, once
 from ..exact.accumulator import add, add_within
 from .layout import BAD, IGNORED, KEPT
 

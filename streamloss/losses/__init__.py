@@ -6,7 +6,7 @@ Names are resolved on first use, because formulas load Numba.
 
 from typing import Any
 
-from ..types import Reduction
+from ..core.types import Reduction
 
 __all__ = ["Loss", "Reduction", "deserialize", "get", "is_categorical_crossentropy", "serialize", "to_categorical"]
 

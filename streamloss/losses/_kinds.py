@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ..types import REAL, UNIT, Interval
+from ..core.types import REAL, UNIT, Interval
 
 Scalar = Callable[..., float]
 MAXIMUM = "maximum"

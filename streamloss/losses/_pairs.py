@@ -6,8 +6,8 @@ and NaN passes through.
 
 import numpy as np
 
-from .._jit import scalar
-from .._primitives import bits_of, float_of, fma
+from ..core.jit import scalar
+from ..core.primitives import bits_of, float_of, fma
 from ._scalar import (
     EXPONENT,
     LEAST_NORMAL,

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..core.types import UNIT, Interval
 from ..errors import UnknownNameError, UsageError
-from ..types import UNIT, Interval
 
 
 @dataclass(frozen=True, slots=True)

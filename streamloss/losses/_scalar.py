@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import scalar
-from .._primitives import bits_of, float_of, fma
+from ..core.jit import scalar
+from ..core.primitives import bits_of, float_of, fma
 
 ROUND = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer, which the low bits then hold
 ROUND_BITS = np.int64(0x4338000000000000)  # its bits

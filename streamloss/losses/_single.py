@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import scalar
-from .._primitives import bits_of, float_of, fma
+from ..core.jit import scalar
+from ..core.primitives import bits_of, float_of, fma
 from . import _pairs, _scalar
 from ._scalar import EXPONENT, LEAST_NORMAL, LOG2E, ROUND, ROUND_BITS, SQRT_HALF_BITS, TWO_54, at_least, at_most
 

@@ -1,7 +1,7 @@
 """Cross-entropies over classes: between a label, or a distribution, and the predicted probabilities or logits."""
 
-from .._primitives import fma
-from ..types import UNIT, Interval
+from ..core.primitives import fma
+from ..core.types import UNIT, Interval
 from ._kinds import MAXIMUM, Rowwise, Sparse
 from ._pairs import log_parts
 from ._parameters import AXIS, EPSILON, IGNORE_CLASS, LABEL_SMOOTHING, NOT_NEGATIVE, Parameter

@@ -1,6 +1,6 @@
 """Cross-entropies of two outcomes: a label, or a probability, and the predicted probability or logit of it."""
 
-from ..types import UNIT
+from ..core.types import UNIT
 from ._kinds import Elementwise
 from ._parameters import EPSILON, LABEL_SMOOTHING, MEAN_AXIS, NOT_NEGATIVE, Parameter
 from ._registry import declare

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .._jit import scalar
-from ..types import Interval
+from ..core.jit import scalar
+from ..core.types import Interval
 from ._kinds import Elementwise
 from ._pairs import divided_parts, exp_twice, expm1_twice, log_parts, log_quotient_parts, plus_parts, times_parts
 from ._parameters import MEAN_AXIS, NOT_NEGATIVE, POSITIVE, Parameter

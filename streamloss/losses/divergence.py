@@ -1,7 +1,7 @@
 """Divergences between two distributions over the classes."""
 
-from .._primitives import fma
-from ..types import UNIT
+from ..core.primitives import fma
+from ..core.types import UNIT
 from ._kinds import Rowwise
 from ._parameters import AXIS, EPSILON
 from ._registry import declare

@@ -1,7 +1,7 @@
 """Focal losses: cross-entropies that discount samples which are predicted well."""
 
-from .._jit import scalar
-from ..types import UNIT
+from ..core.jit import scalar
+from ..core.types import UNIT
 from ._kinds import MAXIMUM, Elementwise, Rowwise
 from ._pairs import divided_parts, exp_twice, plus_parts, power, renormalised, times_parts
 from ._parameters import AXIS, EPSILON, GAMMA, LABEL_SMOOTHING, MEAN_AXIS, NOT_NEGATIVE, Parameter

@@ -1,8 +1,8 @@
 """Negative log-likelihoods of counts and measurements."""
 
-from .._jit import scalar
-from .._primitives import fma
-from ..types import REAL
+from ..core.jit import scalar
+from ..core.primitives import fma
+from ..core.types import REAL
 from ._kinds import Elementwise, Parametric
 from ._pairs import log_parts
 from ._parameters import MEAN_AXIS, NOT_NEGATIVE, Parameter, floor

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from .._jit import scalar
-from .._primitives import fma
-from ..types import UNIT, Interval
+from ..core.jit import scalar
+from ..core.primitives import fma
+from ..core.types import UNIT, Interval
 from ._kinds import Elementwise, Rowwise
 from ._parameters import AXIS, MEAN_AXIS, Parameter
 from ._registry import declare

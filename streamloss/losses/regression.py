@@ -1,6 +1,6 @@
 """Losses between two real numbers."""
 
-from ..types import UNIT
+from ..core.types import UNIT
 from ._kinds import Elementwise
 from ._pairs import divided_parts, expm1_twice, log1p_twice, plus_parts, times_parts
 from ._parameters import MEAN_AXIS, POSITIVE, Parameter, floor

@@ -1,7 +1,7 @@
 """Scores of a classifier: how often it is wrong, and how far its probabilities are from what happened."""
 
-from .._jit import scalar
-from ..types import UNIT, Interval
+from ..core.jit import scalar
+from ..core.types import UNIT, Interval
 from ._kinds import Sparse
 from ._parameters import AXIS, IGNORE_CLASS, Parameter
 from ._registry import declare

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from .._jit import scalar
-from .._primitives import bits_of, float_of
+from ..core.jit import scalar
+from ..core.primitives import bits_of, float_of
 from ._kinds import LabelSequence
 from ._pairs import divided_parts, plus_parts, times_parts
 from ._registry import declare

@@ -1,7 +1,7 @@
 """Losses between vectors: how far their directions differ."""
 
-from .._jit import scalar
-from .._primitives import fma
+from ..core.jit import scalar
+from ..core.primitives import fma
 from ._kinds import Rowwise
 from ._parameters import AXIS
 from ._registry import declare

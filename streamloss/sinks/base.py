@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..types import Block
+from ..core.types import Block
 
 
 class Sink(Protocol):

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from .errors import UnknownNameError
+from ..errors import UnknownNameError
 
 
 class Reduction(StrEnum):

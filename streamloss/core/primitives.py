@@ -10,7 +10,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ._jit import scalar
+from .jit import scalar
 
 
 def _untyped(function: Any) -> Any:

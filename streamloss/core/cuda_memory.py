@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import MachineError
-from ..machine import mib
-from .toolkit import SIMULATED, cuda
+from .cuda_compiler import SIMULATED, cuda
+from .machine import mib
 
 Array = np.ndarray[Any, Any]
 

@@ -6,7 +6,7 @@ import os
 import resource
 import sys
 
-from .errors import UsageError
+from ..errors import UsageError
 
 DEFAULT_MEMORY = "1GiB"
 _UNITS = {
