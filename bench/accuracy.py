@@ -24,7 +24,7 @@ import oracles  # noqa: E402
 import peers  # noqa: E402
 import strategies  # noqa: E402
 import streamloss as sl  # noqa: E402
-from streamloss.losses._kinds import LabelSequence, Parametric  # noqa: E402
+from streamloss.formulas._kinds import LabelSequence, Parametric  # noqa: E402
 
 PAGE = ROOT / "docs" / "accuracy.md"
 SHAPES = ((150, 1), (60, 3), (12, 30))

@@ -13,10 +13,10 @@ from streamloss.core.cuda_memory import Pinned
 from streamloss.cuda.block import Lane, Operand
 from streamloss.exact.accumulator import SIZE
 from streamloss.exact.state import ExactSum
+from streamloss.formulas._kinds import Parametric, Sparse
+from streamloss.formulas._registry import LossSpec
 from streamloss.kernels import cpu, tile
 from streamloss.kernels.rows import layout_of
-from streamloss.losses._kinds import Parametric, Sparse
-from streamloss.losses._registry import LossSpec
 
 LOGITS = {"from_logits": True}
 SPARSE, DENSE = "sparse_categorical_crossentropy", "categorical_crossentropy"

@@ -13,9 +13,9 @@ from .alignment import Layout, Shape, View
 from .core.blocks import Grid
 from .core.machine import mib
 from .core.types import Block
+from .formulas._kinds import Formula, LabelSequence, Sparse
+from .formulas._registry import LossSpec
 from .kernels import convert
-from .losses._kinds import Formula, LabelSequence, Sparse
-from .losses._registry import LossSpec
 from .sources.base import Source
 
 COMPILER = 224 << 20

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from .core.types import Reduction
 from .errors import UnknownNameError, UsageError
-from .losses._parameters import Parameter
-from .losses._registry import Declaration, LossSpec, declarations, find
+from .formulas._parameters import Parameter
+from .formulas._registry import Declaration, LossSpec, declarations, find
 
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 

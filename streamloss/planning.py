@@ -12,10 +12,10 @@ from . import blocking
 from .alignment import CLASS, Shape, View, align, align_weight
 from .core.machine import available_cpus, mib, resident_bytes
 from .errors import MemoryBudgetError, ShapeError, UsageError
+from .formulas._kinds import Elementwise, LabelSequence, Overlap, Rowwise, Sparse
+from .formulas._registry import LossSpec
 from .jobs import COMPILER, Job, Plan, Request
 from .kernels.convert import GPU_WEIGHTS, floating_dtype
-from .losses._kinds import Elementwise, LabelSequence, Overlap, Rowwise, Sparse
-from .losses._registry import LossSpec
 from .sources.base import Source, nbytes
 
 STEADY_SHARE, STEADY_WORKERS = 96 << 20, 16

@@ -13,8 +13,8 @@ import numpy as np
 
 from .core.types import Reduction
 from .exact.state import ExactSum, State
-from .losses._kinds import Overlap
-from .losses._registry import LossSpec
+from .formulas._kinds import Overlap
+from .formulas._registry import LossSpec
 
 
 @dataclass(frozen=True, slots=True)

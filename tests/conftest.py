@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from streamloss.losses._registry import declarations
+from streamloss.formulas._registry import declarations
 
 collect_ignore_glob = ["cuda_*.py"]  # scripts for processes of their own; collecting doctests would run them
 

@@ -20,9 +20,9 @@ from numba.cuda.cudadrv import nvvm
 from streamloss.core import cuda_compiler as toolkit
 from streamloss.cuda import block, elements, groups, singles, sums
 from streamloss.errors import MachineError
+from streamloss.formulas._kinds import LabelSequence, Sparse
+from streamloss.formulas._registry import LossSpec, declarations
 from streamloss.kernels.rows import layout_of
-from streamloss.losses._kinds import LabelSequence, Sparse
-from streamloss.losses._registry import LossSpec, declarations
 
 CAPABILITIES = ((9, 0), (8, 0))
 LOGITS = {"from_logits": True}

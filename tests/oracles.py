@@ -17,8 +17,8 @@ from mpmath import mp, mpf
 
 import streamloss as sl
 from streamloss.core.types import REAL, UNIT, Interval
-from streamloss.losses._kinds import Elementwise, LabelSequence, Overlap, Parametric, Rowwise, Sparse
-from streamloss.losses._registry import declarations
+from streamloss.formulas._kinds import Elementwise, LabelSequence, Overlap, Parametric, Rowwise, Sparse
+from streamloss.formulas._registry import declarations
 
 mp.prec = 350  # of what is not computed under `precision_for`
 TWO_PI = 2 * mp.pi

@@ -20,7 +20,7 @@ import ml_dtypes  # noqa: F401 - makes NumPy know "bfloat16"
 import numpy as np
 import pytest
 
-from streamloss.losses._registry import find
+from streamloss.formulas._registry import find
 
 CLASSES = 4
 STEPS = 6

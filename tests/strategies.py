@@ -10,8 +10,8 @@ from hypothesis.extra import numpy as hnp
 
 import streamloss as sl
 from streamloss.core.types import Interval
-from streamloss.losses._kinds import Elementwise, LabelSequence, Overlap, Parametric, Rowwise, Sparse
-from streamloss.losses._registry import declarations
+from streamloss.formulas._kinds import Elementwise, LabelSequence, Overlap, Parametric, Rowwise, Sparse
+from streamloss.formulas._registry import declarations
 
 MODERATE = np.float32(1e18)  # squares of a row, and products with labels, stay far from the largest float32
 

@@ -12,8 +12,8 @@ from mpmath import mp, mpf
 import oracles
 import streamloss as sl
 from oracles import every_setting, losses_of_rows, one_hot, rows_for, worst_ulps
-from streamloss.losses._kinds import LabelSequence
-from streamloss.losses._registry import declarations
+from streamloss.formulas._kinds import LabelSequence
+from streamloss.formulas._registry import declarations
 
 losses = sl.losses
 both_dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])

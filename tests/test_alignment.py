@@ -15,7 +15,7 @@ import streamloss as sl
 from streamloss.alignment import align, align_weight
 from streamloss.core.types import Block
 from streamloss.errors import ShapeError
-from streamloss.losses._registry import LossSpec
+from streamloss.formulas._registry import LossSpec
 
 RNG = np.random.default_rng(7)
 

@@ -15,7 +15,7 @@ import zarr
 import streamloss
 from streamloss import cli, errors
 from streamloss.cli import bar, commands, table
-from streamloss.losses._registry import declarations
+from streamloss.formulas._registry import declarations
 
 SCCE = "sparse_categorical_crossentropy"
 HEAVY = ("numba", "llvmlite", "dask", "distributed", "zarr", "numpy", "rich", "pydantic")

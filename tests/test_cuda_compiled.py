@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from streamloss.losses._registry import declarations
+from streamloss.formulas._registry import declarations
 from test_cuda import run
 
 COMPILER = {"numba-cuda", "nvidia-nvvm", "nvidia-cuda-nvrtc", "nvidia-nvjitlink", "nvidia-cuda-nvdisasm"}

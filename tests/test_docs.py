@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 import streamloss as sl
 from streamloss.cli import cli
-from streamloss.losses._registry import declarations
+from streamloss.formulas._registry import declarations
 
 ROOT = Path(__file__).parents[1]
 

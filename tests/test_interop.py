@@ -8,7 +8,7 @@ import pytest
 import peers
 import streamloss as sl
 from streamloss.errors import StreamlossError, UnknownNameError, UsageError, ValueRangeError
-from streamloss.losses._registry import declarations, find
+from streamloss.formulas._registry import declarations, find
 
 OF_KERAS = [d.name for d in declarations() if d.peer == "Keras"]
 

@@ -14,7 +14,7 @@ from mpmath import mp, mpf
 import peers
 import streamloss as sl
 from streamloss.errors import ShapeError, StreamlossError, StreamlossWarning, UsageError
-from streamloss.losses._registry import declarations
+from streamloss.formulas._registry import declarations
 
 FLOAT32 = {"rtol": 2e-5, "atol": 4e-6}
 """Keras' own rounding in float32, not ours: some tens of units (2**-24 = 6e-8) of the row's largest term, which for

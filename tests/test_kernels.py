@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from streamloss.formulas._kinds import Elementwise, Rowwise, Sparse
+from streamloss.formulas._registry import LossSpec
 from streamloss.kernels import rowwise, sparse
 from streamloss.kernels.layout import TILE
 from streamloss.kernels.order import ABREAST, ALONG, FEW, rows_at_once
-from streamloss.losses._kinds import Elementwise, Rowwise, Sparse
-from streamloss.losses._registry import LossSpec
 
 BUILD = {Sparse: sparse.sparse, Rowwise: rowwise.rowwise, Elementwise: rowwise.means}
 LOSSES = [

@@ -19,7 +19,7 @@ from oracles import exact_sum, rounded
 from strategies import Case, cases, every_loss, over_rows
 from streamloss import blocking
 from streamloss.executors import places
-from streamloss.losses._kinds import LabelSequence, Parametric, Sparse
+from streamloss.formulas._kinds import LabelSequence, Parametric, Sparse
 
 LOSSES = every_loss()
 

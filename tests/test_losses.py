@@ -14,8 +14,8 @@ import pytest
 import streamloss as sl
 from strategies import every_loss
 from streamloss.errors import ShapeError, StreamlossWarning, UnknownNameError, UsageError, ValueRangeError
-from streamloss.losses._kinds import LabelSequence, Parametric
-from streamloss.losses._kinds import Sparse as SparseFormula
+from streamloss.formulas._kinds import LabelSequence, Parametric
+from streamloss.formulas._kinds import Sparse as SparseFormula
 
 Sparse = sl.losses.SparseCategoricalCrossentropy
 Binary = sl.losses.BinaryCrossentropy

@@ -83,7 +83,7 @@ def test_losses_all_resolves(name):
 
 
 def losses():
-    from streamloss.losses._registry import declarations
+    from streamloss.formulas._registry import declarations
 
     return [pytest.param(d, id=d.name) for d in declarations()]
 

@@ -13,7 +13,7 @@ import pytest
 
 import streamloss as sl
 from streamloss.errors import ShapeError, UnknownNameError, UsageError
-from streamloss.losses._registry import declarations
+from streamloss.formulas._registry import declarations
 
 ROOT = Path(__file__).parents[1]
 

@@ -6,7 +6,9 @@ from mpmath import mp, mpf
 from numba import njit
 
 from oracles import ulps
-from streamloss.losses import _pairs, _scalar, _single
+from streamloss.formulas import _double_double as _pairs
+from streamloss.formulas import _float32 as _single
+from streamloss.formulas import _scalar
 
 rng = np.random.default_rng(20260101)
 

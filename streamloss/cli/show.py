@@ -12,8 +12,8 @@ from rich.text import Text
 
 from ..core.machine import DEFAULT_MEMORY, available_cpus
 from ..core.version import __version__
-from ..losses._parameters import Parameter
-from ..losses._registry import Declaration, declarations, find
+from ..formulas._parameters import Parameter
+from ..formulas._registry import Declaration, declarations, find
 from .table import hanging, new_table, stdout
 
 

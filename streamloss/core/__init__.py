@@ -1,0 +1,1 @@
+"""What everything else stands on: compiler options, primitive operations, shared records, the machine and the GPU."""

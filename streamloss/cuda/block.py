@@ -14,9 +14,9 @@ from ..core.cuda_compiler import SIMULATED, WARP, Launcher
 from ..core.cuda_memory import DeviceMemory, Pinned, free_bytes, is_out_of_memory
 from ..errors import MachineError, StreamlossWarning
 from ..exact.accumulator import SIZE
+from ..formulas._kinds import Elementwise, Formula, LabelSequence, Parametric
 from ..kernels.order import ALONE
 from ..kernels.tile import NUM_COUNTS
-from ..losses._kinds import Elementwise, Formula, LabelSequence, Parametric
 from .elements import Form, form_of
 from .groups import LANES, groups, team_of
 from .rows import Team

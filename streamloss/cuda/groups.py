@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..core.cuda_compiler import WARP, Launcher, cuda, device
+from ..formulas._kinds import Elementwise, Overlap, Rowwise, Sparse
 from ..kernels import rowwise, sparse
 from ..kernels.folds import Recipe
 from ..kernels.layout import BAD, IGNORED, KEPT
 from ..kernels.order import SEGMENT
 from ..kernels.rowwise import column_of
-from ..losses._kinds import Elementwise, Overlap, Rowwise, Sparse
 from .elements import Form, one
 from .rows import THREADS, Team, nothing, rows_kernel
 from .teams import look_at_row, sums_of_row

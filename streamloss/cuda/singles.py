@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..core.cuda_compiler import Launcher, device
+from ..formulas._kinds import Elementwise, Parametric
 from ..kernels.layout import BAD, KEPT, compiled, term_of
-from ..losses._kinds import Elementwise, Parametric
 from .elements import Form, apart, one, pick, several
 from .rows import THREADS, Team, nothing, rows_kernel
 

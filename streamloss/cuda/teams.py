@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..core.cuda_compiler import EVERYONE, WARP, cuda, device
+from ..formulas._kinds import Elementwise, Overlap, Rowwise, Sparse
 from ..kernels.folds import Recipe
 from ..kernels.order import SEGMENT
-from ..losses._kinds import Elementwise, Overlap, Rowwise, Sparse
 from .elements import Form, in_turn, largest, several
 from .rows import Team
 from .slots import pairs, segment_of

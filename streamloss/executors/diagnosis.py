@@ -11,9 +11,9 @@ import numpy as np
 from ..alignment import CLASS, View
 from ..core.types import Block, Interval
 from ..errors import ValueRangeError
+from ..formulas._kinds import LabelSequence, Parametric, Sparse
 from ..jobs import Job, Plan
 from ..kernels.convert import NOT_A_LABEL
-from ..losses._kinds import LabelSequence, Parametric, Sparse
 from ..sources import Source
 
 Array = np.ndarray[Any, Any]

@@ -10,9 +10,9 @@ import numpy as np
 from ..alignment import CLASS
 from ..core.types import Block
 from ..exact.state import ExactSum, State
+from ..formulas._kinds import Overlap
 from ..jobs import Job, Plan
 from ..kernels import cpu, overlap, tile
-from ..losses._kinds import Overlap
 from ..reductions import cell_sums
 from .diagnosis import explain
 from .places import NAN_POLICIES, Processor

@@ -13,10 +13,10 @@ import numpy as np
 from ..core.types import Block
 from ..errors import UsageError
 from ..exact.accumulator import SIZE
+from ..formulas._kinds import LabelSequence, Parametric, Sparse
 from ..jobs import Job, Plan
 from ..kernels import convert, cpu, overlap, tile
 from ..kernels.rows import layout_of
-from ..losses._kinds import LabelSequence, Parametric, Sparse
 from ..sinks import Sink
 from .diagnosis import explain_inexact
 from .rows import BlockRows, Scratch, mask_of, weight_of

@@ -11,9 +11,9 @@ import numpy as np
 
 from ..alignment import CLASS, View
 from ..core.types import Block
+from ..formulas._kinds import Sparse
 from ..jobs import Job, Plan
 from ..kernels import convert
-from ..losses._kinds import Sparse
 from ..sources import Source
 from .diagnosis import explain_class, explain_mask
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..core import jit as _jit
-from ..losses._kinds import Formula
+from ..core import jit
+from ..formulas._kinds import Formula
 from .layout import IGNORED, TILE
 from .overlap import Whole, sums_over_rows
 from .rows import build
@@ -67,9 +67,9 @@ def serial(formula: AnyFormula, single: bool, layout: str) -> Loop:
     if isinstance(formula, Whole):
         return sums_over_rows(formula.overlap)
     kernel = build(formula, single, layout)
-    rows, new_space = kernel.rows, _jit.called(kernel.new_space)
+    rows, new_space = kernel.rows, jit.called(kernel.new_space)
 
-    @_jit.serial
+    @jit.serial
     def loop_serial(
         y_true: Any,
         y_pred: Any,
@@ -121,9 +121,9 @@ def parallel(formula: AnyFormula, single: bool, layout: str) -> Loop:
     """The same over all cores, with ``limbs`` (PIECES, sums, SIZE) and ``counts`` (PIECES, n): one for each piece of
     rows, to be added up by the caller; ``first_bad`` (PIECES,), its last argument, takes each piece's.
     """
-    serial_loop = _jit.called(serial(formula, single, layout))
+    serial_loop = jit.called(serial(formula, single, layout))
 
-    @_jit.parallel
+    @jit.parallel
     def loop_parallel(
         y_true: Any,
         y_pred: Any,

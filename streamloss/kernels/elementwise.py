@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.jit import part
-from ..losses._kinds import Elementwise, Parametric
+from ..formulas._kinds import Elementwise, Parametric
 from .layout import BAD, KEPT, Kernel, compiled, count_outside_of, no_space, term_of
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from ..core.jit import inner, scalar, serial
 from ..core.types import Interval
-from ..losses._kinds import Elementwise
-from ..losses._single import in_single
+from ..formulas._float32 import in_single
+from ..formulas._kinds import Elementwise
 
 TILE = 512  # rows whose losses are in L1 while they are finished, weighted, stored and added up
 KEPT, IGNORED, BAD, IMPOSSIBLE = 0, 1, 2, 3  # a row's status; IMPOSSIBLE: the loss is infinite, as a policy may allow

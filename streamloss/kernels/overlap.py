@@ -12,7 +12,7 @@ import numpy as np
 from ..core.jit import serial
 from ..core.primitives import fma
 from ..exact.accumulator import add
-from ..losses._kinds import Overlap
+from ..formulas._kinds import Overlap
 from .layout import TILE
 from .tile import COUNT, IGNORED_ROWS, OMIT, OMITTED, RAISE
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from ..losses._kinds import Elementwise, Formula, LabelSequence, Overlap, Parametric, Rowwise, Sparse
+from ..formulas._kinds import Elementwise, Formula, LabelSequence, Overlap, Parametric, Rowwise, Sparse
 from .elementwise import elementwise, parametric
 from .layout import Kernel
 from .order import ABREAST, ALONE, ALONG, FEW, LONG, SEGMENT

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.jit import part, scalar, serial
-from ..losses._kinds import MAXIMUM, Elementwise, Overlap, Rowwise
+from ..formulas._kinds import MAXIMUM, Elementwise, Overlap, Rowwise
 from .folds import Recipe, fold_of
 from .layout import BAD, KEPT, Kernel, compiled, count_outside_of, term_of, with_own
 from .order import TOP, rows_at_once

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.jit import part, serial
-from ..losses._kinds import LabelSequence
+from ..formulas._kinds import LabelSequence
 from .layout import BAD, IMPOSSIBLE, KEPT, Kernel, count_outside_of, no_space
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.jit import part, scalar, serial
-from ..losses._kinds import MAXIMUM, Sparse
+from ..formulas._kinds import MAXIMUM, Sparse
 from .folds import Recipe, fold_of
 from .layout import BAD, IGNORED, KEPT, Kernel, Pair, compiled, count_outside_of
 from .order import TOP, rows_at_once

@@ -3,8 +3,8 @@
 from ..core.jit import scalar
 from ..core.primitives import fma
 from ..core.types import REAL
+from ._double_double import log_parts
 from ._kinds import Elementwise, Parametric
-from ._pairs import log_parts
 from ._parameters import MEAN_AXIS, NOT_NEGATIVE, Parameter, floor
 from ._registry import declare
 from ._scalar import at_least, difference, exp, log

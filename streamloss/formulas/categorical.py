@@ -2,8 +2,8 @@
 
 from ..core.primitives import fma
 from ..core.types import UNIT, Interval
+from ._double_double import log_parts
 from ._kinds import MAXIMUM, Rowwise, Sparse
-from ._pairs import log_parts
 from ._parameters import AXIS, EPSILON, IGNORE_CLASS, LABEL_SMOOTHING, NOT_NEGATIVE, Parameter
 from ._registry import declare
 from ._scalar import difference, exp_nonpositive, expm1, log1p_of_normal, share_cost

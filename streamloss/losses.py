@@ -1,12 +1,16 @@
 """The losses, named and shaped as in Keras: ``streamloss.losses.MeanSquaredError()``, ``mean_squared_error``, ``get``.
 
-The files of this package hold the formulas by family; a new file is a new family with nothing to register.
-Names are resolved on first use, because formulas load Numba.
+The classes and functions are generated from the declarations in :mod:`streamloss.formulas`. Names are resolved on
+first use, because formulas load Numba.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..core.types import Reduction
+from .core.types import Reduction
+
+if TYPE_CHECKING:
+    from .interop import deserialize, get, is_categorical_crossentropy, serialize, to_categorical
+    from .loss import Loss
 
 __all__ = ["Loss", "Reduction", "deserialize", "get", "is_categorical_crossentropy", "serialize", "to_categorical"]
 
@@ -14,7 +18,7 @@ __all__ = ["Loss", "Reduction", "deserialize", "get", "is_categorical_crossentro
 def __getattr__(name: str) -> Any:
     if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .. import interop, loss
+    from . import interop, loss
 
     if name == "Loss":
         return loss.Loss
@@ -28,6 +32,6 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    from .. import loss
+    from . import loss
 
     return [*__all__, *loss.class_names(), *loss.function_names()]

@@ -1,8 +1,8 @@
 """Losses between two real numbers."""
 
 from ..core.types import UNIT
+from ._double_double import divided_parts, expm1_twice, log1p_twice, plus_parts, times_parts
 from ._kinds import Elementwise
-from ._pairs import divided_parts, expm1_twice, log1p_twice, plus_parts, times_parts
 from ._parameters import MEAN_AXIS, POSITIVE, Parameter, floor
 from ._registry import declare
 from ._scalar import at_least, difference, exp, log1p

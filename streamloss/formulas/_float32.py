@@ -2,8 +2,8 @@
 price.
 
 A result of 24 bits hides errors 100 times larger than those of float64. :func:`in_single` compiles the text of a
-formula with the functions of this module in place of their namesakes in :mod:`._scalar` and :mod:`._pairs`; where two
-floats carried what a rounding lost, one is left. Sums and differences stay as they are: they may cancel.
+formula with the functions of this module in place of their namesakes in :mod:`._scalar` and :mod:`._double_double`;
+where two floats carried what a rounding lost, one is left. Sums and differences stay as they are: they may cancel.
 
 The polynomials are minimax (Remez exchange) on the reduced ranges.
 """
@@ -20,7 +20,7 @@ import numpy as np
 
 from ..core.jit import scalar
 from ..core.primitives import bits_of, float_of, fma
-from . import _pairs, _scalar
+from . import _double_double, _scalar
 from ._scalar import EXPONENT, LEAST_NORMAL, LOG2E, ROUND, ROUND_BITS, SQRT_HALF_BITS, TWO_54, at_least, at_most
 
 _LN2 = 0.6931471805599453
@@ -164,7 +164,7 @@ def power(x: float, y: float, lost: float = 0.0) -> float:
     return 1.0 if y == 0.0 else (x if y == 1.0 else z) + 0.0 * x
 
 
-_DOUBLE = {**vars(_scalar), **vars(_pairs)}
+_DOUBLE = {**vars(_scalar), **vars(_double_double)}
 _SINGLE: dict[Any, Any] = {
     _DOUBLE[name]: value
     for name, value in list(globals().items())
@@ -200,4 +200,4 @@ def in_single(function: Callable[..., Any]) -> Callable[..., Any]:
 def _is_ours(value: Any) -> bool:
     """Whether a name in a formula is a function whose text may call elementary functions."""
     text = getattr(value, "py_func", value)
-    return isinstance(text, FunctionType) and text.__module__.startswith("streamloss.losses")
+    return isinstance(text, FunctionType) and text.__module__.startswith(f"{__package__}.")

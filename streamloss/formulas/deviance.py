@@ -4,8 +4,16 @@ import numpy as np
 
 from ..core.jit import scalar
 from ..core.types import Interval
+from ._double_double import (
+    divided_parts,
+    exp_twice,
+    expm1_twice,
+    log_parts,
+    log_quotient_parts,
+    plus_parts,
+    times_parts,
+)
 from ._kinds import Elementwise
-from ._pairs import divided_parts, exp_twice, expm1_twice, log_parts, log_quotient_parts, plus_parts, times_parts
 from ._parameters import MEAN_AXIS, NOT_NEGATIVE, POSITIVE, Parameter
 from ._registry import declare
 from ._scalar import at_least, at_most, difference, exp

@@ -2,8 +2,8 @@
 
 from ..core.jit import scalar
 from ..core.types import UNIT
+from ._double_double import divided_parts, exp_twice, plus_parts, power, renormalised, times_parts
 from ._kinds import MAXIMUM, Elementwise, Rowwise
-from ._pairs import divided_parts, exp_twice, plus_parts, power, renormalised, times_parts
 from ._parameters import AXIS, EPSILON, GAMMA, LABEL_SMOOTHING, MEAN_AXIS, NOT_NEGATIVE, Parameter
 from ._registry import declare
 from ._scalar import at_least, at_most, difference, log, log1p, share_cost

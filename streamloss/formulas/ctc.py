@@ -14,8 +14,8 @@ import numpy as np
 
 from ..core.jit import scalar
 from ..core.primitives import bits_of, float_of
+from ._double_double import divided_parts, plus_parts, times_parts
 from ._kinds import LabelSequence
-from ._pairs import divided_parts, plus_parts, times_parts
 from ._registry import declare
 from ._scalar import difference, exp_parts, log1p, log_of_scaled
 
