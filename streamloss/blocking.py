@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from .alignment import Shape, View
-from .sources.base import Source, nbytes
+from .storage.sources.base import Source, nbytes
 
 TARGET = 32 << 20
 """Bytes of `y_pred` in a block: a millisecond of scheduling is nothing beside it, and a few fit any budget."""

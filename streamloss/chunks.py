@@ -19,10 +19,10 @@ from .executors.job import labels_beside_0_and_1
 from .executors.rows import BlockRows, mask_of
 from .findings import refuse_undefined_cells, warned
 from .jobs import Job, Plan
-from .outputs import sink_beside
 from .reductions import losses_of_cells, reduce_state
-from .sources.base import Source, on_gpu
-from .sources.dask import DaskSource, GivenSource
+from .storage.sinks.memory import sink_beside
+from .storage.sources.base import Source, on_gpu
+from .storage.sources.dask import DaskSource, GivenSource
 
 
 def views_of(plan: Plan) -> dict[str, View]:
@@ -75,7 +75,7 @@ class OnBlock:
 def _given(source: DaskSource, chunk: Any, unknown: tuple[int, ...] | None) -> Source:
     if not on_gpu(chunk):
         return GivenSource(source, np.asarray(chunk), unknown)
-    from .cuda.foreign import GivenGpuSource
+    from .storage.sources.gpu import GivenGpuSource
 
     return GivenGpuSource(GivenSource(source, np.empty(0), unknown), chunk)
 

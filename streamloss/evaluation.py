@@ -22,13 +22,14 @@ from .findings import concluded, filled_chunks, refuse_undefined_cells, result_o
 from .interop import describe
 from .jobs import Plan
 from .loss import Loss
-from .outputs import open_sinks, sink_beside, targets_by_name, write_cells
+from .outputs import open_sinks, targets_by_name, write_cells
 from .partial import evaluation_key
 from .preparation import described, named_losses, planned, shard_of
 from .reductions import losses_of_cells, reduce_state
 from .result import Result
-from .sources.base import on_gpu
-from .sources.dask import is_lazy
+from .storage.sinks.memory import sink_beside
+from .storage.sources.base import on_gpu
+from .storage.sources.dask import is_lazy
 
 BUFFERS = 3
 """Blocks at a time for a GPU, at least: one is read, one copied, one evaluated."""

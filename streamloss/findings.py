@@ -16,7 +16,7 @@ from .exact.state import State
 from .partial import Partial
 from .reductions import losses_of_cells, totals
 from .result import LossResult, Result
-from .sources import Source
+from .storage.sources import Source
 
 
 def concluded(partial: Partial) -> list[str]:
@@ -81,6 +81,6 @@ def result_of(partial: Partial, plan: Mapping[str, Any], executor: str, workers:
     }
     rows = partial.grid.rows(partial.covered)
     read = sum(of["bytes"] for of in evaluation["inputs"].values()) * rows // max(1, evaluation["all_rows"])
-    stamped = all("stamp" in of for of in evaluation["inputs"].values())
-    kept = partial if stamped else None
+    fingerprinted = all("stamp" in of for of in evaluation["inputs"].values())
+    kept = partial if fingerprinted else None
     return Result(losses, rows, partial.seconds, read, peak_memory(), executor, workers, plan, tuple(said), kept)

@@ -16,7 +16,7 @@ from .core.types import Block
 from .formulas._kinds import Formula, LabelSequence, Sparse
 from .formulas._registry import LossSpec
 from .kernels import convert
-from .sources.base import Source
+from .storage.sources.base import Source
 
 COMPILER = 224 << 20
 """What compiling kernels, and the libraries' own pools, add to a process (measured: up to 190 MiB)."""

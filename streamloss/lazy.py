@@ -27,7 +27,7 @@ from .executors.places import refuse_what_gpus_cannot
 from .jobs import Job, Plan
 from .loss import Loss
 from .preparation import planned
-from .sources.dask import DaskSource, as_lazy, open_lazy
+from .storage.sources.dask import DaskSource, as_lazy, open_lazy
 
 SPLIT = 8
 """States that a task of the tree merges."""

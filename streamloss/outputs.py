@@ -12,10 +12,8 @@ from .errors import StateError, UnknownNameError, UsageError
 from .exact.state import State
 from .jobs import Job, Plan
 from .reductions import losses_of_cells
-from .sinks import Sink
-from .sinks.base import ArraySink
-from .sources import Source
-from .uris import same_place
+from .storage.sinks import Sink
+from .storage.uris import same_place
 
 
 def targets_by_name(out: str | Mapping[str, str] | None, named: Iterable[str]) -> dict[str, str]:
@@ -44,7 +42,7 @@ def open_sinks(
     """
     if not targets:
         return {}
-    from .sinks.zarr import ZarrSink, check_target
+    from .storage.sinks.zarr import ZarrSink, check_target
 
     taken = {f"{source.role} is read from": source.where for source in the_plan.sources}
     for name, uri in targets.items():
@@ -68,15 +66,6 @@ def open_sinks(
         return sink
 
     return {job.name: open_sink(job) for job in the_plan.jobs if job.name in targets}
-
-
-def sink_beside(y_pred: Source, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
-    """For losses of rows in memory, where the predictions are; ``array()`` gives them."""
-    if not y_pred.on_gpu:
-        return ArraySink(shape, dtype)
-    from .cuda.foreign import GpuSink
-
-    return GpuSink(shape, dtype, y_pred)  # type: ignore[arg-type]
 
 
 def write_cells(the_plan: Plan, states: Iterable[State], sinks: Mapping[str, Sink]) -> None:

@@ -16,7 +16,7 @@ from .formulas._kinds import Elementwise, LabelSequence, Overlap, Rowwise, Spars
 from .formulas._registry import LossSpec
 from .jobs import COMPILER, Job, Plan, Request
 from .kernels.convert import GPU_WEIGHTS, floating_dtype
-from .sources.base import Source, nbytes
+from .storage.sources.base import Source, nbytes
 
 STEADY_SHARE, STEADY_WORKERS = 96 << 20, 16
 """Bytes for a block, and workers to cut for, of plans that do not depend on the machine."""

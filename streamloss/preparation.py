@@ -13,14 +13,14 @@ from .core.blocks import Ranges
 from .core.machine import parse_memory
 from .core.types import Reduction
 from .core.version import __version__
-from .errors import MissingExtraError, UsageError, ValueRangeError
+from .errors import UsageError, ValueRangeError
 from .interop import as_loss, describe
 from .jobs import Plan, Request
 from .kernels.convert import result_dtype
 from .loss import Loss
 from .planning import make_plan
-from .sources import Source, open_source
-from .sources.base import nbytes, on_gpu
+from .storage.sources import Source, open_source
+from .storage.sources.base import nbytes
 
 
 def named_losses(losses: Any) -> dict[str, Loss]:
@@ -58,7 +58,7 @@ def planned(
     written: bool = True,
 ) -> Plan:
     """The plan of an evaluation, its arrays opened; see :func:`streamloss.evaluate` for the arguments."""
-    opener = opener or _open_anywhere
+    opener = opener or open_source
     true_source = opener(y_true, "y_true", missing_chunks or "warn")
     pred_source = opener(y_pred, "y_pred", missing_chunks or "error")
     requests = [
@@ -81,18 +81,6 @@ def planned(
     )
 
 
-def _open_anywhere(array: Any, role: str, missing_chunks: str) -> Source:
-    if on_gpu(array):
-        try:
-            from .cuda.foreign import GpuSource
-
-            return GpuSource(array, role)
-        except MissingExtraError:  # JAX' arrays go to the host by themselves; others do not, and the extra is named
-            if not type(array).__module__.startswith("jax"):
-                raise
-    return open_source(array, role, missing_chunks)
-
-
 def described(
     plan: Plan,
     named: Mapping[str, Loss],
@@ -100,9 +88,9 @@ def described(
     targets: Mapping[str, str],
     nan_policy: str,
     missing_chunks: str | None,
-    stamped: bool,
+    fingerprinted: bool,
 ) -> dict[str, Any]:
-    """What tells an evaluation from any other one, for JSON: inputs (as they are now, if `stamped`), losses, settings,
+    """What tells an evaluation from any other one, for JSON: inputs (as they are now, if `fingerprinted`), losses, settings,
     blocks. What may change from one part of it to the next is left out: workers, memory, executor.
     """
     inputs = {
@@ -112,7 +100,7 @@ def described(
             "dtype": str(source.dtype),
             "chunks": list(source.grain),
             "bytes": nbytes(source.shape, source.dtype),
-            **({"stamp": source.stamp()} if stamped else {}),
+            **({"stamp": source.fingerprint()} if fingerprinted else {}),
         }
         for source in plan.sources
     }

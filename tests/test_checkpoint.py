@@ -287,8 +287,8 @@ import numpy as np
 import streamloss as sl
 from streamloss import blocking, checkpoint
 from streamloss.executors import base, threads
-from streamloss.sinks import zarr
-from streamloss.sources import zarr  # once, too; threads begin in the children only
+from streamloss.storage.sinks import zarr
+from streamloss.storage.sources import zarr  # once, too; threads begin in the children only
 
 blocking.SMALLEST = blocking.TARGET = 1
 checkpoint.SHARE = 1.0

@@ -13,7 +13,7 @@ import zarr
 import streamloss as sl
 from streamloss.core.types import Block
 from streamloss.errors import OutputExistsError, StreamlossWarning, UnwritableOutputError, UsageError, ValueRangeError
-from streamloss.sinks.zarr import ZarrSink
+from streamloss.storage.sinks.zarr import ZarrSink
 
 NAME = "mean_squared_error"
 ROWS, CLASSES, CHUNK = 60_000, 16, 5_000  # 4 MB, in blocks of 1 MiB and less

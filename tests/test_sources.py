@@ -19,8 +19,8 @@ from hypothesis.extra import numpy as hnp
 
 import streamloss as sl
 from streamloss.errors import CorruptChunkError, MissingChunkError, SourceError, StreamlossWarning, UsageError
-from streamloss.sources import MISSING_CHUNKS, open_source
-from streamloss.sources.local import local_chunks
+from streamloss.storage.sources import MISSING_CHUNKS, open_source
+from streamloss.storage.sources.zarr_local import local_chunks
 
 RNG = np.random.default_rng(20130101)
 PREDICTIONS = RNG.uniform(0.01, 1, (60, 6)).astype(np.float32)

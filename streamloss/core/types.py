@@ -73,6 +73,9 @@ class Interval:
         return f"{left}{self.low:g}, {self.high:g}{right}"
 
 
+HALVES = ("float16", "bfloat16")
+"""The 16-bit floats, which kernels read as their bits."""
+
 REAL = Interval()
 UNIT = Interval(0.0, 1.0)
 

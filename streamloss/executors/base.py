@@ -11,7 +11,7 @@ from ..core.blocks import Ranges
 from ..core.types import Block
 from ..exact.state import State, canonical_json
 from ..jobs import Job, Plan
-from ..sinks import Sink
+from ..storage.sinks import Sink
 from .job import identity, labels_beside_0_and_1, run_job
 from .places import NAN_POLICIES, Processor
 from .rows import BlockRows, mask_of

@@ -14,14 +14,14 @@ import numpy as np
 from ..alignment import View
 from ..core.cuda_compiler import cuda, current_device, require_gpu
 from ..core.cuda_memory import Pinned
-from ..core.types import Block
+from ..core.types import HALVES, Block
 from ..cuda.block import Lane, Operand
 from ..errors import UsageError
 from ..jobs import Job, Plan
 from ..kernels import cpu
-from ..kernels.convert import GPU_WEIGHTS, HALVES
-from ..sinks import Sink
-from ..sources import Source
+from ..kernels.convert import GPU_WEIGHTS
+from ..storage.sinks import Sink
+from ..storage.sources import Source
 from .base import Part, Processor, Task, run_block
 from .places import empty_sums, host_labels, host_predictions, key_of, refuse_what_gpus_cannot
 from .rows import BlockRows, Scratch

@@ -14,7 +14,7 @@ from ..errors import ValueRangeError
 from ..formulas._kinds import LabelSequence, Parametric, Sparse
 from ..jobs import Job, Plan
 from ..kernels.convert import NOT_A_LABEL
-from ..sources import Source
+from ..storage.sources import Source
 
 Array = np.ndarray[Any, Any]
 

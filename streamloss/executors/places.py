@@ -17,7 +17,7 @@ from ..formulas._kinds import LabelSequence, Parametric, Sparse
 from ..jobs import Job, Plan
 from ..kernels import convert, cpu, overlap, tile
 from ..kernels.rows import layout_of
-from ..sinks import Sink
+from ..storage.sinks import Sink
 from .diagnosis import explain_inexact
 from .rows import BlockRows, Scratch, mask_of, weight_of
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ..core.version import __version__
 from ..errors import ClusterError, CorruptChunkError, DataError, UsageError
-from ..sources.base import nbytes
+from ..storage.sources.base import nbytes
 from .base import Part, Processor, States, Task, merge_all, run_block
 
 LARGEST = 256 << 10

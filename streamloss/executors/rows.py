@@ -14,7 +14,7 @@ from ..core.types import Block
 from ..formulas._kinds import Sparse
 from ..jobs import Job, Plan
 from ..kernels import convert
-from ..sources import Source
+from ..storage.sources import Source
 from .diagnosis import explain_class, explain_mask
 
 Array = np.ndarray[Any, Any]

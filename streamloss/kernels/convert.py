@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..core.types import HALVES
+
 Array = np.ndarray[Any, Any]
 
 LABELS = (np.dtype(np.uint8), np.dtype(np.int32), np.dtype(np.int64))
@@ -14,7 +16,6 @@ LABELS = (np.dtype(np.uint8), np.dtype(np.int32), np.dtype(np.int64))
 TARGETS = (np.dtype(np.uint8), np.dtype(np.int64), np.dtype(np.float32), np.dtype(np.float64))
 """Dtypes of labels that are numbers."""
 
-HALVES = ("float16", "bfloat16")
 GPU_LABELS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")
 GPU_TARGETS = ("bool", "uint8", "float32", "float64", *HALVES)
 GPU_PREDICTIONS = ("float32", "float64", *HALVES)

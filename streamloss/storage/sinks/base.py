@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..core.types import Block
+from ...core.types import Block
 
 
 class Sink(Protocol):
@@ -21,24 +21,3 @@ class Sink(Protocol):
 
     def sync(self, blocks: Iterable[Block]) -> None:
         """See to it that what was written of these blocks outlives a loss of power, where that is for us to do."""
-
-
-class ArraySink:
-    """An array in memory."""
-
-    where = "in memory"
-
-    def memory(self, block: Block) -> None:
-        """Nothing of a GPU's; see ``cuda.foreign.GpuSink``."""
-
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self._array = np.empty(shape, dtype)
-
-    def write(self, block: Block, losses: np.ndarray[Any, Any]) -> None:
-        self._array[block.slices] = losses
-
-    def array(self) -> np.ndarray[Any, Any]:
-        return self._array
-
-    def sync(self, blocks: Iterable[Block]) -> None:
-        pass

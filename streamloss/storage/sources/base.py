@@ -46,8 +46,8 @@ class Source(Protocol):
     def locate(self, index: tuple[int, ...]) -> str:
         """Where an element is kept, for an error message: " (chunk c/3/0)", or nothing."""
 
-    def stamp(self) -> dict[str, Any]:
-        """What tells the array from one that was changed, for JSON; see :mod:`streamloss.sources.stamps`."""
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells the array from one that was changed, for JSON; see :mod:`streamloss.storage.sources.fingerprints`."""
 
 
 def nbytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:

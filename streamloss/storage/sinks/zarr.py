@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import zarr
 
-from ..core.types import Block
-from ..errors import OutputExistsError, UnwritableOutputError, UsageError
+from ...core.types import Block
+from ...errors import OutputExistsError, UnwritableOutputError, UsageError
 from ..uris import local_path, split_store
 
 KEY = "streamloss_evaluation"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ..errors import SourceError, UsageError
+from ...errors import MissingExtraError, SourceError, UsageError
 from ..uris import local_path
-from .base import Source
+from .base import Source, on_gpu
 
 __all__ = ["MISSING_CHUNKS", "Source", "open_source"]
 
@@ -26,11 +26,19 @@ def open_source(array: Any, role: str, missing_chunks: str) -> Source:
     if isinstance(array, str | os.PathLike):
         return _open_uri(os.fspath(array), role, missing_chunks)
     module = type(array).__module__.partition(".")[0]
+    if on_gpu(array):
+        try:
+            from .gpu import GpuSource
+
+            return GpuSource(array, role)
+        except MissingExtraError:  # arrays of JAX copy themselves to the host; others do not, and the extra is named
+            if not module.startswith("jax"):
+                raise
     if module == "zarr":
         from .zarr import ZarrSource
 
         return ZarrSource(array, role, missing_chunks)
-    from .array import open_array
+    from .numpy import open_array
 
     return open_array(array, role)
 
@@ -43,7 +51,7 @@ def _open_uri(uri: str, role: str, missing_chunks: str) -> Source:
             "(a.npy, store.zarr/path/in/group) or an opened zarr.Array, whose store may be remote."
         )
     if path.suffix == ".npy":
-        from .array import open_npy
+        from .numpy import open_npy
 
         return open_npy(path, role)
     from .zarr import ZarrSource, open_path

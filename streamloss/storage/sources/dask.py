@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import SourceError, UsageError
+from ...errors import SourceError, UsageError
 from .base import Allocate, Selection, nbytes
-from .stamps import Stamp
+from .fingerprints import Fingerprint
 
 UNKNOWN = 1 << 40
 """Rows of each chunk of an array whose chunk sizes are not known, as far as aligning its axes needs numbers: arrays
@@ -52,7 +52,7 @@ class DaskSource:
         chunk = tuple(next(k for k, end in enumerate(of) if at < end) for at, of in zip(index, ends, strict=True))
         return f" (chunk {'/'.join(map(str, chunk))})"
 
-    def stamp(self) -> Stamp:
+    def fingerprint(self) -> Fingerprint:
         return {"graph": self._name}
 
 
@@ -77,12 +77,12 @@ class GivenSource:
     def locate(self, index: tuple[int, ...]) -> str:
         return self._of.locate(index) if self._chunk is None else ""
 
-    def stamp(self) -> Stamp:
-        return self._of.stamp()
+    def fingerprint(self) -> Fingerprint:
+        return self._of.fingerprint()
 
 
 def open_lazy(array: Any, role: str, missing_chunks: str) -> DaskSource:
-    """As :func:`streamloss.sources.open_source`, for arrays that are evaluated beside Dask arrays."""
+    """As :func:`streamloss.storage.sources.open_source`, for arrays that are evaluated beside Dask arrays."""
     return DaskSource(as_lazy(array, role), role)
 
 

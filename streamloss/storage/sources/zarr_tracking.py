@@ -9,7 +9,7 @@ import numpy as np
 from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 from zarr.storage import WrapperStore
 
-from .encoded import ABSENT, ShardIndex, expect_blosc, expect_bytes
+from .zarr_codecs import ABSENT, ShardIndex, expect_blosc, expect_bytes
 
 _METADATA = {"zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"}
 

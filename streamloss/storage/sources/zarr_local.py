@@ -24,7 +24,7 @@ from zarr.codecs import BytesCodec, GzipCodec, ShardingCodec, ZstdCodec
 from zarr.storage import LocalStore
 
 from .base import Selection
-from .encoded import ABSENT, ShardIndex, expect_blosc, expect_bytes, is_blosc, is_little
+from .zarr_codecs import ABSENT, ShardIndex, expect_blosc, expect_bytes, is_blosc, is_little
 
 Array = np.ndarray[Any, Any]
 Decode = Callable[[Any, Array], None]

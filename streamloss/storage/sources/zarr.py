@@ -20,13 +20,13 @@ import zarr
 from zarr.codecs import ShardingCodec
 from zarr.storage import FsspecStore, LocalStore, ObjectStore, StorePath
 
-from ..errors import CorruptChunkError, DataError, MissingChunkError, SourceError
+from ...errors import CorruptChunkError, DataError, MissingChunkError, SourceError
 from ..uris import split_store
-from . import stamps
+from . import fingerprints
 from .base import Allocate, Selection, nbytes, selection_shape
-from .encoded import ShardIndex, is_blosc
-from .local import local_chunks
-from .watched import WatchedStore
+from .zarr_codecs import ShardIndex, is_blosc
+from .zarr_local import local_chunks
+from .zarr_tracking import WatchedStore
 
 _CONCURRENT = 10  # chunks that zarr decodes at a time for one read ("async.concurrency")
 
@@ -201,13 +201,13 @@ class ZarrSource:
     def locate(self, index: tuple[int, ...]) -> str:
         return f" (chunk {self._key(tuple(i // c for i, c in zip(index, self.grain, strict=True)))})"
 
-    def stamp(self) -> stamps.Stamp:
+    def fingerprint(self) -> fingerprints.Fingerprint:
         grid = [-(-n // c) for n, c in zip(self.shape, self.grain, strict=True)]
-        picked = stamps.sample(math.prod(grid))
+        picked = fingerprints.sample(math.prod(grid))
         keys = (self._key(tuple(map(int, np.unravel_index(i, grid)))) if grid else self._key(()) for i in picked)
         store = self._opened.store
         metadata = json.dumps(self._opened.metadata.to_dict(), sort_keys=True, default=str).encode()
-        return stamps.of_zarr(metadata, store.root if isinstance(store, LocalStore) else None, keys)
+        return fingerprints.of_zarr(metadata, store.root if isinstance(store, LocalStore) else None, keys)
 
 
 def _open_again(place: StorePath, zarr_format: Any, role: str, missing_chunks: str, where: str) -> ZarrSource:

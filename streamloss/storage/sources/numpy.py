@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import SourceError, UsageError
-from . import stamps
+from ...errors import SourceError, UsageError
+from . import fingerprints
 from .base import Allocate, Selection, nbytes
 
 _FAULT_AROUND = 1 << 16  # Linux maps up to so many bytes around the one that was touched
@@ -40,8 +40,8 @@ class ArraySource:
     def locate(self, index: tuple[int, ...]) -> str:
         return ""
 
-    def stamp(self) -> stamps.Stamp:
-        return stamps.of_memory(self._array)
+    def fingerprint(self) -> fingerprints.Fingerprint:
+        return fingerprints.of_memory(self._array)
 
 
 class MemmapSource:
@@ -111,11 +111,11 @@ class MemmapSource:
     def locate(self, index: tuple[int, ...]) -> str:
         return ""
 
-    def stamp(self) -> stamps.Stamp:
+    def fingerprint(self) -> fingerprints.Fingerprint:
         if self._memmap.filename is None:
-            return stamps.of_memory(self._array)
+            return fingerprints.of_memory(self._array)
         place = {"first_byte": self._in_file(self._array.ctypes.data), "strides": list(self._array.strides)}
-        return stamps.of_file(Path(self._memmap.filename)) | place
+        return fingerprints.of_file(Path(self._memmap.filename)) | place
 
 
 def _map_again(

@@ -6,21 +6,17 @@ both are seen as the 16 bits that they are.
 
 from __future__ import annotations
 
-import math
 import sys
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from ..core.cuda_compiler import cuda, require_gpu
-from ..core.cuda_memory import is_out_of_memory, same_memory
-from ..core.machine import mib
-from ..core.types import Block
-from ..errors import MachineError, MissingExtraError, SourceError
-from ..kernels.convert import HALVES
-from ..sources import stamps
-from ..sources.base import Allocate, Selection, Source, nbytes
+from ...core.cuda_compiler import require_gpu
+from ...core.cuda_memory import same_memory
+from ...core.types import HALVES
+from ...errors import MissingExtraError, SourceError
+from . import fingerprints
+from .base import Allocate, Selection, Source, nbytes
 
 Array = np.ndarray[Any, Any]
 
@@ -88,8 +84,8 @@ class GpuSource:
     def locate(self, index: tuple[int, ...]) -> str:
         return ""
 
-    def stamp(self) -> stamps.Stamp:
-        return stamps.of_memory(self.read(tuple(slice(0, n) for n in self.shape)))
+    def fingerprint(self) -> fingerprints.Fingerprint:
+        return fingerprints.of_memory(self.read(tuple(slice(0, n) for n in self.shape)))
 
 
 class GivenGpuSource(GpuSource):
@@ -125,47 +121,3 @@ def _dtype_of(array: Any, role: str) -> np.dtype[Any]:
     if dtype.kind not in "biuf":
         raise SourceError(f"{role}: expected numbers; received a GPU array of dtype {array.dtype}.")
     return dtype
-
-
-class GpuSink:
-    """Losses of rows on the GPU; :meth:`array` gives them as an array of the predictions' library."""
-
-    where = "on the GPU"
-
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], source: GpuSource) -> None:
-        self._source = source
-        with cuda.gpus[source.device]:
-            try:
-                self._losses = cuda.device_array(shape, dtype)
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                raise MachineError(
-                    f"the GPU has no memory left for the losses of {math.prod(shape):,} rows "
-                    f"({mib(math.prod(shape) * dtype.itemsize)}). Free some (torch.cuda.empty_cache() gives back what "
-                    "PyTorch keeps), or let evaluate(..., out='losses.zarr') write them."
-                ) from error
-
-    def memory(self, block: Block) -> Any:
-        """Where the losses of a block go, flat; None where they do not lie together."""
-        view = self._losses[block.slices]
-        return view.reshape(-1) if view.is_c_contiguous() else None
-
-    def write(self, block: Block, losses: Any) -> None:
-        """What was not computed in place."""
-        if isinstance(losses, np.ndarray):
-            self._losses[block.slices] = losses
-
-    def sync(self, blocks: Iterable[Block]) -> None:
-        pass
-
-    def array(self) -> Any:
-        library = library_of(self._source.like)
-        if library == "torch":
-            return sys.modules["torch"].as_tensor(self._losses, device=self._source.like.device)
-        if library == "cupy":
-            return sys.modules["cupy"].asarray(self._losses)
-        if library == "jax":
-            copied = sys.modules["jax"].numpy.array(self._losses, copy=True)  # a view would not keep the memory
-            return copied.block_until_ready()
-        return self._losses

@@ -21,14 +21,14 @@ import numpy as np
 SAMPLED = 4096
 """Chunk files whose size and time are looked at: about 20 ms on a local disk."""
 
-Stamp = dict[str, Any]
+Fingerprint = dict[str, Any]
 
 
-def of_file(path: Path) -> Stamp:
+def of_file(path: Path) -> Fingerprint:
     return {"files": _of_files([path])}
 
 
-def of_memory(array: np.ndarray[Any, Any]) -> Stamp:
+def of_memory(array: np.ndarray[Any, Any]) -> Fingerprint:
     """A checksum of all bytes, piece by piece: one gigabyte takes about a second."""
     digest = hashlib.blake2b(digest_size=16)
     rows = max(1, (8 << 20) // max(1, array[:1].nbytes)) if array.ndim else 1
@@ -37,12 +37,12 @@ def of_memory(array: np.ndarray[Any, Any]) -> Stamp:
     return {"content": digest.hexdigest()}
 
 
-def of_zarr(metadata: bytes, root: Path | None, keys: Iterator[str] | None) -> Stamp:
+def of_zarr(metadata: bytes, root: Path | None, keys: Iterator[str] | None) -> Fingerprint:
     """`root` is the local store's directory, None for a remote one; `keys` of the chunks to look at."""
-    stamp: Stamp = {"metadata": hashlib.blake2b(metadata, digest_size=16).hexdigest()}
+    fingerprint: Fingerprint = {"metadata": hashlib.blake2b(metadata, digest_size=16).hexdigest()}
     if root is not None and keys is not None:
-        stamp["files"] = _of_files(root / key for key in keys)
-    return stamp
+        fingerprint["files"] = _of_files(root / key for key in keys)
+    return fingerprint
 
 
 def sample(count: int) -> list[int]:
@@ -52,7 +52,7 @@ def sample(count: int) -> list[int]:
     return [i * (count - 1) // (SAMPLED - 1) for i in range(SAMPLED)]
 
 
-def _of_files(paths: Iterable[Path]) -> Stamp:
+def _of_files(paths: Iterable[Path]) -> Fingerprint:
     digest, found, size, newest = hashlib.blake2b(digest_size=16), 0, 0, 0
     for path in paths:
         try:
