@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from streamloss.aggregation.accumulator import SIZE
+from streamloss.aggregation.state import ExactSum
 from streamloss.core.cuda_compiler import SIMULATED
 from streamloss.core.cuda_memory import Pinned
 from streamloss.cuda.block import Lane, Operand
-from streamloss.exact.accumulator import SIZE
-from streamloss.exact.state import ExactSum
 from streamloss.formulas._kinds import Parametric, Sparse
 from streamloss.formulas._registry import LossSpec
 from streamloss.kernels import cpu, tile

@@ -16,7 +16,7 @@ import numba
 import numpy as np
 
 import streamloss as sl
-from streamloss.exact.accumulator import SIZE, add, add_within
+from streamloss.aggregation.accumulator import SIZE, add, add_within
 from timing import OURS, measure
 
 CLASSES = (2, 10, 100, 1000, 32_000)

@@ -16,10 +16,10 @@ from .core.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from . import errors, losses, nn
+    from .aggregation.state import State as State
     from .core.types import Reduction as Reduction
     from .evaluation import evaluate as evaluate
     from .evaluation import plan as plan
-    from .exact.state import State as State
     from .jobs import Plan as Plan
     from .merging import merge as merge
     from .result import Result as Result
@@ -31,7 +31,7 @@ _WHERE = {
     "Plan": "jobs",
     "Reduction": "core.types",
     "Result": "result",
-    "State": "exact.state",
+    "State": "aggregation.state",
     "evaluate": "evaluation",
     "merge": "merging",
     "plan": "evaluation",

@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from .aggregation.checks import refuse_undefined_cells, warned
+from .aggregation.reductions import losses_of_cells, reduce_state
+from .aggregation.state import States, merge_all
 from .alignment import View
 from .core.types import Block, Reduction
 from .errors import UsageError
-from .executors.base import Processor, States, Task, merge_all, run_block
+from .executors.base import Processor, Task, run_block
 from .executors.job import labels_beside_0_and_1
 from .executors.rows import BlockRows, mask_of
-from .findings import refuse_undefined_cells, warned
 from .jobs import Job, Plan
-from .reductions import losses_of_cells, reduce_state
 from .storage.sinks.memory import sink_beside
 from .storage.sources.base import Source, on_gpu
 from .storage.sources.dask import DaskSource, GivenSource

@@ -11,22 +11,22 @@ from typing import Any
 
 import numpy as np
 
-from .checkpoint import opened
+from .aggregation.checkpoint import opened
+from .aggregation.checks import concluded, filled_chunks, refuse_undefined_cells, warned
+from .aggregation.manifest import evaluation_key
+from .aggregation.reductions import losses_of_cells, reduce_state
 from .collecting import Collector
 from .core.machine import DEFAULT_MEMORY
 from .core.types import Progress, Reduction
 from .errors import UnknownNameError, UsageError
 from .executors import EXECUTORS, Executor, Task, get_executor, is_of_dask
 from .executors.base import NAN_POLICIES, all_labels_are_binary
-from .findings import concluded, filled_chunks, refuse_undefined_cells, result_of, warned
 from .interop import describe
 from .jobs import Plan
 from .loss import Loss
 from .outputs import open_sinks, targets_by_name, write_cells
-from .partial import evaluation_key
 from .preparation import described, named_losses, planned, shard_of
-from .reductions import losses_of_cells, reduce_state
-from .result import Result
+from .result import Result, result_of
 from .storage.sinks.memory import sink_beside
 from .storage.sources.base import on_gpu
 from .storage.sources.dask import is_lazy

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from .aggregation.reductions import losses_of_cells
+from .aggregation.state import State
 from .core.types import Block
 from .errors import StateError, UnknownNameError, UsageError
-from .exact.state import State
 from .jobs import Job, Plan
-from .reductions import losses_of_cells
 from .storage.sinks import Sink
 from .storage.uris import same_place
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .aggregation.reductions import reduce_state, totals
+from .aggregation.snapshot import Partial, write_whole
+from .aggregation.state import State
+from .core.machine import peak_memory
 from .core.types import Reduction
 from .errors import UnwritableOutputError, UsageError
-from .exact.state import State
-from .partial import Partial, write_whole
-from .reductions import reduce_state, totals
 
 SCHEMA = "streamloss.result/1"
 
@@ -154,6 +155,20 @@ class Result(Mapping[str, LossResult]):
     def to_json(self, indent: int | None = 2) -> str:
         """Valid JSON: what is no finite number is written as the string "NaN", "Infinity" or "-Infinity"."""
         return json.dumps(_finite(self.to_dict()), indent=indent, allow_nan=False)
+
+
+def result_of(partial: Partial, plan: Mapping[str, Any], executor: str, workers: int, said: list[str]) -> Result:
+    """The result of the rows that a part holds."""
+    evaluation = partial.evaluation
+    losses = {
+        of["name"]: LossResult(of["name"], of["config"], of["dtype"], Reduction(of["reduction"]), state, of["out"])
+        for of, state in zip(evaluation["losses"], partial.states, strict=True)
+    }
+    rows = partial.grid.rows(partial.covered)
+    read = sum(of["bytes"] for of in evaluation["inputs"].values()) * rows // max(1, evaluation["all_rows"])
+    fingerprinted = all("stamp" in of for of in evaluation["inputs"].values())
+    kept = partial if fingerprinted else None
+    return Result(losses, rows, partial.seconds, read, peak_memory(), executor, workers, plan, tuple(said), kept)
 
 
 def _finite(content: Any) -> Any:

@@ -16,12 +16,12 @@ import zarr
 
 import cuda_warps  # noqa: F401 (shuffles)
 import streamloss as sl
+from streamloss.aggregation.accumulator import SIZE
+from streamloss.aggregation.state import ExactSum
 from streamloss.core import cuda_memory as memory
 from streamloss.core.cuda_compiler import cuda
 from streamloss.core.cuda_memory import Pinned
 from streamloss.cuda import block, elements, groups, sums
-from streamloss.exact.accumulator import SIZE
-from streamloss.exact.state import ExactSum
 from streamloss.formulas._kinds import Parametric, Sparse
 from streamloss.formulas._registry import LossSpec
 from streamloss.kernels import cpu, tile

@@ -15,7 +15,9 @@ import pytest
 import zarr
 
 import streamloss as sl
-from streamloss import blocking, checkpoint, cli
+from streamloss import blocking, cli
+from streamloss.aggregation import checkpoint
+from streamloss.aggregation.snapshot import Partial
 from streamloss.core.blocks import Ranges
 from streamloss.errors import (
     CheckpointInUseError,
@@ -25,7 +27,6 @@ from streamloss.errors import (
     UnwritableOutputError,
     ValueRangeError,
 )
-from streamloss.partial import Partial
 
 MSE = "mean_squared_error"
 ALLOWED = checkpoint.SHARE
@@ -272,7 +273,7 @@ def test_a_save_that_fails_leaves_the_one_before(monkeypatch, place):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("streamloss.partial.os.fsync", full)
+    monkeypatch.setattr("streamloss.aggregation.snapshot.os.fsync", full)
     with pytest.raises(UnwritableOutputError, match=r"checkpoint 'saved/all\.state' cannot be written: No space"):
         evaluate(2)
     monkeypatch.undo()

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from oracles import exact_sum, rounded
+from streamloss.aggregation.accumulator import SIZE, add
+from streamloss.aggregation.state import ExactSum, State
 from streamloss.errors import StateError
-from streamloss.exact.accumulator import SIZE, add
-from streamloss.exact.state import ExactSum, State
 
 doubles = hnp.arrays(np.float64, st.integers(0, 80), elements=st.floats(allow_nan=False, allow_infinity=False))
 singles = hnp.arrays(

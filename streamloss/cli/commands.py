@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from .. import config as configuration
-from ..checkpoint import file_name
+from ..aggregation.checkpoint import file_name
 from ..config import parse_shard
 from ..core.machine import parse_memory, resident_bytes
 from ..core.types import Progress, Reduction

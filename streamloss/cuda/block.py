@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from ..aggregation.accumulator import SIZE
 from ..core.cuda_compiler import SIMULATED, WARP, Launcher
 from ..core.cuda_memory import DeviceMemory, Pinned, free_bytes, is_out_of_memory
 from ..errors import MachineError, StreamlossWarning
-from ..exact.accumulator import SIZE
 from ..formulas._kinds import Elementwise, Formula, LabelSequence, Parametric
 from ..kernels.order import ALONE
 from ..kernels.tile import NUM_COUNTS

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import UnknownNameError, UsageError
-from .base import Executor, Part, States, Task
+from .base import Executor, Part, Task
 
-__all__ = ["EXECUTORS", "Executor", "Part", "States", "Task", "get_executor", "is_of_dask"]
+__all__ = ["EXECUTORS", "Executor", "Part", "Task", "get_executor", "is_of_dask"]
 
 EXECUTORS = ("auto", "inline", "threads", "dask", "cuda")
 

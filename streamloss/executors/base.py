@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ..aggregation.state import State, States, canonical_json
 from ..core.blocks import Ranges
 from ..core.types import Block
-from ..exact.state import State, canonical_json
 from ..jobs import Job, Plan
 from ..storage.sinks import Sink
 from .job import identity, labels_beside_0_and_1, run_job
@@ -21,15 +21,10 @@ __all__ = [
     "Executor",
     "Part",
     "Processor",
-    "States",
     "Task",
     "all_labels_are_binary",
-    "merge_all",
     "run_block",
 ]
-
-States = tuple[State, ...]
-"""One state for each loss of the plan, in its order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +76,6 @@ class Executor(Protocol):
 
     def run(self, task: Task, done: Callable[[Part], None]) -> None:
         """Calls `done` with each part, in any order, from the calling thread."""
-
-
-def merge_all(left: States, right: States) -> States:
-    return tuple(a.merge(b) for a, b in zip(left, right, strict=True))
 
 
 def run_block(task: Task, block: Block, place: Processor | None = None) -> States:

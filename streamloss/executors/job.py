@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from ..aggregation.reductions import cell_sums
+from ..aggregation.state import ExactSum, State
 from ..alignment import CLASS
 from ..core.types import Block
-from ..exact.state import ExactSum, State
 from ..formulas._kinds import Overlap
 from ..jobs import Job, Plan
 from ..kernels import cpu, overlap, tile
-from ..reductions import cell_sums
 from .diagnosis import explain
 from .places import NAN_POLICIES, Processor
 from .rows import BlockRows, class_weight_of, weight_of

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ..aggregation.accumulator import SIZE
 from ..core.types import Block
 from ..errors import UsageError
-from ..exact.accumulator import SIZE
 from ..formulas._kinds import LabelSequence, Parametric, Sparse
 from ..jobs import Job, Plan
 from ..kernels import convert, cpu, overlap, tile

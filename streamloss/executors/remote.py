@@ -15,10 +15,11 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..aggregation.state import States, merge_all
 from ..core.version import __version__
 from ..errors import ClusterError, CorruptChunkError, DataError, UsageError
 from ..storage.sources.base import nbytes
-from .base import Part, Processor, States, Task, merge_all, run_block
+from .base import Part, Processor, Task, run_block
 
 LARGEST = 256 << 10
 """Bytes of a description: it travels with each group, so that a worker that joins late needs nothing else."""

@@ -11,8 +11,9 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
+from ..aggregation.state import States
 from ..core.types import Block
-from .base import Part, Processor, States, Task, run_block
+from .base import Part, Processor, Task, run_block
 
 
 class ThreadsExecutor:

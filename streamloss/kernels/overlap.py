@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ..aggregation.accumulator import add
 from ..core.jit import serial
 from ..core.primitives import fma
-from ..exact.accumulator import add
 from ..formulas._kinds import Overlap
 from .layout import TILE
 from .tile import COUNT, IGNORED_ROWS, OMIT, OMITTED, RAISE

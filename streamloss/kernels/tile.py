@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..aggregation.accumulator import add, add_within
 from ..core.jit import inner, once
-from ..exact.accumulator import add, add_within
 from .layout import BAD, IGNORED, KEPT
 
 RAISE, OMIT, PROPAGATE = 0, 1, 2  # nan_policy

@@ -2,7 +2,7 @@
 
 A finite float64 is an integer multiple of 2**-1074. An accumulator holds the sum of such integers as limbs of
 radix 2**32 in int64, carry-save: a value adds less than 2**32 to each limb it touches, so ``MAX_VALUES`` of
-them fit before anything could overflow, and no carry travels until :mod:`streamloss.exact.state` reads the
+them fit before anything could overflow, and no carry travels until :mod:`streamloss.aggregation.state` reads the
 limbs into one Python integer. Integer addition commutes: the order of the values cannot change a bit.
 
 Most losses lie in a window around 1 where the split into limbs is three additions (see :func:`_split`) and

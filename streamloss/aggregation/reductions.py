@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from .core.types import Reduction
-from .exact.state import ExactSum, State
-from .formulas._kinds import Overlap
-from .formulas._registry import LossSpec
+from ..core.types import Reduction
+from ..formulas._kinds import Overlap
+from ..formulas._registry import LossSpec
+from .state import ExactSum, State
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ class ExactSum:
 
     @classmethod
     def of_limbs(cls, limbs: Any) -> Self:
-        """From an accumulator's int64 array (see :mod:`streamloss.exact.accumulator`)."""
+        """From an accumulator's int64 array (see :mod:`streamloss.aggregation.accumulator`)."""
         *radix, nan, positive, negative = limbs.tolist()
         return cls(sum(limb << (32 * k) for k, limb in enumerate(radix)), nan, positive, negative)
 
@@ -168,6 +168,15 @@ class State:
             raise StateError(
                 f"these {len(data):,} bytes are not a saved state: {type(error).__name__}: {error}."
             ) from error
+
+
+States = tuple[State, ...]
+"""One state for each loss of an evaluation, in its order."""
+
+
+def merge_all(left: States, right: States) -> States:
+    """Merge two evaluations' states, loss by loss."""
+    return tuple(a.merge(b) for a, b in zip(left, right, strict=True))
 
 
 def canonical_json(content: Any) -> str:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 
-from .core.machine import peak_memory
-from .core.types import Reduction
-from .errors import StreamlossWarning, ValueRangeError
-from .exact.state import State
-from .partial import Partial
+from ..errors import StreamlossWarning, ValueRangeError
+from ..storage.sources import Source
 from .reductions import losses_of_cells, totals
-from .result import LossResult, Result
-from .storage.sources import Source
+from .snapshot import Partial
+from .state import State
 
 
 def concluded(partial: Partial) -> list[str]:
@@ -70,17 +66,3 @@ def refuse_undefined_cells(name: str, state: State, nan_policy: str) -> None:
             f"{name}: the ratio at {tuple(undefined[0].tolist())} is 0 / 0: no label and no prediction "
             "above 0; expected an overlap that is defined. Pass epsilon above 0."
         )
-
-
-def result_of(partial: Partial, plan: Mapping[str, Any], executor: str, workers: int, said: list[str]) -> Result:
-    """The result of the rows that a part holds."""
-    evaluation = partial.evaluation
-    losses = {
-        of["name"]: LossResult(of["name"], of["config"], of["dtype"], Reduction(of["reduction"]), state, of["out"])
-        for of, state in zip(evaluation["losses"], partial.states, strict=True)
-    }
-    rows = partial.grid.rows(partial.covered)
-    read = sum(of["bytes"] for of in evaluation["inputs"].values()) * rows // max(1, evaluation["all_rows"])
-    fingerprinted = all("stamp" in of for of in evaluation["inputs"].values())
-    kept = partial if fingerprinted else None
-    return Result(losses, rows, partial.seconds, read, peak_memory(), executor, workers, plan, tuple(said), kept)

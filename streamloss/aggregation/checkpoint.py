@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from .errors import CheckpointInUseError, StateError, UnwritableOutputError
-from .partial import Partial, differences, write_whole
+from ..errors import CheckpointInUseError, StateError, UnwritableOutputError
+from .manifest import differences
+from .snapshot import Partial, write_whole
 
 SHARE = 1 / 200
 """Of the time, at most, that saving takes: the next save waits so many times as long as the last one took."""
