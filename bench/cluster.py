@@ -19,10 +19,10 @@ import distributed
 import numpy as np
 
 import streamloss as sl
-from streamloss import blocking
 from streamloss.core.machine import resident_bytes
 from streamloss.executors import Part, cluster, groups, remote
 from streamloss.executors.base import merge_all
+from streamloss.planning.planner import blocks as blocking
 
 ROWS, CLASSES = 16, 10  # of a block
 WORKERS, THREADS, THREAD_RATE = 100, 16, 0.5e9  # of the projection; bytes that a thread reads and evaluates in a second

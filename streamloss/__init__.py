@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from .core.types import Reduction as Reduction
     from .evaluation import evaluate as evaluate
     from .evaluation import plan as plan
-    from .jobs import Plan as Plan
     from .merging import merge as merge
+    from .planning.plan import Plan as Plan
     from .result import Result as Result
 
 __all__ = ["Plan", "Reduction", "Result", "State", "errors", "evaluate", "losses", "merge", "nn", "plan"]
 
 # Loaded on first use: NumPy, Numba and Zarr take a second to import, which a command's --help need not wait for.
 _WHERE = {
-    "Plan": "jobs",
+    "Plan": "planning.plan",
     "Reduction": "core.types",
     "Result": "result",
     "State": "aggregation.state",

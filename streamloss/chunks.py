@@ -14,13 +14,13 @@ import numpy as np
 from .aggregation.checks import refuse_undefined_cells, warned
 from .aggregation.reductions import losses_of_cells, reduce_state
 from .aggregation.state import States, merge_all
-from .alignment import View
 from .core.types import Block, Reduction
 from .errors import UsageError
 from .executors.base import Processor, Task, run_block
 from .executors.job import labels_beside_0_and_1
 from .executors.rows import BlockRows, mask_of
-from .jobs import Job, Plan
+from .planning.alignment import View
+from .planning.plan import Job, Plan
 from .storage.sinks.memory import sink_beside
 from .storage.sources.base import Source, on_gpu
 from .storage.sources.dask import DaskSource, GivenSource

@@ -22,9 +22,9 @@ from .errors import UnknownNameError, UsageError
 from .executors import EXECUTORS, Executor, Task, get_executor, is_of_dask
 from .executors.base import NAN_POLICIES, all_labels_are_binary
 from .interop import describe
-from .jobs import Plan
 from .loss import Loss
 from .outputs import open_sinks, targets_by_name, write_cells
+from .planning.plan import Plan
 from .preparation import described, named_losses, planned, shard_of
 from .result import Result, result_of
 from .storage.sinks.memory import sink_beside

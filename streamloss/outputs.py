@@ -11,7 +11,7 @@ from .aggregation.reductions import losses_of_cells
 from .aggregation.state import State
 from .core.types import Block
 from .errors import StateError, UnknownNameError, UsageError
-from .jobs import Job, Plan
+from .planning.plan import Job, Plan
 from .storage.sinks import Sink
 from .storage.uris import same_place
 

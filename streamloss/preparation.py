@@ -15,10 +15,10 @@ from .core.types import Reduction
 from .core.version import __version__
 from .errors import UsageError, ValueRangeError
 from .interop import as_loss, describe
-from .jobs import Plan, Request
-from .kernels.convert import result_dtype
 from .loss import Loss
-from .planning import make_plan
+from .planning.dtypes import result_dtype
+from .planning.plan import Plan, Request
+from .planning.planner import make_plan
 from .storage.sources import Source, open_source
 from .storage.sources.base import nbytes
 

@@ -70,5 +70,5 @@ def out_of_the_collectors_way():
 @pytest.fixture(autouse=True)
 def a_process_of_its_own(monkeypatch):
     """The command line counts all memory of its process as its own; in tests most of it is other tests' kernels."""
-    for module in ("cli.commands", "planning"):
+    for module in ("cli.commands", "planning.planner"):
         monkeypatch.setattr(f"streamloss.{module}.resident_bytes", lambda: 200 << 20)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from streamloss.planning.planner.alignment import align, align_weight
 
 import streamloss as sl
-from streamloss.alignment import align, align_weight
 from streamloss.core.types import Block
 from streamloss.errors import ShapeError
 from streamloss.formulas._registry import LossSpec

@@ -15,7 +15,7 @@ import pytest
 import zarr
 
 import streamloss as sl
-from streamloss import blocking, cli
+from streamloss import cli
 from streamloss.aggregation import checkpoint
 from streamloss.aggregation.snapshot import Partial
 from streamloss.core.blocks import Ranges
@@ -27,6 +27,7 @@ from streamloss.errors import (
     UnwritableOutputError,
     ValueRangeError,
 )
+from streamloss.planning.planner import blocks as blocking
 
 MSE = "mean_squared_error"
 ALLOWED = checkpoint.SHARE

@@ -22,11 +22,12 @@ import pytest
 import zarr
 
 import streamloss as sl
-from streamloss import blocking, cli
+from streamloss import cli
 from streamloss.core.blocks import Ranges
 from streamloss.errors import ClusterError, CorruptChunkError, StreamlossWarning, UsageError, ValueRangeError
 from streamloss.executors import Part, Task, cluster, groups, remote
 from streamloss.executors.remote import pack
+from streamloss.planning.planner import blocks as blocking
 from streamloss.preparation import named_losses, planned
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # what workers are made to do is defined here

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 import streamloss as sl
 from oracles import exact_sum, rounded
 from strategies import Case, cases, every_loss, over_rows
-from streamloss import blocking
 from streamloss.executors import places
 from streamloss.formulas._kinds import LabelSequence, Parametric, Sparse
+from streamloss.planning.planner import blocks as blocking
 
 LOSSES = every_loss()
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import streamloss as sl
-from streamloss import blocking, cli
+from streamloss import cli
 from streamloss.errors import OutputExistsError, SourceError, StateError, StreamlossWarning, UsageError
+from streamloss.planning.planner import blocks as blocking
 
 MSE = "mean_squared_error"
 ROWS, CLASSES = 50, 3

@@ -11,12 +11,13 @@ import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
+from streamloss.planning.planner.plan import COMPILER
 from zarr.storage import FsspecStore
 
 import streamloss as sl
-from streamloss import blocking, planning
 from streamloss.errors import MemoryBudgetError, ShapeError, UsageError
-from streamloss.jobs import COMPILER
+from streamloss.planning.planner import blocks as blocking
+from streamloss.planning.planner import planner as planning
 
 MIB = 1 << 20
 GIB = 1 << 30

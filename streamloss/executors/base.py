@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from ..aggregation.state import State, States, canonical_json
 from ..core.blocks import Ranges
 from ..core.types import Block
-from ..jobs import Job, Plan
+from ..planning.plan import Job, Plan
 from ..storage.sinks import Sink
 from .job import identity, labels_beside_0_and_1, run_job
 from .places import NAN_POLICIES, Processor

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from ..alignment import View
 from ..core.cuda_compiler import cuda, current_device, require_gpu
 from ..core.cuda_memory import Pinned
 from ..core.types import HALVES, Block
 from ..cuda.block import Lane, Operand
 from ..errors import UsageError
-from ..jobs import Job, Plan
 from ..kernels import cpu
-from ..kernels.convert import GPU_WEIGHTS
+from ..planning.alignment import View
+from ..planning.dtypes import GPU_WEIGHTS
+from ..planning.plan import Job, Plan
 from ..storage.sinks import Sink
 from ..storage.sources import Source
 from .base import Part, Processor, Task, run_block

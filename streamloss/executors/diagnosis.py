@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ..alignment import CLASS, View
 from ..core.types import Block, Interval
 from ..errors import ValueRangeError
 from ..formulas._kinds import LabelSequence, Parametric, Sparse
-from ..jobs import Job, Plan
 from ..kernels.convert import NOT_A_LABEL
+from ..planning.alignment import CLASS, View
+from ..planning.plan import Job, Plan
 from ..storage.sources import Source
 
 Array = np.ndarray[Any, Any]

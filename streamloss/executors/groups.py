@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..core.blocks import Ranges
-from ..jobs import Plan
+from ..planning.plan import Plan
 from ..storage.sources.base import nbytes
 
 SECONDS = 1.0

@@ -9,11 +9,11 @@ import numpy as np
 
 from ..aggregation.reductions import cell_sums
 from ..aggregation.state import ExactSum, State
-from ..alignment import CLASS
 from ..core.types import Block
 from ..formulas._kinds import Overlap
-from ..jobs import Job, Plan
 from ..kernels import cpu, overlap, tile
+from ..planning.alignment import CLASS
+from ..planning.plan import Job, Plan
 from .diagnosis import explain
 from .places import NAN_POLICIES, Processor
 from .rows import BlockRows, class_weight_of, weight_of

@@ -14,9 +14,10 @@ from ..aggregation.accumulator import SIZE
 from ..core.types import Block
 from ..errors import UsageError
 from ..formulas._kinds import LabelSequence, Parametric, Sparse
-from ..jobs import Job, Plan
 from ..kernels import convert, cpu, overlap, tile
 from ..kernels.rows import layout_of
+from ..planning.dtypes import floating_dtype
+from ..planning.plan import Job, Plan
 from ..storage.sinks import Sink
 from .diagnosis import explain_inexact
 from .rows import BlockRows, Scratch, mask_of, weight_of
@@ -122,7 +123,7 @@ def host_labels(plan: Plan, job: Job, rows: BlockRows) -> Array:
         return convert.labels(stored).astype(np.int64)
     if convert.inexact_integers(stored):
         raise explain_inexact(job, "y_true", stored, rows.block)
-    y_true = convert.targets(convert.rounded(stored, job.precision), convert.floating_dtype(plan.y_pred.dtype))
+    y_true = convert.targets(convert.rounded(stored, job.precision), floating_dtype(plan.y_pred.dtype))
     return y_true.reshape(-1) if isinstance(job.formula, Parametric) else y_true.reshape(rows.block.rows, -1)
 
 

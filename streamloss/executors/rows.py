@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ..alignment import CLASS, View
 from ..core.types import Block
 from ..formulas._kinds import Sparse
-from ..jobs import Job, Plan
 from ..kernels import convert
+from ..planning.alignment import CLASS, View
+from ..planning.plan import Job, Plan
 from ..storage.sources import Source
 from .diagnosis import explain_class, explain_mask
 

@@ -8,15 +8,15 @@ from dataclasses import fields
 
 import numpy as np
 
-from . import blocking
+from ..core.machine import available_cpus, mib, resident_bytes
+from ..errors import MemoryBudgetError, ShapeError, UsageError
+from ..formulas._kinds import Elementwise, LabelSequence, Overlap, Rowwise, Sparse
+from ..formulas._registry import LossSpec
+from ..storage.sources.base import Source, nbytes
+from . import blocks as blocking
 from .alignment import CLASS, Shape, View, align, align_weight
-from .core.machine import available_cpus, mib, resident_bytes
-from .errors import MemoryBudgetError, ShapeError, UsageError
-from .formulas._kinds import Elementwise, LabelSequence, Overlap, Rowwise, Sparse
-from .formulas._registry import LossSpec
-from .jobs import COMPILER, Job, Plan, Request
-from .kernels.convert import GPU_WEIGHTS, floating_dtype
-from .storage.sources.base import Source, nbytes
+from .dtypes import GPU_WEIGHTS, floating_dtype
+from .plan import COMPILER, Job, Plan, Request
 
 STEADY_SHARE, STEADY_WORKERS = 96 << 20, 16
 """Bytes for a block, and workers to cut for, of plans that do not depend on the machine."""

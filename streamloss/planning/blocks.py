@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from ..storage.sources.base import Source, nbytes
 from .alignment import Shape, View
-from .storage.sources.base import Source, nbytes
 
 TARGET = 32 << 20
 """Bytes of `y_pred` in a block: a millisecond of scheduling is nothing beside it, and a few fit any budget."""

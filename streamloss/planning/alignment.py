@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from .core.types import Block
-from .errors import ShapeError
-from .formulas._kinds import Elementwise, LabelSequence, Overlap, Parametric, Sparse
-from .formulas._registry import LossSpec
+from ..core.types import Block
+from ..errors import ShapeError
+from ..formulas._kinds import Elementwise, LabelSequence, Overlap, Parametric, Sparse
+from ..formulas._registry import LossSpec
 
 CLASS = -1  # an axis read whole: the classes, or the features of one sample
 ONE = -2  # an axis of length 1 that the losses do not have

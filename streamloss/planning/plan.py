@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from ..core.blocks import Grid
+from ..core.machine import mib
+from ..core.types import Block
+from ..formulas._kinds import Formula, LabelSequence, Sparse
+from ..formulas._registry import LossSpec
+from ..storage.sources.base import Source
+from . import dtypes
 from .alignment import Layout, Shape, View
-from .core.blocks import Grid
-from .core.machine import mib
-from .core.types import Block
-from .formulas._kinds import Formula, LabelSequence, Sparse
-from .formulas._registry import LossSpec
-from .kernels import convert
-from .storage.sources.base import Source
 
 COMPILER = 224 << 20
 """What compiling kernels, and the libraries' own pools, add to a process (measured: up to 190 MiB)."""
@@ -56,7 +56,7 @@ class Job(Request):
         labels, integers = source.role == "y_true", isinstance(self.formula, Sparse)
         if self.why_not_on_gpu is not None or (self.precision is not None and not (labels and integers)):
             return False
-        known = (convert.GPU_LABELS if integers else convert.GPU_TARGETS) if labels else convert.GPU_PREDICTIONS
+        known = (dtypes.GPU_LABELS if integers else dtypes.GPU_TARGETS) if labels else dtypes.GPU_PREDICTIONS
         return source.dtype.name in known
 
 
