@@ -21,14 +21,15 @@ from streamloss.aggregation.state import ExactSum
 from streamloss.core import cuda_memory as memory
 from streamloss.core.cuda_compiler import cuda
 from streamloss.core.cuda_memory import Pinned
-from streamloss.cuda import block, elements, groups, sums
 from streamloss.formulas._kinds import Parametric, Sparse
 from streamloss.formulas._registry import LossSpec
-from streamloss.kernels import cpu, tile
-from streamloss.kernels.rows import layout_of
+from streamloss.kernels import accumulate, cpu
+from streamloss.kernels.build import layout_of
+from streamloss.kernels.cuda import accumulate as cuda_accumulate
+from streamloss.kernels.cuda import classes, launch, loads
 
-POLICIES = {"raise": tile.RAISE, "omit": tile.OMIT, "propagate": tile.PROPAGATE}
-LANE = block.Lane(Pinned())
+POLICIES = {"raise": accumulate.RAISE, "omit": accumulate.OMIT, "propagate": accumulate.PROPAGATE}
+LANE = launch.Lane(Pinned())
 
 
 class Foreign:
@@ -83,14 +84,14 @@ def order_matters(rows, classes, rng):
 def evaluated(on_cuda, spec, dtype, y, p, weight, mask, policy, halves):
     """First bad row, losses, exact sums and counts."""
     out = np.full(len(p), 7, dtype)
-    limbs, counts = np.zeros((2, SIZE), np.int64), np.zeros(tile.NUM_COUNTS, np.int64)
+    limbs, counts = np.zeros((2, SIZE), np.int64), np.zeros(accumulate.NUM_COUNTS, np.int64)
     ignored = spec.parameters.get("ignore_class")
     ignore = (0, 0) if ignored is None else (1, ignored)
     settings = ignore, spec.arguments(np.dtype(dtype)), spec.per_class(p.shape[1]), policy
     key = spec.formula, dtype == "float32", layout_of(spec.formula, p.shape[1])
     if on_cuda:
         given = p.view(np.uint16) if halves else p
-        operands = key, block.Operand(y), block.Operand(given, halves), weight, mask, *settings
+        operands = key, launch.Operand(y), launch.Operand(given, halves), weight, mask, *settings
         bad = LANE.run(*operands, True, out, limbs, counts)
         again, counted = np.zeros_like(limbs), np.zeros_like(counts)  # only added up
         assert LANE.run(*operands, False, np.empty(0, dtype), again, counted) == bad
@@ -128,8 +129,8 @@ def on_both(case):
         p[0, :2] = 6e-8  # denormal, as float16
     if "stored" in case:
         p = p.astype(case["stored"])
-    elements.LOAD = case.get("load", 16)
-    groups.ROW_BYTES = case.get("row_bytes", 1 << 30)
+    loads.LOAD = case.get("load", 16)
+    classes.ROW_BYTES = case.get("row_bytes", 1 << 30)
     LANE._most_rows = case.get("at_a_time", 1 << 62)
     operands = spec, dtype, y, p, weight, mask, POLICIES[case.get("policy", "raise")], halves
     return [evaluated(on_cuda, *operands) for on_cuda in (False, True)]
@@ -184,7 +185,7 @@ def foreign(case):
         whole[1:] = arrays["y_pred"].ravel()
         arrays["y_pred"] = whole[1:].reshape(rows, classes)
         there = memory.same_memory(Foreign(arrays["y_pred"]), np.dtype(np.float32))[0]
-        shape = elements.form_of(there.reshape(-1), "", classes)
+        shape = loads.form_of(there.reshape(-1), "", classes)
         assert shape.width == 1
     there = {role: array if array is None or role in case.get("host", ()) else Foreign(array)
              for role, array in arrays.items()}  # fmt: skip
@@ -283,10 +284,10 @@ def gathered(case):
     rng, blocks, some = np.random.default_rng(4), 70, 20
     limbs = rng.integers(-(1 << 40), 1 << 40, (blocks, 2, SIZE))
     expected = limbs.sum(axis=0).ravel()[:some].tolist()
-    state = cuda.to_device(np.zeros(sums.STATE, np.int64))
-    rest = cuda.to_device(np.zeros((blocks, tile.NUM_COUNTS), np.int64)), cuda.to_device(np.zeros(1, np.int64))
+    state = cuda.to_device(np.zeros(cuda_accumulate.STATE, np.int64))
+    rest = cuda.to_device(np.zeros((blocks, accumulate.NUM_COUNTS), np.int64)), cuda.to_device(np.zeros(1, np.int64))
     there = cuda.to_device(limbs)
-    sums.gatherer().launch(some, 32, 0, blocks, 32, there, *rest, state)
+    cuda_accumulate.gatherer().launch(some, 32, 0, blocks, 32, there, *rest, state)
     left = there.copy_to_host().reshape(blocks, -1)[:, :some].any()
     return [[expected, False], [state.copy_to_host()[:some].tolist(), bool(left)]]
 

@@ -18,16 +18,16 @@ from numba.cuda import codegen, dispatcher
 from numba.cuda.cudadrv import nvvm
 
 from streamloss.core import cuda_compiler as toolkit
-from streamloss.cuda import block, elements, groups, singles, sums
 from streamloss.errors import MachineError
 from streamloss.formulas._kinds import LabelSequence, Sparse
 from streamloss.formulas._registry import LossSpec, declarations
-from streamloss.kernels.rows import layout_of
+from streamloss.kernels.build import layout_of
+from streamloss.kernels.cuda import accumulate, classes, elementwise, launch, loads
 
 CAPABILITIES = ((9, 0), (8, 0))
 LOGITS = {"from_logits": True}
 FLOAT, DOUBLE, LONG, BYTE, SHORT = types.float32, types.float64, types.int64, types.uint8, types.uint16
-ONE_BY_ONE = elements.Form()
+ONE_BY_ONE = loads.Form()
 
 # Who compiles asks the GPU, which is not there, what it can do.
 asked = list(CAPABILITIES[:1])
@@ -103,7 +103,7 @@ CLASSES = (
     ("categorical_crossentropy", {}, FLOAT, 3),
     ("mean_squared_error", {}, FLOAT, 0),
 )
-WIDTHS = {FLOAT: elements.Form(width=4), DOUBLE: elements.Form(width=2), SHORT: elements.Form("bfloat16", 8)}
+WIDTHS = {FLOAT: loads.Form(width=4), DOUBLE: loads.Form(width=2), SHORT: loads.Form("bfloat16", 8)}
 
 
 def report_kernels():
@@ -113,16 +113,16 @@ def report_kernels():
             for how, form in (("one by one", ONE_BY_ONE), ("wide", WIDTHS[FLOAT])):
                 if asked[0] != CAPABILITIES[0] and (not single or how == "one by one"):
                     continue
-                launcher = singles.elements(formula, single, form, form)
+                launcher = elementwise.elements(formula, single, form, form)
                 report(f"elements: {name} {result} {how}", launcher, signature_of(FLOAT, FLOAT, result, arguments))
     for name, given, label, arguments in CLASSES:
         formula = LossSpec.of(name, given).formula
         for single, result in ((True, FLOAT), (False, DOUBLE)):
             for how, team, stored, form in (
-                ("one by one", groups.LANES, FLOAT, ONE_BY_ONE),
-                ("wide", groups.LANES, FLOAT, WIDTHS[FLOAT]),
-                ("wide, a block to a row", groups.team_of(1 << 16, 4), FLOAT, WIDTHS[FLOAT]),
-                ("bfloat16 wide", groups.LANES, SHORT, WIDTHS[SHORT]),
+                ("one by one", classes.LANES, FLOAT, ONE_BY_ONE),
+                ("wide", classes.LANES, FLOAT, WIDTHS[FLOAT]),
+                ("wide, a block to a row", classes.team_of(1 << 16, 4), FLOAT, WIDTHS[FLOAT]),
+                ("bfloat16 wide", classes.LANES, SHORT, WIDTHS[SHORT]),
             ):
                 again = asked[0] != CAPABILITIES[0]  # the PTX is the same, so what it is checked for is too
                 if again and (how == "one by one" or name == "mean_squared_error"):
@@ -132,7 +132,7 @@ def report_kernels():
                 if "block" in how and "sparse" not in name:
                     continue
                 true = form if label is stored else ONE_BY_ONE
-                launcher = groups.groups(formula, single, true, form, team)
+                launcher = classes.groups(formula, single, true, form, team)
                 report(f"{name} {given} {result} {how}", launcher, signature_of(label, stored, result, arguments))
     for declaration in declarations() if asked[0] == CAPABILITIES[0] else ():  # that all of them compile
         spec = LossSpec.of(declaration.name, {"axis": -1} if declaration.name in ("dice", "tversky") else {})
@@ -140,11 +140,11 @@ def report_kernels():
             continue
         layout = layout_of(spec.formula, 2)
         label = LONG if isinstance(spec.formula, Sparse) else FLOAT
-        kernel = block.kernel_of(spec.formula, False, layout, ONE_BY_ONE, WIDTHS[FLOAT], groups.LANES)
+        kernel = launch.kernel_of(spec.formula, False, layout, ONE_BY_ONE, WIDTHS[FLOAT], classes.LANES)
         signature = signature_of(label, FLOAT, DOUBLE, len(spec.arguments(np.dtype(np.float64))))
         report(f"every loss: {declaration.name}", kernel, signature)
     gathered = LONG, LONG, array(LONG, 3), array(LONG, 2), array(LONG), array(LONG)
-    report("gather", sums.gatherer(), gathered)
+    report("gather", accumulate.gatherer(), gathered)
 
 
 def main():
@@ -152,8 +152,8 @@ def main():
         asked[0] = capability
         report_kernels()
     bce, signature = LossSpec.of("bce", {}).formula, signature_of(FLOAT, FLOAT, FLOAT, 3)
-    report("control", singles.elements(bce, True, ONE_BY_ONE, ONE_BY_ONE), signature, fused=True)
-    report_refusals(singles.elements(bce, True, ONE_BY_ONE, ONE_BY_ONE), signature)
+    report("control", elementwise.elements(bce, True, ONE_BY_ONE, ONE_BY_ONE), signature, fused=True)
+    report_refusals(elementwise.elements(bce, True, ONE_BY_ONE, ONE_BY_ONE), signature)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,11 @@ import pytest
 
 from streamloss.formulas._kinds import Elementwise, Rowwise, Sparse
 from streamloss.formulas._registry import LossSpec
-from streamloss.kernels import rowwise, sparse
-from streamloss.kernels.layout import TILE
-from streamloss.kernels.order import ABREAST, ALONG, FEW, rows_at_once
+from streamloss.kernels import dense, sparse
+from streamloss.kernels.base import TILE
+from streamloss.kernels.summation_order import ABREAST, ALONG, FEW, rows_at_once
 
-BUILD = {Sparse: sparse.sparse, Rowwise: rowwise.rowwise, Elementwise: rowwise.means}
+BUILD = {Sparse: sparse.sparse, Rowwise: dense.rowwise, Elementwise: dense.means}
 LOSSES = [
     ("sparse_categorical_crossentropy", {"from_logits": True}),
     ("sparse_categorical_crossentropy", {}),

@@ -14,9 +14,9 @@ import numpy as np
 from ..core.cuda_compiler import cuda, current_device, require_gpu
 from ..core.cuda_memory import Pinned
 from ..core.types import HALVES, Block
-from ..cuda.block import Lane, Operand
 from ..errors import UsageError
 from ..kernels import cpu
+from ..kernels.cuda.launch import Lane, Operand
 from ..planning.alignment import View
 from ..planning.dtypes import GPU_WEIGHTS
 from ..planning.plan import Job, Plan

@@ -11,7 +11,7 @@ from ..aggregation.reductions import cell_sums
 from ..aggregation.state import ExactSum, State
 from ..core.types import Block
 from ..formulas._kinds import Overlap
-from ..kernels import cpu, overlap, tile
+from ..kernels import accumulate, cpu, whole_data
 from ..planning.alignment import CLASS
 from ..planning.plan import Job, Plan
 from .diagnosis import explain
@@ -96,14 +96,14 @@ class _Loop:
         """`given` are arguments of the formula that its parameters leave open."""
         limbs, counts = self._run(self._job.formula, out, given)
         total = {
-            "count": int(counts[tile.COUNT]),
-            "nonzero_weights": int(counts[tile.NONZERO if self._plan.weighted else tile.COUNT]),
-            "omitted": int(counts[tile.OMITTED]),
-            "ignored": int(counts[tile.IGNORED_ROWS]),
+            "count": int(counts[accumulate.COUNT]),
+            "nonzero_weights": int(counts[accumulate.NONZERO if self._plan.weighted else accumulate.COUNT]),
+            "omitted": int(counts[accumulate.OMITTED]),
+            "ignored": int(counts[accumulate.IGNORED_ROWS]),
         }
-        weight = ExactSum.of_limbs(limbs[tile.WEIGHTS])
+        weight = ExactSum.of_limbs(limbs[accumulate.WEIGHTS])
         sums = {
-            "loss": ExactSum.of_limbs(limbs[tile.VALUES]),
+            "loss": ExactSum.of_limbs(limbs[accumulate.VALUES]),
             "weight": weight if self._plan.weighted else ExactSum.of_count(total["count"]),
         }
         return State(State.empty(identity(self._job, self._plan)).of, sums, total)
@@ -111,12 +111,12 @@ class _Loop:
     def state_of_cells(self) -> State:
         """The exact sums that ratios over the whole data are made of."""
         assert isinstance(self._job.formula, Overlap)
-        limbs, counts = self._run(overlap.whole(self._job.formula), None, {})
+        limbs, counts = self._run(whole_data.whole(self._job.formula), None, {})
         sums = zip(cell_sums(self._classes), map(ExactSum.of_limbs, limbs), strict=True)
         total = {
-            "elements": int(counts[tile.COUNT]),
-            "omitted": int(counts[tile.OMITTED]),
-            "ignored": int(counts[tile.IGNORED_ROWS]),
+            "elements": int(counts[accumulate.COUNT]),
+            "omitted": int(counts[accumulate.OMITTED]),
+            "ignored": int(counts[accumulate.IGNORED_ROWS]),
         }
         return State(State.empty(identity(self._job, self._plan)).of, dict(sums), total)
 

@@ -14,8 +14,8 @@ from ..aggregation.accumulator import SIZE
 from ..core.types import Block
 from ..errors import UsageError
 from ..formulas._kinds import LabelSequence, Parametric, Sparse
-from ..kernels import convert, cpu, overlap, tile
-from ..kernels.rows import layout_of
+from ..kernels import accumulate, convert, cpu, whole_data
+from ..kernels.build import layout_of
 from ..planning.dtypes import floating_dtype
 from ..planning.plan import Job, Plan
 from ..storage.sinks import Sink
@@ -27,7 +27,7 @@ Array = np.ndarray[Any, Any]
 PARALLEL_FROM = 1 << 17
 """Elements from which one block is worth the compilation and start of the loop over all cores."""
 
-NAN_POLICIES = {"raise": tile.RAISE, "omit": tile.OMIT, "propagate": tile.PROPAGATE}
+NAN_POLICIES = {"raise": accumulate.RAISE, "omit": accumulate.OMIT, "propagate": accumulate.PROPAGATE}
 
 
 def refuse_what_gpus_cannot(plan: Plan) -> None:
@@ -129,17 +129,17 @@ def host_labels(plan: Plan, job: Job, rows: BlockRows) -> Array:
 
 def key_of(job: Job, formula: cpu.AnyFormula, classes: int) -> tuple[cpu.AnyFormula, bool, str]:
     """What a kernel is made for."""
-    layout = "" if isinstance(formula, overlap.Whole) else layout_of(formula, classes)
+    layout = "" if isinstance(formula, whole_data.Whole) else layout_of(formula, classes)
     return formula, bool(job.dtype == np.float32), layout
 
 
 def sums_of(formula: cpu.AnyFormula, classes: int) -> int:
     """How many exact sums a kernel adds to."""
-    return overlap.NUM_SUMS * classes if isinstance(formula, overlap.Whole) else 2
+    return whole_data.NUM_SUMS * classes if isinstance(formula, whole_data.Whole) else 2
 
 
 def empty_sums(pieces: int, num_sums: int) -> tuple[Array, Array]:
-    return np.zeros((pieces, num_sums, SIZE), np.int64), np.zeros((pieces, tile.NUM_COUNTS), np.int64)
+    return np.zeros((pieces, num_sums, SIZE), np.int64), np.zeros((pieces, accumulate.NUM_COUNTS), np.int64)
 
 
 def _frozen(array: Array) -> Array:

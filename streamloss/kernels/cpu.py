@@ -14,10 +14,10 @@ from numba import prange
 
 from ..core import jit
 from ..formulas._kinds import Formula
-from .layout import IGNORED, TILE
-from .overlap import Whole, sums_over_rows
-from .rows import build
-from .tile import reduce_tile, weigh
+from .accumulate import reduce_tile, weigh
+from .base import IGNORED, TILE
+from .build import build
+from .whole_data import Whole, sums_over_rows
 
 PIECES = 64  # pieces of the parallel loop: enough to balance the cores, few enough that their states are small
 

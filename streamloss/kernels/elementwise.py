@@ -8,11 +8,11 @@ import numpy as np
 
 from ..core.jit import part
 from ..formulas._kinds import Elementwise, Parametric
-from .layout import BAD, KEPT, Kernel, compiled, count_outside_of, no_space, term_of
+from .base import BAD, KEPT, Kernel, compiled, count_outside_of, no_space, term_of
 
 
 def elementwise(formula: Elementwise, single: bool) -> Kernel:
-    """Rows of one element; for longer ones see :func:`streamloss.kernels.rowwise.means`."""
+    """Rows of one element; for longer ones see :func:`streamloss.kernels.dense.means`."""
     term = term_of(formula, single)
     outside_true = count_outside_of(formula.y_true)
     outside_pred = count_outside_of(formula.y_pred)

@@ -10,9 +10,9 @@ import numpy as np
 
 from ..core.jit import part, scalar, serial
 from ..formulas._kinds import MAXIMUM, Sparse
-from .folds import Recipe, fold_of
-from .layout import BAD, IGNORED, KEPT, Kernel, Pair, compiled, count_outside_of
-from .order import TOP, rows_at_once
+from .base import BAD, IGNORED, KEPT, Kernel, Pair, compiled, count_outside_of
+from .row_reduction import Recipe, fold_of
+from .summation_order import TOP, rows_at_once
 
 
 @cache

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.jit import once
 from ..core.primitives import prefetch
-from .order import LOST, SLOTS, TOP, TOTAL, Sums, adder
+from .summation_order import LOST, SLOTS, TOP, TOTAL, Sums, adder
 
 
 @cache

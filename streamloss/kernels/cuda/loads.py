@@ -14,7 +14,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from ..core.cuda_compiler import SIMULATED, device, intrinsic
+from ...core.cuda_compiler import SIMULATED, device, intrinsic
 
 LOAD = 16
 """Bytes that one instruction loads at most."""

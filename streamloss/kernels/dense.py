@@ -10,9 +10,9 @@ import numpy as np
 
 from ..core.jit import part, scalar, serial
 from ..formulas._kinds import MAXIMUM, Elementwise, Overlap, Rowwise
-from .folds import Recipe, fold_of
-from .layout import BAD, KEPT, Kernel, compiled, count_outside_of, term_of, with_own
-from .order import TOP, rows_at_once
+from .base import BAD, KEPT, Kernel, compiled, count_outside_of, term_of, with_own
+from .row_reduction import Recipe, fold_of
+from .summation_order import TOP, rows_at_once
 
 
 def rowwise(formula: Rowwise, single: bool, layout: str) -> Kernel:

@@ -1,4 +1,4 @@
-"""What happens to the losses of rows, as `streamloss.kernels.tile` says it, on the device; and their exact sums.
+"""What happens to the losses of rows, as `streamloss.kernels.accumulate` says it, on the device; and their exact sums.
 
 A thread settles a row where it has computed its loss, so nothing of a row goes to memory but what NONE writes. Values
 in the window of `streamloss.aggregation.accumulator` are added up in three integers of each thread, which its block then adds
@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ..aggregation.accumulator import HIGH_LIMB, LIMBS, SIZE, inside, parts, spread
-from ..core.cuda_compiler import EVERYONE, Launcher, cuda, device, kernel
-from ..kernels.layout import BAD, IGNORED, KEPT
-from ..kernels.tile import COUNT, IGNORED_ROWS, NONZERO, NUM_COUNTS, OMIT, OMITTED, RAISE, VALUES, WEIGHTS
+from ...aggregation.accumulator import HIGH_LIMB, LIMBS, SIZE, inside, parts, spread
+from ...core.cuda_compiler import EVERYONE, Launcher, cuda, device, kernel
+from ..accumulate import COUNT, IGNORED_ROWS, NONZERO, NUM_COUNTS, OMIT, OMITTED, RAISE, VALUES, WEIGHTS
+from ..base import BAD, IGNORED, KEPT
 
 PARTS = 3  # of a value in the window
 MINE = 2 * PARTS + NUM_COUNTS  # integers that a thread adds up: parts of losses, parts of weights, counts

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..aggregation.accumulator import add, add_within
 from ..core.jit import inner, once
-from .layout import BAD, IGNORED, KEPT
+from .base import BAD, IGNORED, KEPT
 
 RAISE, OMIT, PROPAGATE = 0, 1, 2  # nan_policy
 VALUES, WEIGHTS = 0, 1  # rows of `limbs`

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.cuda_compiler import SIMULATED, WARP, Launcher, cuda, device, kernel
-from .sums import MINE, add_up_of, settle_of
+from ...core.cuda_compiler import SIMULATED, WARP, Launcher, cuda, device, kernel
+from .accumulate import MINE, add_up_of, settle_of
 
 THREADS = 32 if SIMULATED else 128
 """In a block whose threads, or lanes, have rows of their own."""

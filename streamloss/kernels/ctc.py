@@ -8,7 +8,7 @@ import numpy as np
 
 from ..core.jit import part, serial
 from ..formulas._kinds import LabelSequence
-from .layout import BAD, IMPOSSIBLE, KEPT, Kernel, count_outside_of, no_space
+from .base import BAD, IMPOSSIBLE, KEPT, Kernel, count_outside_of, no_space
 
 
 def sequence(formula: LabelSequence) -> Kernel:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.jit import inner, once, scalar
-from .order import LOST, SEGMENT, SLOTS, TOP, TOTAL, Sums, adder
+from .summation_order import LOST, SEGMENT, SLOTS, TOP, TOTAL, Sums, adder
 
 LANES = 64  # of a maximum
 NARROW = 8  # slots that are left when several rows' slots are added at once: a vector of float64

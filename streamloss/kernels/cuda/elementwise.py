@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ..core.cuda_compiler import Launcher, device
-from ..formulas._kinds import Elementwise, Parametric
-from ..kernels.layout import BAD, KEPT, compiled, term_of
-from .elements import Form, apart, one, pick, several
-from .rows import THREADS, Team, nothing, rows_kernel
+from ...core.cuda_compiler import Launcher, device
+from ...formulas._kinds import Elementwise, Parametric
+from ..base import BAD, KEPT, compiled, term_of
+from .kernel import THREADS, Team, nothing, rows_kernel
+from .loads import Form, apart, one, pick, several
 
 
 def elements(formula: Elementwise, single: bool, true: Form, pred: Form) -> Launcher:

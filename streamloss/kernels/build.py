@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import cache
 
 from ..formulas._kinds import Elementwise, Formula, LabelSequence, Overlap, Parametric, Rowwise, Sparse
+from .base import Kernel
+from .ctc import sequence
+from .dense import means, overlap, rowwise
 from .elementwise import elementwise, parametric
-from .layout import Kernel
-from .order import ABREAST, ALONE, ALONG, FEW, LONG, SEGMENT
-from .rowwise import means, overlap, rowwise
-from .sequence import sequence
 from .sparse import sparse
+from .summation_order import ABREAST, ALONE, ALONG, FEW, LONG, SEGMENT
 
 
 def layout_of(formula: Formula, classes: int) -> str:

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ..core.cuda_compiler import WARP, Launcher, cuda, device
-from ..formulas._kinds import Elementwise, Overlap, Rowwise, Sparse
-from ..kernels import rowwise, sparse
-from ..kernels.folds import Recipe
-from ..kernels.layout import BAD, IGNORED, KEPT
-from ..kernels.order import SEGMENT
-from ..kernels.rowwise import column_of
-from .elements import Form, one
-from .rows import THREADS, Team, nothing, rows_kernel
-from .teams import look_at_row, sums_of_row
+from ...core.cuda_compiler import WARP, Launcher, cuda, device
+from ...formulas._kinds import Elementwise, Overlap, Rowwise, Sparse
+from .. import dense, sparse
+from ..base import BAD, IGNORED, KEPT
+from ..dense import column_of
+from ..row_reduction import Recipe
+from ..summation_order import SEGMENT
+from .kernel import THREADS, Team, nothing, rows_kernel
+from .loads import Form, one
+from .row_reduction import look_at_row, sums_of_row
 
 LANES = Team(THREADS)
 ROW_BYTES = 16 << 10
@@ -38,7 +38,7 @@ def team_of(classes: int, itemsize: int) -> Team:
 def groups(
     formula: Sparse | Rowwise | Overlap | Elementwise, single: bool, true: Form, pred: Form, team: Team
 ) -> Launcher:
-    made_of = sparse.recipe(formula, single) if isinstance(formula, Sparse) else rowwise.recipe(formula, single)
+    made_of = sparse.recipe(formula, single) if isinstance(formula, Sparse) else dense.recipe(formula, single)
     most = REGISTERS // (made_of.terms * (2 if made_of.compensated else 1))
     pred = Form(pred.halves, min(pred.width, 1 << max(0, most.bit_length() - 1)))
     row: Any = _sparse_row if isinstance(formula, Sparse) else _dense_row

@@ -10,19 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from ..aggregation.accumulator import SIZE
-from ..core.cuda_compiler import SIMULATED, WARP, Launcher
-from ..core.cuda_memory import DeviceMemory, Pinned, free_bytes, is_out_of_memory
-from ..errors import MachineError, StreamlossWarning
-from ..formulas._kinds import Elementwise, Formula, LabelSequence, Parametric
-from ..kernels.order import ALONE
-from ..kernels.tile import NUM_COUNTS
-from .elements import Form, form_of
-from .groups import LANES, groups, team_of
-from .rows import Team
-from .singles import elements, parameters
-from .slots import lanes_of
-from .sums import NO_ROW, STATE, gatherer
+from ...aggregation.accumulator import SIZE
+from ...core.cuda_compiler import SIMULATED, WARP, Launcher
+from ...core.cuda_memory import DeviceMemory, Pinned, free_bytes, is_out_of_memory
+from ...errors import MachineError, StreamlossWarning
+from ...formulas._kinds import Elementwise, Formula, LabelSequence, Parametric
+from ..accumulate import NUM_COUNTS
+from ..summation_order import ALONE
+from .accumulate import NO_ROW, STATE, gatherer
+from .classes import LANES, groups, team_of
+from .elementwise import elements, parameters
+from .kernel import Team
+from .loads import Form, form_of
+from .segment import lanes_of
 
 MOST_BLOCKS = 2 if SIMULATED else 1056  # a multiple of what the largest GPUs run at once; limbs are one set to each
 FEWEST_BLOCKS = 1 if SIMULATED else 128  # numba-cuda warns of fewer; those without rows cost next to nothing

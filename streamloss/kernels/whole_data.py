@@ -13,8 +13,8 @@ from ..aggregation.accumulator import add
 from ..core.jit import serial
 from ..core.primitives import fma
 from ..formulas._kinds import Overlap
-from .layout import TILE
-from .tile import COUNT, IGNORED_ROWS, OMIT, OMITTED, RAISE
+from .accumulate import COUNT, IGNORED_ROWS, OMIT, OMITTED, RAISE
+from .base import TILE
 
 BOTH, PREDICTED, TRUE = 0, 1, 2  # what is summed, for each cell: y p, p and y
 NUM_SUMS = 3

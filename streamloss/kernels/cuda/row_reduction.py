@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from ..core.cuda_compiler import EVERYONE, WARP, cuda, device
-from ..formulas._kinds import Elementwise, Overlap, Rowwise, Sparse
-from ..kernels.folds import Recipe
-from ..kernels.order import SEGMENT
-from .elements import Form, in_turn, largest, several
-from .rows import Team
-from .slots import pairs, segment_of
+from ...core.cuda_compiler import EVERYONE, WARP, cuda, device
+from ...formulas._kinds import Elementwise, Overlap, Rowwise, Sparse
+from ..row_reduction import Recipe
+from ..summation_order import SEGMENT
+from .kernel import Team
+from .loads import Form, in_turn, largest, several
+from .segment import pairs, segment_of
 
 
 def sums_of_row(team: Team, made_of: Recipe, has_own: bool, true: Form, pred: Form) -> Any:

@@ -1,4 +1,4 @@
-"""The canonical order of `streamloss.kernels.order` among the lanes of a row, for one segment of its classes.
+"""The canonical order of `streamloss.kernels.summation_order` among the lanes of a row, for one segment of its classes.
 
 With L lanes that read V classes at once, lane ``l`` holds the slots ``V l + V L m + v`` for v = 0 ... V - 1 and
 m = 0 ... 8 / V - 1. What the order adds first, slots ``V L m`` apart, meets inside a lane; then lanes are added
@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.cuda_compiler import EVERYONE, WARP, cuda, device
-from ..kernels.folds import Recipe
-from ..kernels.order import SLOTS, adder
-from .elements import Form, in_turn, several
+from ...core.cuda_compiler import EVERYONE, WARP, cuda, device
+from ..row_reduction import Recipe
+from ..summation_order import SLOTS, adder
+from .loads import Form, in_turn, several
 
 SLOTS_OF_LANE = SLOTS // WARP
 

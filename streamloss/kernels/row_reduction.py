@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..core.jit import part, scalar, serial
-from .abreast import maxima_abreast, sums_abreast
-from .along import LANES, NARROW, maxima_along, sums_along
-from .columns import to_columns
-from .order import ABREAST, LONG, LOST, SLOTS, TOP, TOTAL, rows_at_once
+from .across_classes import LANES, NARROW, maxima_along, sums_along
+from .across_rows import maxima_abreast, sums_abreast
+from .summation_order import ABREAST, LONG, LOST, SLOTS, TOP, TOTAL, rows_at_once
+from .transpose import to_columns
 
 
 @dataclass(frozen=True)
