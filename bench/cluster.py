@@ -20,8 +20,9 @@ import numpy as np
 
 import streamloss as sl
 from streamloss.core.machine import resident_bytes
-from streamloss.executors import Part, cluster, groups, remote
-from streamloss.executors.base import merge_all
+from streamloss.execution import Part
+from streamloss.execution.block import merge_all
+from streamloss.execution.dask import batches, cluster, worker
 from streamloss.planning.planner import blocks as blocking
 
 ROWS, CLASSES = 16, 10  # of a block
@@ -39,9 +40,9 @@ def main(blocks: int) -> None:
             distributed.Client(made, set_as_default=False) as client,
         ):
             on_a_cluster(client, path, blocks)
-            groups.SECONDS = 0.01  # many tasks, to see what one costs
+            batches.SECONDS = 0.01  # many tasks, to see what one costs
             costs = on_a_cluster(client, path, blocks)
-            groups.SECONDS = 1.0
+            batches.SECONDS = 1.0
     as_a_graph(blocks)
     for storage in (np.inf, 20e9):
         project(1e12, 40, storage, *costs)
@@ -56,7 +57,7 @@ def on_a_cluster(client: distributed.Client, path: Path, blocks: int) -> tuple[f
     packed = 0
     part, run = cluster.part, cluster.run_on_cluster
 
-    def looked_at(first: int, stop: int, outcome: remote.Outcome) -> Part:
+    def looked_at(first: int, stop: int, outcome: worker.Outcome) -> Part:
         outcomes.append((stop - first, outcome.seconds, len(pickle.dumps(outcome))))
         held.append(resident_bytes())
         parts.append(part(first, stop, outcome))
@@ -106,7 +107,7 @@ def project(rows: float, row_bytes: int, storage: float, task_cost: float, mergi
     blocks = rows * row_bytes / blocking_target()
     rate = min(threads * THREAD_RATE, storage)
     seconds = rows * row_bytes / rate
-    of_a_task = max(groups.SECONDS, threads / groups.TASKS_PER_SECOND)
+    of_a_task = max(batches.SECONDS, threads / batches.TASKS_PER_SECOND)
     tasks = seconds * threads / of_a_task
     print(
         f"{rows:.0e} rows of {row_bytes} bytes at {rate / 1e9:.0f} GB/s on {threads:,} threads: {blocks:,.0f} blocks, "

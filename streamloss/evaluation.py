@@ -15,12 +15,12 @@ from .aggregation.checkpoint import opened
 from .aggregation.checks import concluded, filled_chunks, refuse_undefined_cells, warned
 from .aggregation.manifest import evaluation_key
 from .aggregation.reductions import losses_of_cells, reduce_state
-from .collecting import Collector
 from .core.machine import DEFAULT_MEMORY
 from .core.types import Progress, Reduction
 from .errors import UnknownNameError, UsageError
-from .executors import EXECUTORS, Executor, Task, get_executor, is_of_dask
-from .executors.base import NAN_POLICIES, all_labels_are_binary
+from .execution import EXECUTORS, Executor, Task, get_executor, is_of_dask
+from .execution.block import NAN_POLICIES, all_labels_are_binary
+from .execution.collector import Collector
 from .interop import describe
 from .loss import Loss
 from .outputs import open_sinks, targets_by_name, write_cells
@@ -202,7 +202,7 @@ def call(loss: Loss, y_true: Any, y_pred: Any, sample_weight: Any, mask: Any) ->
     the arrays is Dask's.
     """
     if any(map(is_lazy, (y_true, y_pred, sample_weight, mask))):
-        from .lazy import lazy_call
+        from .execution.dask.graph import lazy_call
 
         return lazy_call(loss, y_true, y_pred, sample_weight, mask)
     named = {loss.name: loss}
@@ -251,7 +251,7 @@ def _graph(
             "shard and checkpoint need arrays that can be read again in parts; received Dask arrays. Store them "
             "(array.to_zarr), or evaluate without; Dask tries again what its workers lose."
         )
-    from .lazy import Graph
+    from .execution.dask.graph import Graph
 
     y_true, y_pred, sample_weight, mask = arrays
     return Graph.of(named, y_true, y_pred, sample_weight, mask, class_weight, rows, on_blocks=written)
@@ -262,7 +262,7 @@ def _runner(graph: Any, the_plan: Plan, executor: Any, scheduler: Any, scheduler
         sources = the_plan.sources
         in_memory, gpu = all(s.in_memory for s in sources), any(s.on_gpu for s in sources)
         return get_executor(executor, in_memory, scheduler, scheduler_file, gpu)
-    from .lazy import GraphExecutor
+    from .execution.dask.graph import GraphExecutor
 
     if isinstance(executor, str):
         if executor not in EXECUTORS:

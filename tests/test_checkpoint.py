@@ -288,7 +288,7 @@ import json, os, random, signal, sys, time
 import numpy as np
 import streamloss as sl
 from streamloss import blocking, checkpoint
-from streamloss.executors import base, threads
+from streamloss.execution import base, threads
 from streamloss.storage.sinks import zarr
 from streamloss.storage.sources import zarr  # once, too; threads begin in the children only
 
@@ -345,7 +345,7 @@ SLOW = textwrap.dedent(
     """
     import sys, time
     from streamloss import blocking
-    from streamloss.executors import base, threads
+    from streamloss.execution import base, threads
     blocking.SMALLEST = blocking.TARGET = 1
     run_block = base.run_block
     def slowly(*arguments, **options):

@@ -25,8 +25,9 @@ import streamloss as sl
 from streamloss import cli
 from streamloss.core.blocks import Ranges
 from streamloss.errors import ClusterError, CorruptChunkError, StreamlossWarning, UsageError, ValueRangeError
-from streamloss.executors import Part, Task, cluster, groups, remote
-from streamloss.executors.remote import pack
+from streamloss.execution import Part, Task
+from streamloss.execution.dask import batches, cluster, worker
+from streamloss.execution.dask.worker import pack
 from streamloss.planning.planner import blocks as blocking
 from streamloss.preparation import named_losses, planned
 
@@ -157,11 +158,11 @@ def test_wrong_data_comes_back_as_a_value_and_files_that_fail_as_errors(place):
     zarr.open_array("p.zarr")[2, 3] = np.nan
     plan = planned(named_losses(MSE), "y.zarr", "p.zarr", None, None, None, "1GiB", 1, None, None, steady=True)
     packed = pack(Task(plan))
-    assert isinstance(remote.run_group(sl.__version__, packed, 0, 3).error, ValueRangeError)
-    assert remote.run_group(sl.__version__, packed, 1, 3).error is None
+    assert isinstance(worker.run_group(sl.__version__, packed, 0, 3).error, ValueRangeError)
+    assert worker.run_group(sl.__version__, packed, 1, 3).error is None
     (place / "p.zarr/c/1/0").write_bytes(b"broken")
     with pytest.raises(CorruptChunkError):
-        remote.run_group(sl.__version__, packed, 1, 3)
+        worker.run_group(sl.__version__, packed, 1, 3)
 
 
 def test_missing_chunks_on_workers_are_counted(client, place):
@@ -260,7 +261,7 @@ def test_versions_that_differ_are_told():
 
 def test_another_version_of_streamloss_evaluates_nothing(client):
     with pytest.raises(ClusterError, match=r"this worker has streamloss .*, but the client 9\.9"):
-        client.submit(remote.run_group, "9.9", b"", 0, 1, pure=False).result()
+        client.submit(worker.run_group, "9.9", b"", 0, 1, pure=False).result()
 
 
 # Groups
@@ -268,21 +269,21 @@ def test_another_version_of_streamloss_evaluates_nothing(client):
 
 def test_groups_are_of_about_a_second_and_cover_all_blocks_once():
     for seconds, threads, todo in ((0.01, 4, [(0, 100_000)]), (3.0, 2, [(5, 9), (20, 40)]), (1e-5, 100, [(0, 999)])):
-        cut, taken = groups.Groups(Ranges.of(todo), seconds), []
+        cut, taken = batches.Groups(Ranges.of(todo), seconds), []
         while cut:
             taken.append(cut.take(threads))
             cut.learn(taken[-1][1] - taken[-1][0], seconds * (taken[-1][1] - taken[-1][0]))
         assert Ranges.of(taken) == Ranges.of(todo)
         assert sum(b - a for a, b in taken) == len(Ranges.of(todo))
         longest = max(b - a for a, b in taken) * seconds
-        assert longest <= max(1.01, seconds, threads / groups.TASKS_PER_SECOND)
+        assert longest <= max(1.01, seconds, threads / batches.TASKS_PER_SECOND)
         if len(taken) > 10:
             last = max(b - a for a, b in taken[-3:]) * seconds
             assert last <= max(0.2, seconds), "small ones, so that all threads end at about the same time"
 
 
 def test_groups_follow_what_blocks_take():
-    cut = groups.Groups(Ranges.of([(0, 10**6)]), 1e-3)
+    cut = batches.Groups(Ranges.of([(0, 10**6)]), 1e-3)
     sizes = []
     for _ in range(40):
         first, stop = cut.take(4)
@@ -316,22 +317,22 @@ SLOW = 0.15
 
 def slowly(dask_worker=None, seconds=SLOW):
     """On a worker: each block takes a while from now on."""
-    from streamloss.executors import remote
+    from streamloss.execution.dask import worker
 
-    original = remote.run_block
+    original = worker.run_block
 
     def run_block(*arguments, **options):
         time.sleep(seconds)
         return original(*arguments, **options)
 
-    remote.run_block = run_block
+    worker.run_block = run_block
 
 
 def failing(times, dask_worker=None):
     """On a worker: the first blocks fail, as a disk does."""
-    from streamloss.executors import remote
+    from streamloss.execution.dask import worker
 
-    original, left = remote.run_block, [times]
+    original, left = worker.run_block, [times]
 
     def run_block(*arguments, **options):
         if left[0]:
@@ -339,7 +340,7 @@ def failing(times, dask_worker=None):
             raise OSError(5, "the disk is away")
         return original(*arguments, **options)
 
-    remote.run_block = run_block
+    worker.run_block = run_block
 
 
 @pytest.fixture
@@ -384,16 +385,16 @@ def test_a_worker_that_is_killed_while_it_merges(few):
     expected = evaluate()[MSE].state.to_bytes()
 
     def slow_merging(dask_worker=None):
-        from streamloss import chunks
+        from streamloss.execution.dask import graph_tasks
 
-        original = chunks.merge_all
+        original = graph_tasks.merge_all
 
         def merge_all(*arguments):
             open("merging", "a").close()
             time.sleep(0.05)
             return original(*arguments)
 
-        chunks.merge_all = merge_all
+        graph_tasks.merge_all = merge_all
 
     its.run(os.chdir, os.getcwd())
     its.run(slow_merging)

@@ -154,7 +154,7 @@ def test_no_memory_for_a_few_rows_is_an_error_with_its_numbers(simulated):
 def test_without_numba_cuda_the_error_names_the_extra(monkeypatch):
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "numba_cuda" else find(name))
-    for module in ("streamloss.core.cuda_compiler", "streamloss.executors.cuda"):
+    for module in ("streamloss.core.cuda_compiler", "streamloss.execution.gpu"):
         monkeypatch.delitem(sys.modules, module, raising=False)
         package, _, name = module.rpartition(".")
         if package in sys.modules:  # where `from package import name` looks first

@@ -3,17 +3,17 @@
 import numpy as np
 
 import streamloss as sl
-from streamloss.executors import base
+from streamloss.execution import block
 
 
 def test_losses_that_differ_in_name_or_reduction_are_evaluated_once(monkeypatch, tmp_path):
-    evaluated, run_job = [], base.run_job
+    evaluated, run_job = [], block.run_job
 
     def counted(plan, job, *arguments):
         evaluated.append(job.name)
         return run_job(plan, job, *arguments)
 
-    monkeypatch.setattr(base, "run_job", counted)
+    monkeypatch.setattr(block, "run_job", counted)
     MSE = sl.losses.MeanSquaredError
     losses = {
         "mean": MSE(),

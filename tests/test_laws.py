@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import streamloss as sl
 from oracles import exact_sum, rounded
 from strategies import Case, cases, every_loss, over_rows
-from streamloss.executors import places
+from streamloss.execution import backends
 from streamloss.formulas._kinds import LabelSequence, Parametric, Sparse
 from streamloss.planning.planner import blocks as blocking
 
@@ -30,7 +30,7 @@ def small_blocks():
     patch = pytest.MonkeyPatch()
     for name in ("TARGET", "TARGET_IN_MEMORY", "SMALLEST"):
         patch.setattr(blocking, name, 1)
-    patch.setattr(places, "PARALLEL_FROM", 0)
+    patch.setattr(backends, "PARALLEL_FROM", 0)
     yield
     patch.undo()
 

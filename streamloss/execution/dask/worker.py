@@ -15,11 +15,11 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..aggregation.state import States, merge_all
-from ..core.version import __version__
-from ..errors import ClusterError, CorruptChunkError, DataError, UsageError
-from ..storage.sources.base import nbytes
-from .base import Part, Processor, Task, run_block
+from ...aggregation.state import States, merge_all
+from ...core.version import __version__
+from ...errors import ClusterError, CorruptChunkError, DataError, UsageError
+from ...storage.sources.base import nbytes
+from ..block import Part, Processor, Task, run_block
 
 LARGEST = 256 << 10
 """Bytes of a description: it travels with each group, so that a worker that joins late needs nothing else."""
@@ -82,7 +82,7 @@ def run_group(version: str, packed: bytes, first: int, stop: int) -> Outcome:
 def _place_of(task: Task) -> Processor:
     if not task.on_gpu:
         return Processor()
-    from .cuda import place_here
+    from ..gpu import place_here
 
     return place_here(task.plan)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..core.blocks import Ranges
-from ..planning.plan import Plan
-from ..storage.sources.base import nbytes
+from ...core.blocks import Ranges
+from ...planning.plan import Plan
+from ...storage.sources.base import nbytes
 
 SECONDS = 1.0
 """Of work in a task. A scheduler takes about a millisecond for each, so a million chunks of 10 ms are 10,000 tasks."""

@@ -11,10 +11,10 @@ import numpy as np
 from ..core.types import Block, Interval
 from ..errors import ValueRangeError
 from ..formulas._kinds import LabelSequence, Parametric, Sparse
-from ..kernels.convert import NOT_A_LABEL
 from ..planning.alignment import CLASS, View
 from ..planning.plan import Job, Plan
 from ..storage.sources import Source
+from .convert import NOT_A_LABEL
 
 Array = np.ndarray[Any, Any]
 

@@ -12,9 +12,9 @@ from ..core.blocks import Ranges
 from ..core.types import Block
 from ..planning.plan import Job, Plan
 from ..storage.sinks import Sink
-from .job import identity, labels_beside_0_and_1, run_job
-from .places import NAN_POLICIES, Processor
-from .rows import BlockRows, mask_of
+from .backends import NAN_POLICIES, Processor
+from .inputs import BlockRows, mask_of
+from .loss_on_block import identity, labels_beside_0_and_1, run_job
 
 __all__ = [
     "NAN_POLICIES",

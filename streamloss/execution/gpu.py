@@ -22,9 +22,9 @@ from ..planning.dtypes import GPU_WEIGHTS
 from ..planning.plan import Job, Plan
 from ..storage.sinks import Sink
 from ..storage.sources import Source
-from .base import Part, Processor, Task, run_block
-from .places import empty_sums, host_labels, host_predictions, key_of, refuse_what_gpus_cannot
-from .rows import BlockRows, Scratch
+from .backends import empty_sums, host_labels, host_predictions, key_of, refuse_what_gpus_cannot
+from .block import Part, Processor, Task, run_block
+from .inputs import BlockRows, Scratch
 from .threads import ThreadsExecutor
 
 Array = np.ndarray[Any, Any]

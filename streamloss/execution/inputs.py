@@ -11,10 +11,10 @@ import numpy as np
 
 from ..core.types import Block
 from ..formulas._kinds import Sparse
-from ..kernels import convert
 from ..planning.alignment import CLASS, View
 from ..planning.plan import Job, Plan
 from ..storage.sources import Source
+from . import convert
 from .diagnosis import explain_class, explain_mask
 
 Array = np.ndarray[Any, Any]

@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from .aggregation.checks import refuse_undefined_cells, warned
-from .aggregation.reductions import losses_of_cells, reduce_state
-from .aggregation.state import States, merge_all
-from .core.types import Block, Reduction
-from .errors import UsageError
-from .executors.base import Processor, Task, run_block
-from .executors.job import labels_beside_0_and_1
-from .executors.rows import BlockRows, mask_of
-from .planning.alignment import View
-from .planning.plan import Job, Plan
-from .storage.sinks.memory import sink_beside
-from .storage.sources.base import Source, on_gpu
-from .storage.sources.dask import DaskSource, GivenSource
+from ...aggregation.checks import refuse_undefined_cells, warned
+from ...aggregation.reductions import losses_of_cells, reduce_state
+from ...aggregation.state import States, merge_all
+from ...core.types import Block, Reduction
+from ...errors import UsageError
+from ...planning.alignment import View
+from ...planning.plan import Job, Plan
+from ...storage.sinks.memory import sink_beside
+from ...storage.sources.base import Source, on_gpu
+from ...storage.sources.dask import DaskSource, GivenSource
+from ..block import Processor, Task, run_block
+from ..inputs import BlockRows, mask_of
+from ..loss_on_block import labels_beside_0_and_1
 
 
 def views_of(plan: Plan) -> dict[str, View]:
@@ -76,7 +76,7 @@ class OnBlock:
 def _given(source: DaskSource, chunk: Any, unknown: tuple[int, ...] | None) -> Source:
     if not on_gpu(chunk):
         return GivenSource(source, np.asarray(chunk), unknown)
-    from .storage.sources.gpu import GivenGpuSource
+    from ...storage.sources.gpu import GivenGpuSource
 
     return GivenGpuSource(GivenSource(source, np.empty(0), unknown), chunk)
 
@@ -85,7 +85,7 @@ def _place_of(task: Task) -> Processor | None:
     """A GPU, if it was asked for or has a chunk; None: the processor."""
     if not (task.on_gpu or any(source.on_gpu for source in task.plan.sources)):
         return None
-    from .executors.cuda import place_here
+    from ..gpu import place_here
 
     return place_here(task.plan)
 

@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ..core.blocks import Ranges
-from ..core.version import __version__
-from ..errors import ClusterError, MissingExtraError, StreamlossError, StreamlossWarning, UsageError
-from .base import Part, Task
-from .groups import Groups, projected_seconds
-from .remote import part, run_group
+from ...core.blocks import Ranges
+from ...core.version import __version__
+from ...errors import ClusterError, MissingExtraError, StreamlossError, StreamlossWarning, UsageError
+from ..block import Part, Task
+from .batches import Groups, projected_seconds
+from .worker import part, run_group
 
 try:
     import distributed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .base import Part, Processor, Task, run_block
+from .block import Part, Processor, Task, run_block
 
 
 class InlineExecutor:

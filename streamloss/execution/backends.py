@@ -14,13 +14,14 @@ from ..aggregation.accumulator import SIZE
 from ..core.types import Block
 from ..errors import UsageError
 from ..formulas._kinds import LabelSequence, Parametric, Sparse
-from ..kernels import accumulate, convert, cpu, whole_data
+from ..kernels import accumulate, cpu, whole_data
 from ..kernels.build import layout_of
 from ..planning.dtypes import floating_dtype
 from ..planning.plan import Job, Plan
 from ..storage.sinks import Sink
+from . import convert
 from .diagnosis import explain_inexact
-from .rows import BlockRows, Scratch, mask_of, weight_of
+from .inputs import BlockRows, Scratch, mask_of, weight_of
 
 Array = np.ndarray[Any, Any]
 

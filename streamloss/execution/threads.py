@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from ..aggregation.state import States
 from ..core.types import Block
-from .base import Part, Processor, Task, run_block
+from .block import Part, Processor, Task, run_block
 
 
 class ThreadsExecutor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import UnknownNameError, UsageError
-from .base import Executor, Part, Task
+from .block import Executor, Part, Task
 
 __all__ = ["EXECUTORS", "Executor", "Part", "Task", "get_executor", "is_of_dask"]
 
@@ -26,7 +26,7 @@ def get_executor(
     where an array is on one; Dask where a scheduler is named.
     """
     if is_of_dask(executor, scheduler, scheduler_file):
-        from .dask import DaskExecutor
+        from .dask.executor import DaskExecutor
 
         gpu = isinstance(executor, str) and executor == "cuda"
         return DaskExecutor(scheduler if isinstance(executor, str) else executor, scheduler_file, gpu)
@@ -42,7 +42,7 @@ def get_executor(
     if executor not in EXECUTORS:
         raise UnknownNameError("executor", executor, EXECUTORS)
     if executor == "cuda" or (executor == "auto" and on_gpu):
-        from .cuda import CudaExecutor
+        from .gpu import CudaExecutor
 
         return CudaExecutor(strict=executor == "cuda")
     if executor == "inline" or (executor == "auto" and in_memory):

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .aggregation.checkpoint import Checkpoint
-from .aggregation.snapshot import Partial
-from .aggregation.state import merge_all
-from .core.blocks import Ranges
-from .core.types import Progress
-from .executors import Part, Task
+from ..aggregation.checkpoint import Checkpoint
+from ..aggregation.snapshot import Partial
+from ..aggregation.state import merge_all
+from ..core.blocks import Ranges
+from ..core.types import Progress
+from . import Part, Task
 
 
 class Collector:

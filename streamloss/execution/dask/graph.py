@@ -17,17 +17,17 @@ import numpy as np
 from dask.delayed import delayed
 from dask.layers import ArrayBlockIdDep
 
-from .chunks import LabelsBeside, LossesOf, Merge, OnBlock, RatiosOf, StatesOf, ValueOf, unchanged, views_of
-from .core.types import Reduction
-from .errors import ShapeError, UsageError
-from .executors import Part, Task
-from .executors.dask import compute
-from .executors.places import refuse_what_gpus_cannot
-from .loss import Loss
-from .planning.alignment import SPREAD, View
-from .planning.plan import Job, Plan
-from .preparation import planned
-from .storage.sources.dask import DaskSource, as_lazy, open_lazy
+from ...core.types import Reduction
+from ...errors import ShapeError, UsageError
+from ...loss import Loss
+from ...planning.alignment import SPREAD, View
+from ...planning.plan import Job, Plan
+from ...preparation import planned
+from ...storage.sources.dask import DaskSource, as_lazy, open_lazy
+from .. import Part, Task
+from ..backends import refuse_what_gpus_cannot
+from .executor import compute
+from .graph_tasks import LabelsBeside, LossesOf, Merge, OnBlock, RatiosOf, StatesOf, ValueOf, unchanged, views_of
 
 SPLIT = 8
 """States that a task of the tree merges."""

@@ -14,9 +14,9 @@ from ..formulas._kinds import Overlap
 from ..kernels import accumulate, cpu, whole_data
 from ..planning.alignment import CLASS
 from ..planning.plan import Job, Plan
+from .backends import NAN_POLICIES, Processor
 from .diagnosis import explain
-from .places import NAN_POLICIES, Processor
-from .rows import BlockRows, class_weight_of, weight_of
+from .inputs import BlockRows, class_weight_of, weight_of
 
 Array = np.ndarray[Any, Any]
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..core.version import __version__
-from ..errors import ClusterError, UsageError
-from .base import Part, Task
-from .groups import Groups, projected_seconds
-from .places import refuse_what_gpus_cannot
-from .remote import pack, part, run_group
+from ...core.version import __version__
+from ...errors import ClusterError, UsageError
+from ..backends import refuse_what_gpus_cannot
+from ..block import Part, Task
+from .batches import Groups, projected_seconds
+from .worker import pack, part, run_group
 
 LOCAL = ("threads", "processes", "synchronous")
 """Dask's own schedulers, which need no cluster and no `distributed`."""
