@@ -17,12 +17,12 @@ from .core.version import __version__ as __version__
 if TYPE_CHECKING:
     from . import errors, losses, nn
     from .aggregation.state import State as State
+    from .api.evaluate import evaluate as evaluate
+    from .api.evaluate import plan as plan
+    from .api.merge import merge as merge
+    from .api.result import Result as Result
     from .core.types import Reduction as Reduction
-    from .evaluation import evaluate as evaluate
-    from .evaluation import plan as plan
-    from .merging import merge as merge
     from .planning.plan import Plan as Plan
-    from .result import Result as Result
 
 __all__ = ["Plan", "Reduction", "Result", "State", "errors", "evaluate", "losses", "merge", "nn", "plan"]
 
@@ -30,11 +30,11 @@ __all__ = ["Plan", "Reduction", "Result", "State", "errors", "evaluate", "losses
 _WHERE = {
     "Plan": "planning.plan",
     "Reduction": "core.types",
-    "Result": "result",
+    "Result": "api.result",
     "State": "aggregation.state",
-    "evaluate": "evaluation",
-    "merge": "merging",
-    "plan": "evaluation",
+    "evaluate": "api.evaluate",
+    "merge": "api.merge",
+    "plan": "api.evaluate",
 }
 
 

@@ -35,7 +35,7 @@ class LossConfig(BaseModel):
     """In the results; by default the loss' own."""
 
     def to_loss(self) -> Any:
-        from .loss import loss_class
+        from .api.loss import loss_class
 
         given = {key: None if _is_none(value) else value for key, value in (self.model_extra or {}).items()}
         return loss_class(self.loss)(name=self.name, **given)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from .core.types import Reduction
 
 if TYPE_CHECKING:
-    from .interop import deserialize, get, is_categorical_crossentropy, serialize, to_categorical
-    from .loss import Loss
+    from .api.interop import deserialize, get, is_categorical_crossentropy, serialize, to_categorical
+    from .api.loss import Loss
 
 __all__ = ["Loss", "Reduction", "deserialize", "get", "is_categorical_crossentropy", "serialize", "to_categorical"]
 
@@ -18,7 +18,7 @@ __all__ = ["Loss", "Reduction", "deserialize", "get", "is_categorical_crossentro
 def __getattr__(name: str) -> Any:
     if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from . import interop, loss
+    from .api import interop, loss
 
     if name == "Loss":
         return loss.Loss
@@ -32,6 +32,6 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    from . import loss
+    from .api import loss
 
     return [*__all__, *loss.class_names(), *loss.function_names()]

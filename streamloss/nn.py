@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from .api.loss import loss_class
 from .errors import ShapeError, UsageError
-from .loss import loss_class
 
 __all__ = [
     "log_poisson_loss",

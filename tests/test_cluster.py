@@ -23,13 +23,13 @@ import zarr
 
 import streamloss as sl
 from streamloss import cli
+from streamloss.api.request import named_losses, planned
 from streamloss.core.blocks import Ranges
 from streamloss.errors import ClusterError, CorruptChunkError, StreamlossWarning, UsageError, ValueRangeError
 from streamloss.execution import Part, Task
 from streamloss.execution.dask import batches, cluster, worker
 from streamloss.execution.dask.worker import pack
 from streamloss.planning.planner import blocks as blocking
-from streamloss.preparation import named_losses, planned
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # what workers are made to do is defined here
 

@@ -18,13 +18,13 @@ import click
 
 from .. import config as configuration
 from ..aggregation.checkpoint import file_name
+from ..api.evaluate import evaluate, plan
+from ..api.merge import merge
+from ..api.result import Result
 from ..config import parse_shard
 from ..core.machine import parse_memory, resident_bytes
 from ..core.types import Progress, Reduction
 from ..errors import StoppedError, StreamlossWarning, UnknownNameError, UsageError
-from ..evaluation import evaluate, plan
-from ..merging import merge
-from ..result import Result
 from .table import hanging, print_result
 
 _COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}

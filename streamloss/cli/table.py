@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..api.result import Result
 from ..core.types import Reduction
-from ..result import Result
 
 UNLIMITED = 1000
 """Columns where stdout is no terminal: lines are for grep, and stay whole."""

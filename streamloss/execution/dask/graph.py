@@ -17,12 +17,12 @@ import numpy as np
 from dask.delayed import delayed
 from dask.layers import ArrayBlockIdDep
 
+from ...api.loss import Loss
+from ...api.request import planned
 from ...core.types import Reduction
 from ...errors import ShapeError, UsageError
-from ...loss import Loss
 from ...planning.alignment import SPREAD, View
 from ...planning.plan import Job, Plan
-from ...preparation import planned
 from ...storage.sources.dask import DaskSource, as_lazy, open_lazy
 from .. import Part, Task
 from ..backends import refuse_what_gpus_cannot

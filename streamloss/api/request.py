@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from .core.blocks import Ranges
-from .core.machine import parse_memory
-from .core.types import Reduction
-from .core.version import __version__
-from .errors import UsageError, ValueRangeError
+from ..core.blocks import Ranges
+from ..core.machine import parse_memory
+from ..core.types import Reduction
+from ..core.version import __version__
+from ..errors import UsageError, ValueRangeError
+from ..planning.dtypes import result_dtype
+from ..planning.plan import Plan, Request
+from ..planning.planner import make_plan
+from ..storage.sources import Source, open_source
+from ..storage.sources.base import nbytes
 from .interop import as_loss, describe
 from .loss import Loss
-from .planning.dtypes import result_dtype
-from .planning.plan import Plan, Request
-from .planning.planner import make_plan
-from .storage.sources import Source, open_source
-from .storage.sources.base import nbytes
 
 
 def named_losses(losses: Any) -> dict[str, Loss]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .core.types import Reduction
-from .errors import UsageError, ValueRangeError
-from .formulas._registry import find
+from ..core.types import Reduction
+from ..errors import UsageError, ValueRangeError
+from ..formulas._registry import find
 from .loss import Loss, loss_class, loss_function
 
 KERAS_REDUCTIONS = ("none", "sum", "sum_over_batch_size", "mean", "mean_with_sample_weight")

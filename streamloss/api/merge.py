@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .aggregation.checks import concluded
-from .aggregation.manifest import differences
-from .aggregation.snapshot import Partial
-from .aggregation.state import merge_all
-from .core.blocks import Ranges
-from .errors import SourceError, StateError, StreamlossWarning, UsageError
+from ..aggregation.checks import concluded
+from ..aggregation.manifest import differences
+from ..aggregation.snapshot import Partial
+from ..aggregation.state import merge_all
+from ..core.blocks import Ranges
+from ..errors import SourceError, StateError, StreamlossWarning, UsageError
 from .result import Result, result_of
 
 

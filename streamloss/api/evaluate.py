@@ -11,25 +11,25 @@ from typing import Any
 
 import numpy as np
 
-from .aggregation.checkpoint import opened
-from .aggregation.checks import concluded, filled_chunks, refuse_undefined_cells, warned
-from .aggregation.manifest import evaluation_key
-from .aggregation.reductions import losses_of_cells, reduce_state
-from .core.machine import DEFAULT_MEMORY
-from .core.types import Progress, Reduction
-from .errors import UnknownNameError, UsageError
-from .execution import EXECUTORS, Executor, Task, get_executor, is_of_dask
-from .execution.block import NAN_POLICIES, all_labels_are_binary
-from .execution.collector import Collector
+from ..aggregation.checkpoint import opened
+from ..aggregation.checks import concluded, filled_chunks, refuse_undefined_cells, warned
+from ..aggregation.manifest import evaluation_key
+from ..aggregation.reductions import losses_of_cells, reduce_state
+from ..core.machine import DEFAULT_MEMORY
+from ..core.types import Progress, Reduction
+from ..errors import UnknownNameError, UsageError
+from ..execution import EXECUTORS, Executor, Task, get_executor, is_of_dask
+from ..execution.block import NAN_POLICIES, all_labels_are_binary
+from ..execution.collector import Collector
+from ..planning.plan import Plan
+from ..storage.sinks.memory import sink_beside
+from ..storage.sources.base import on_gpu
+from ..storage.sources.dask import is_lazy
 from .interop import describe
 from .loss import Loss
-from .outputs import open_sinks, targets_by_name, write_cells
-from .planning.plan import Plan
-from .preparation import described, named_losses, planned, shard_of
+from .request import described, named_losses, planned, shard_of
 from .result import Result, result_of
-from .storage.sinks.memory import sink_beside
-from .storage.sources.base import on_gpu
-from .storage.sources.dask import is_lazy
+from .targets import open_sinks, targets_by_name, write_cells
 
 BUFFERS = 3
 """Blocks at a time for a GPU, at least: one is read, one copied, one evaluated."""
@@ -202,7 +202,7 @@ def call(loss: Loss, y_true: Any, y_pred: Any, sample_weight: Any, mask: Any) ->
     the arrays is Dask's.
     """
     if any(map(is_lazy, (y_true, y_pred, sample_weight, mask))):
-        from .execution.dask.graph import lazy_call
+        from ..execution.dask.graph import lazy_call
 
         return lazy_call(loss, y_true, y_pred, sample_weight, mask)
     named = {loss.name: loss}
@@ -251,7 +251,7 @@ def _graph(
             "shard and checkpoint need arrays that can be read again in parts; received Dask arrays. Store them "
             "(array.to_zarr), or evaluate without; Dask tries again what its workers lose."
         )
-    from .execution.dask.graph import Graph
+    from ..execution.dask.graph import Graph
 
     y_true, y_pred, sample_weight, mask = arrays
     return Graph.of(named, y_true, y_pred, sample_weight, mask, class_weight, rows, on_blocks=written)
@@ -262,7 +262,7 @@ def _runner(graph: Any, the_plan: Plan, executor: Any, scheduler: Any, scheduler
         sources = the_plan.sources
         in_memory, gpu = all(s.in_memory for s in sources), any(s.on_gpu for s in sources)
         return get_executor(executor, in_memory, scheduler, scheduler_file, gpu)
-    from .execution.dask.graph import GraphExecutor
+    from ..execution.dask.graph import GraphExecutor
 
     if isinstance(executor, str):
         if executor not in EXECUTORS:

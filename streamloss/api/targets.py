@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from .aggregation.reductions import losses_of_cells
-from .aggregation.state import State
-from .core.types import Block
-from .errors import StateError, UnknownNameError, UsageError
-from .planning.plan import Job, Plan
-from .storage.sinks import Sink
-from .storage.uris import same_place
+from ..aggregation.reductions import losses_of_cells
+from ..aggregation.state import State
+from ..core.types import Block
+from ..errors import StateError, UnknownNameError, UsageError
+from ..planning.plan import Job, Plan
+from ..storage.sinks import Sink
+from ..storage.uris import same_place
 
 
 def targets_by_name(out: str | Mapping[str, str] | None, named: Iterable[str]) -> dict[str, str]:
@@ -42,7 +42,7 @@ def open_sinks(
     """
     if not targets:
         return {}
-    from .storage.sinks.zarr import ZarrSink, check_target
+    from ..storage.sinks.zarr import ZarrSink, check_target
 
     taken = {f"{source.role} is read from": source.where for source in the_plan.sources}
     for name, uri in targets.items():

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, ClassVar
 
-from .core.types import Reduction
-from .errors import UnknownNameError, UsageError
-from .formulas._parameters import Parameter
-from .formulas._registry import Declaration, LossSpec, declarations, find
+from ..core.types import Reduction
+from ..errors import UnknownNameError, UsageError
+from ..formulas._parameters import Parameter
+from ..formulas._registry import Declaration, LossSpec, declarations, find
 
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 
@@ -64,7 +64,7 @@ class Loss:
             For a label, prediction or weight that has no loss; the message names it.
 
         """
-        from .evaluation import call
+        from .evaluate import call
 
         return call(self, y_true, y_pred, sample_weight, mask)
 

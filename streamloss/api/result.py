@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .aggregation.reductions import reduce_state, totals
-from .aggregation.snapshot import Partial, write_whole
-from .aggregation.state import State
-from .core.machine import peak_memory
-from .core.types import Reduction
-from .errors import UnwritableOutputError, UsageError
+from ..aggregation.reductions import reduce_state, totals
+from ..aggregation.snapshot import Partial, write_whole
+from ..aggregation.state import State
+from ..core.machine import peak_memory
+from ..core.types import Reduction
+from ..errors import UnwritableOutputError, UsageError
 
 SCHEMA = "streamloss.result/1"
 
@@ -135,7 +135,7 @@ class Result(Mapping[str, LossResult]):
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; ``schema`` changes when a reader would have to."""
-        from .core.version import __version__
+        from ..core.version import __version__
 
         return {
             "schema": SCHEMA,
