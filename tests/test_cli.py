@@ -14,7 +14,8 @@ import zarr
 
 import streamloss
 from streamloss import cli, errors
-from streamloss.cli import bar, commands, table
+from streamloss.cli import commands, table
+from streamloss.cli import progress as bar
 from streamloss.formulas._registry import declarations
 
 SCCE = "sparse_categorical_crossentropy"

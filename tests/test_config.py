@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import streamloss as sl
-from streamloss import config, errors, losses
+from streamloss import errors, losses
+from streamloss.cli import config
 
 FILE = """
 y_true = "t.npy"

@@ -16,15 +16,15 @@ from typing import Any
 
 import click
 
-from .. import config as configuration
 from ..aggregation.checkpoint import file_name
 from ..api.evaluate import evaluate, plan
 from ..api.merge import merge
 from ..api.result import Result
-from ..config import parse_shard
 from ..core.machine import parse_memory, resident_bytes
 from ..core.types import Progress, Reduction
 from ..errors import StoppedError, StreamlossWarning, UnknownNameError, UsageError
+from . import config as configuration
+from .config import parse_shard
 from .table import hanging, print_result
 
 _COMPARE = {">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
@@ -184,7 +184,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
     if quiet:
         yield None
     elif sys.stderr.isatty():
-        from .bar import live_bar
+        from .progress import live_bar
 
         with live_bar() as update:
             yield update

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from .errors import ConfigError
+from ..errors import ConfigError
 
 ENVIRONMENT = "STREAMLOSS_"
 
@@ -35,7 +35,7 @@ class LossConfig(BaseModel):
     """In the results; by default the loss' own."""
 
     def to_loss(self) -> Any:
-        from .api.loss import loss_class
+        from ..api.loss import loss_class
 
         given = {key: None if _is_none(value) else value for key, value in (self.model_extra or {}).items()}
         return loss_class(self.loss)(name=self.name, **given)
