@@ -20,7 +20,7 @@ import numpy as np
 
 import streamloss as sl
 from streamloss.core.machine import resident_bytes
-from streamloss.execution import Part
+from streamloss.execution import BlockResult
 from streamloss.execution.block import merge_all
 from streamloss.execution.dask import batches, cluster, worker
 from streamloss.planning.planner import blocks as blocking
@@ -52,12 +52,12 @@ def on_a_cluster(client: distributed.Client, path: Path, blocks: int) -> tuple[f
     """Processor seconds for each task, here and in the scheduler; seconds to merge; bytes of a task, both ways."""
     sl.evaluate("mse", str(path), str(path), rows=slice(0, 64 * ROWS), executor=client)  # connected, compiled
     outcomes: list[tuple[int, float, int]] = []
-    parts: list[Part] = []
+    parts: list[BlockResult] = []
     held: list[int] = []
     packed = 0
     part, run = cluster.part, cluster.run_on_cluster
 
-    def looked_at(first: int, stop: int, outcome: worker.Outcome) -> Part:
+    def looked_at(first: int, stop: int, outcome: worker.WorkerResult) -> BlockResult:
         outcomes.append((stop - first, outcome.seconds, len(pickle.dumps(outcome))))
         held.append(resident_bytes())
         parts.append(part(first, stop, outcome))

@@ -17,7 +17,7 @@ import zarr
 import streamloss as sl
 from streamloss import cli
 from streamloss.aggregation import checkpoint
-from streamloss.aggregation.snapshot import Partial
+from streamloss.aggregation.snapshot import Snapshot
 from streamloss.core.blocks import Ranges
 from streamloss.errors import (
     CheckpointInUseError,
@@ -261,7 +261,7 @@ def test_saving_takes_less_than_one_percent_of_a_disk_of_any_speed(cost, monkeyp
         for _ in range(30_000):
             now[0] += 0.003
             if saved_there.due:
-                saved_there.save(Partial({}, Ranges(), ()))
+                saved_there.save(Snapshot({}, Ranges(), ()))
     assert (len(saves) - 1) * cost < 0.01 * now[0]
     assert saves[0] == cost + 0.003, "after the first block"
     assert len(saves) > 90 * 0.004 / cost, "and not much less"

@@ -26,7 +26,7 @@ from streamloss import cli
 from streamloss.api.request import named_losses, planned
 from streamloss.core.blocks import Ranges
 from streamloss.errors import ClusterError, CorruptChunkError, StreamlossWarning, UsageError, ValueRangeError
-from streamloss.execution import Part, Task
+from streamloss.execution import BlockResult, Run
 from streamloss.execution.dask import batches, cluster, worker
 from streamloss.execution.dask.worker import pack
 from streamloss.planning.planner import blocks as blocking
@@ -156,8 +156,10 @@ def test_wrong_data_on_a_worker_is_named_and_not_tried_again(client):
 def test_wrong_data_comes_back_as_a_value_and_files_that_fail_as_errors(place):
     """What may be another time is for Dask to try again; what will not is not."""
     zarr.open_array("p.zarr")[2, 3] = np.nan
-    plan = planned(named_losses(MSE), "y.zarr", "p.zarr", None, None, None, "1GiB", 1, None, None, steady=True)
-    packed = pack(Task(plan))
+    plan = planned(
+        named_losses(MSE), "y.zarr", "p.zarr", None, None, None, "1GiB", 1, None, None, machine_independent=True
+    )
+    packed = pack(Run(plan))
     assert isinstance(worker.run_group(sl.__version__, packed, 0, 3).error, ValueRangeError)
     assert worker.run_group(sl.__version__, packed, 1, 3).error is None
     (place / "p.zarr/c/1/0").write_bytes(b"broken")
@@ -269,7 +271,7 @@ def test_another_version_of_streamloss_evaluates_nothing(client):
 
 def test_groups_are_of_about_a_second_and_cover_all_blocks_once():
     for seconds, threads, todo in ((0.01, 4, [(0, 100_000)]), (3.0, 2, [(5, 9), (20, 40)]), (1e-5, 100, [(0, 999)])):
-        cut, taken = batches.Groups(Ranges.of(todo), seconds), []
+        cut, taken = batches.Batches(Ranges.of(todo), seconds), []
         while cut:
             taken.append(cut.take(threads))
             cut.learn(taken[-1][1] - taken[-1][0], seconds * (taken[-1][1] - taken[-1][0]))
@@ -283,7 +285,7 @@ def test_groups_are_of_about_a_second_and_cover_all_blocks_once():
 
 
 def test_groups_follow_what_blocks_take():
-    cut = batches.Groups(Ranges.of([(0, 10**6)]), 1e-3)
+    cut = batches.Batches(Ranges.of([(0, 10**6)]), 1e-3)
     sizes = []
     for _ in range(40):
         first, stop = cut.take(4)
@@ -306,7 +308,7 @@ def test_a_task_travels_in_a_few_kilobytes(client):
     evaluate(executor=client)
     patch.undo()
     assert described[0] < 4096
-    assert all(isinstance(part, Part) and len(pickle.dumps(part)) < 4096 for part in described[1:])
+    assert all(isinstance(part, BlockResult) and len(pickle.dumps(part)) < 4096 for part in described[1:])
 
 
 # Faults

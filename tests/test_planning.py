@@ -43,8 +43,8 @@ def sparse_plan(y_true, y_pred, **options):
 
 def start_multiples(plan, source):
     """Which axes' block boundaries are chunk boundaries of `source`."""
-    pairs = list(zip(plan.block_shape, plan.shape, source.grain, strict=False))
-    return [size == n or size % grain == 0 for size, n, grain in pairs]
+    pairs = list(zip(plan.block_shape, plan.shape, source.chunk_shape, strict=False))
+    return [size == n or size % chunk_shape == 0 for size, n, chunk_shape in pairs]
 
 
 @st.composite
@@ -102,7 +102,7 @@ def test_blocks_also_end_where_the_labels_chunks_end_if_they_are_of_similar_size
 def test_blocks_follow_shards_where_there_are_shards():
     y_pred = stored((400_000, 100), (1000, 100), shards=(8000, 100))
     plan = sparse_plan(labels(400_000), y_pred, workers=2)
-    assert plan.y_pred.grain == (8000, 100)
+    assert plan.y_pred.chunk_shape == (8000, 100)
     assert plan.block_shape[0] % 8000 == 0
 
 

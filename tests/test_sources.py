@@ -183,7 +183,7 @@ def test_zarr_arrays_are_opened_by_path_and_uri(tmp_path, place, zarr_format):
     path = tmp_path / store / (name or "")
     for uri in (str(path), path, path.as_uri(), f"{path}/"):
         np.testing.assert_array_equal(everything(open_(uri)), PREDICTIONS)
-    assert open_(path).grain == (7, 4)
+    assert open_(path).chunk_shape == (7, 4)
 
 
 def test_an_opened_array_is_read_whatever_its_store(tmp_path):
@@ -199,7 +199,7 @@ def test_an_opened_array_is_read_whatever_its_store(tmp_path):
 
 def test_shards_are_the_grain_of_a_sharded_array():
     array = store_array(zarr.storage.MemoryStore(), PREDICTIONS, (5, 6), shards=(20, 6))
-    assert open_(array).grain == (20, 6)
+    assert open_(array).chunk_shape == (20, 6)
 
 
 def test_a_class_axis_cut_into_chunks_gives_the_losses_of_whole_rows():

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.jit import inner, scalar
+from ..core.jit import no_alloc, scalar
 from ..core.primitives import bits_of
 
 LIMBS = 67  # 2**-1074 ... 2**1024 are 2098 bits, 66 limbs; the last takes carries
@@ -87,7 +87,7 @@ def parts(value: float) -> tuple[int, int, int]:
     return high - bits_of(_HIGH), middle - bits_of(_MIDDLE), low - bits_of(_LOW)
 
 
-@inner
+@no_alloc
 def add_within(limbs: Any, values: Any) -> bool:
     """Add a contiguous array, if two parts of the window hold each of its values exactly, as they do of most float32;
     else, and if there is a NaN, add nothing and return False.
@@ -112,7 +112,7 @@ def add_within(limbs: Any, values: Any) -> bool:
     return True
 
 
-@inner
+@no_alloc
 def add(limbs: Any, values: Any) -> None:
     """Add a contiguous float32 or float64 array to ``limbs`` (int64, ``SIZE`` long, carry-save)."""
     n = values.size

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from ..errors import CheckpointInUseError, StateError, UnwritableOutputError
 from .manifest import differences
-from .snapshot import Partial, write_whole
+from .snapshot import Snapshot, write_whole
 
 SHARE = 1 / 200
 """Of the time, at most, that saving takes: the next save waits so many times as long as the last one took."""
@@ -27,10 +27,10 @@ class Checkpoint:
     def __init__(self, directory: Path, name: str, evaluation: Mapping[str, Any]) -> None:
         self._path = directory / name
         self._due = 0.0
-        self.partial: Partial | None = None
+        self.partial: Snapshot | None = None
         """What was saved before, if anything was."""
         if self._path.exists():
-            self.partial = Partial.from_bytes(self._path.read_bytes(), str(self._path))
+            self.partial = Snapshot.from_bytes(self._path.read_bytes(), str(self._path))
             if lines := differences(self.partial.evaluation, evaluation):
                 raise StateError(
                     f"{self._path} is the progress of another evaluation: {'; '.join(lines)}. Restore what it was, or "
@@ -41,7 +41,7 @@ class Checkpoint:
     def due(self) -> bool:
         return time.perf_counter() >= self._due
 
-    def save(self, partial: Partial) -> None:
+    def save(self, partial: Snapshot) -> None:
         begin = time.perf_counter()
         try:
             write_whole(self._path, partial.to_bytes())

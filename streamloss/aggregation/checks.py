@@ -11,11 +11,11 @@ import numpy as np
 from ..errors import StreamlossWarning, ValueRangeError
 from ..storage.sources import Source
 from .reductions import losses_of_cells, totals
-from .snapshot import Partial
+from .snapshot import Snapshot
 from .state import State
 
 
-def concluded(partial: Partial) -> list[str]:
+def concluded(partial: Snapshot) -> list[str]:
     """What a person should know of the values of all rows before using them; also warned about.
 
     Raises ValueRangeError for a ratio over the whole data that is 0 / 0.

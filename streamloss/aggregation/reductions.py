@@ -66,9 +66,9 @@ def reduce_state(state: State, reduction: Reduction) -> float:
     raise ValueError(f"{reduction} is not one number")
 
 
-def cell_sums(cells: int) -> list[str]:
+def cell_sums(ratios: int) -> list[str]:
     """The names of a state's sums for ratios over the whole data: of ``y p``, p and y, for each cell."""
-    return [f"{name}/{cell}" for cell in range(cells) for name in ("both", "y_pred", "y_true")]
+    return [f"{name}/{cell}" for cell in range(ratios) for name in ("both", "y_pred", "y_true")]
 
 
 def losses_of_cells(state: State, weighted: bool = False) -> np.ndarray[Any, Any]:

@@ -22,7 +22,7 @@ FORMAT, VERSION = "streamloss.partial", 1
 
 
 @dataclass(frozen=True, slots=True)
-class Partial:
+class Snapshot:
     """A part of an evaluation, perhaps all of it."""
 
     evaluation: Mapping[str, Any]
@@ -65,7 +65,7 @@ class Partial:
         return canonical_json(content).encode() + b"\n"
 
     @classmethod
-    def from_bytes(cls, data: bytes, where: str) -> Partial:
+    def from_bytes(cls, data: bytes, where: str) -> Snapshot:
         """The inverse of :meth:`to_bytes`. Raises StateError, which says where the bytes are from."""
         try:
             content = json.loads(data)

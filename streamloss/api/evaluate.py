@@ -18,7 +18,7 @@ from ..aggregation.reductions import losses_of_cells, reduce_state
 from ..core.machine import DEFAULT_MEMORY
 from ..core.types import Progress, Reduction
 from ..errors import UnknownNameError, UsageError
-from ..execution import EXECUTORS, Executor, Task, get_executor, is_of_dask
+from ..execution import EXECUTORS, Executor, Run, get_executor, is_of_dask
 from ..execution.block import NAN_POLICIES, all_labels_are_binary
 from ..execution.collector import Collector
 from ..planning.plan import Plan
@@ -136,10 +136,20 @@ def evaluate(
     if graph is not None:
         the_plan = graph.plan
     else:
-        steady = kept or is_of_dask(executor, scheduler, scheduler_file)
+        machine_independent = kept or is_of_dask(executor, scheduler, scheduler_file)
         least, written = BUFFERS if executor == "cuda" else 1, out is not None
         the_plan = planned(
-            named, *arrays, class_weight, memory, workers, rows, missing_chunks, steady, None, least, written
+            named,
+            *arrays,
+            class_weight,
+            memory,
+            workers,
+            rows,
+            missing_chunks,
+            machine_independent,
+            None,
+            least,
+            written,
         )
     targets = targets_by_name(out, named)
     _refuse_outputs(the_plan, chosen, targets, shard, overwrite)
@@ -153,7 +163,7 @@ def evaluate(
         key = evaluation_key(about) if kept else None
         sinks = open_sinks(the_plan, configs, targets, overwrite and not resumed, key, resumed)
         binary = found.all_binary if found is not None else {} if graph is not None else _conventions(the_plan, sinks)
-        task = Task(the_plan, sinks, nan_policy, binary, wanted)
+        task = Run(the_plan, sinks, nan_policy, binary, wanted)
         if found is not None:
             task = replace(task, todo=task.numbers - found.covered)
         collector = Collector(task, about, saved, progress, begin)
@@ -212,9 +222,9 @@ def call(loss: Loss, y_true: Any, y_pred: Any, sample_weight: Any, mask: Any) ->
     job = the_plan.jobs[0]
     unreduced = loss.reduction is Reduction.NONE
     sinks = {}
-    if unreduced and job.layout.cells is None:
+    if unreduced and job.alignment.ratio_shape is None:
         sinks[job.name] = sink_beside(the_plan.y_pred, the_plan.shape, job.dtype)
-    collector = Collector(Task(the_plan, sinks, all_binary=_conventions(the_plan, sinks)))
+    collector = Collector(Run(the_plan, sinks, all_binary=_conventions(the_plan, sinks)))
     runner.run(collector.task, collector.add)
     state = collector.partial.states[0]
     refuse_undefined_cells(job.name, state, "raise")
@@ -286,7 +296,7 @@ def _refuse_outputs(
             raise UsageError(
                 f"{job.name}: reduction 'none' needs a place for the losses of rows: pass out='losses.zarr' (--out)."
             )
-        if shard is not None and job.name in targets and job.layout.cells is not None:
+        if shard is not None and job.name in targets and job.alignment.ratio_shape is not None:
             raise UsageError(
                 f"{job.name}: out: ratios over the whole data are known when all shards are merged, so no shard can "
                 "write them. Leave it out of out=; the merged result has their sum and mean."

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..aggregation.checks import concluded
 from ..aggregation.manifest import differences
-from ..aggregation.snapshot import Partial
+from ..aggregation.snapshot import Snapshot
 from ..aggregation.state import merge_all
 from ..core.blocks import Ranges
 from ..errors import SourceError, StateError, StreamlossWarning, UsageError
@@ -77,7 +77,7 @@ def _several(states: Any) -> Sequence[Any]:
     return [states] if isinstance(states, str | os.PathLike | Result) else list(states)
 
 
-def _opened(state: Any) -> tuple[str, Partial]:
+def _opened(state: Any) -> tuple[str, Snapshot]:
     if isinstance(state, Result):
         if state.partial is None:
             raise UsageError(
@@ -86,12 +86,12 @@ def _opened(state: Any) -> tuple[str, Partial]:
         return f"the result of {state.partial.describe(state.partial.covered)}", state.partial
     path = Path(state)
     try:
-        return str(path), Partial.from_bytes(path.read_bytes(), str(path))
+        return str(path), Snapshot.from_bytes(path.read_bytes(), str(path))
     except OSError as error:
         raise SourceError(f"cannot read the state {str(path)!r}: {error.strerror or error}.") from None
 
 
-def _refuse_overlaps(named: Sequence[tuple[str, Partial]]) -> None:
+def _refuse_overlaps(named: Sequence[tuple[str, Snapshot]]) -> None:
     seen: list[tuple[int, int, str]] = []
     for name, state in named:
         seen += [(a, b, name) for a, b in state.covered.pieces]
@@ -105,9 +105,9 @@ def _refuse_overlaps(named: Sequence[tuple[str, Partial]]) -> None:
             )
 
 
-def _both(one: Partial, other: Partial) -> Partial:
+def _both(one: Snapshot, other: Snapshot) -> Snapshot:
     filled = {role: one.filled.get(role, 0) + other.filled.get(role, 0) for role in {**one.filled, **other.filled}}
-    return Partial(
+    return Snapshot(
         one.evaluation,
         one.covered | other.covered,
         merge_all(one.states, other.states),
@@ -117,7 +117,7 @@ def _both(one: Partial, other: Partial) -> Partial:
     )
 
 
-def _plan_of(merged: Partial) -> dict[str, Any]:
+def _plan_of(merged: Snapshot) -> dict[str, Any]:
     of = merged.evaluation
     return {
         "losses": {

@@ -15,7 +15,7 @@ from ..core.types import Reduction
 from ..core.version import __version__
 from ..errors import UsageError, ValueRangeError
 from ..planning.dtypes import result_dtype
-from ..planning.plan import Plan, Request
+from ..planning.plan import LossRequest, Plan
 from ..planning.planner import make_plan
 from ..storage.sources import Source, open_source
 from ..storage.sources.base import nbytes
@@ -52,7 +52,7 @@ def planned(
     workers: int | None,
     rows: slice | None,
     missing_chunks: str | None,
-    steady: bool = False,
+    machine_independent: bool = False,
     opener: Callable[[Any, str, str], Source] | None = None,
     least_workers: int = 1,
     written: bool = True,
@@ -62,7 +62,7 @@ def planned(
     true_source = opener(y_true, "y_true", missing_chunks or "warn")
     pred_source = opener(y_pred, "y_pred", missing_chunks or "error")
     requests = [
-        Request(name, loss.spec, result_dtype(pred_source.dtype, loss.dtype), loss.precision)
+        LossRequest(name, loss.spec, result_dtype(pred_source.dtype, loss.dtype), loss.precision)
         for name, loss in named.items()
     ]
     return make_plan(
@@ -75,7 +75,7 @@ def planned(
         memory_bytes=parse_memory(memory),
         workers=workers,
         rows=rows,
-        steady=steady,
+        machine_independent=machine_independent,
         least_workers=least_workers,
         written=written,
     )
@@ -90,15 +90,16 @@ def described(
     missing_chunks: str | None,
     fingerprinted: bool,
 ) -> dict[str, Any]:
-    """What tells an evaluation from any other one, for JSON: inputs (as they are now, if `fingerprinted`), losses, settings,
-    blocks. What may change from one part of it to the next is left out: workers, memory, executor.
+    """Describe an evaluation, for JSON: inputs (with their fingerprints, if `fingerprinted`), losses, settings, blocks.
+
+    What may change from one part of it to the next is left out: workers, memory, executor.
     """
     inputs = {
         source.role: {
             "where": source.where,
             "shape": list(source.shape),
             "dtype": str(source.dtype),
-            "chunks": list(source.grain),
+            "chunks": list(source.chunk_shape),
             "bytes": nbytes(source.shape, source.dtype),
             **({"stamp": source.fingerprint()} if fingerprinted else {}),
         }
@@ -130,7 +131,7 @@ def described(
 
 def _all_rows(plan: Plan) -> int:
     """Of the arrays, those that are not evaluated among them."""
-    axes = plan.jobs[0].layout.y_pred.axes
+    axes = plan.jobs[0].alignment.y_pred.axes
     return math.prod(n for n, axis in zip(plan.y_pred.shape, axes, strict=True) if axis >= 0)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..aggregation.reductions import reduce_state, totals
-from ..aggregation.snapshot import Partial, write_whole
+from ..aggregation.snapshot import Snapshot, write_whole
 from ..aggregation.state import State
 from ..core.machine import peak_memory
 from ..core.types import Reduction
@@ -107,7 +107,7 @@ class Result(Mapping[str, LossResult]):
     workers: int
     plan: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
-    partial: Partial | None = None
+    partial: Snapshot | None = None
     """Which rows were evaluated, of which inputs, where that was asked for: for shards and checkpoints."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -157,7 +157,7 @@ class Result(Mapping[str, LossResult]):
         return json.dumps(_finite(self.to_dict()), indent=indent, allow_nan=False)
 
 
-def result_of(partial: Partial, plan: Mapping[str, Any], executor: str, workers: int, said: list[str]) -> Result:
+def result_of(partial: Snapshot, plan: Mapping[str, Any], executor: str, workers: int, said: list[str]) -> Result:
     """The result of the rows that a part holds."""
     evaluation = partial.evaluation
     losses = {

@@ -11,7 +11,7 @@ from ..aggregation.reductions import losses_of_cells
 from ..aggregation.state import State
 from ..core.types import Block
 from ..errors import StateError, UnknownNameError, UsageError
-from ..planning.plan import Job, Plan
+from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
 from ..storage.uris import same_place
 
@@ -52,10 +52,10 @@ def open_sinks(
         taken[f"{name} is written"] = uri
         check_target(uri, overwrite, key)
 
-    def open_sink(job: Job) -> Sink:
+    def open_sink(job: PlannedLoss) -> Sink:
         shape, chunks, dtype = the_plan.shape, the_plan.block_shape, job.dtype
-        if job.layout.cells is not None:
-            shape, chunks, dtype = job.layout.cells, job.layout.cells, np.dtype(np.float64)
+        if job.alignment.ratio_shape is not None:
+            shape, chunks, dtype = job.alignment.ratio_shape, job.alignment.ratio_shape, np.dtype(np.float64)
         attributes = {"loss": configs[job.name], "rows_from": the_plan.start}
         sink = ZarrSink(targets[job.name], shape, chunks, dtype, attributes, overwrite, key)
         if begun and not sink.joined:
@@ -71,6 +71,6 @@ def open_sinks(
 def write_cells(the_plan: Plan, states: Iterable[State], sinks: Mapping[str, Sink]) -> None:
     """Ratios over the whole data, which are known at the end only."""
     for job, state in zip(the_plan.jobs, states, strict=True):
-        if job.layout.cells is not None and job.name in sinks:
-            block = Block(0, (0,) * len(job.layout.cells), job.layout.cells)
+        if job.alignment.ratio_shape is not None and job.name in sinks:
+            block = Block(0, (0,) * len(job.alignment.ratio_shape), job.alignment.ratio_shape)
             sinks[job.name].write(block, losses_of_cells(state, weighted=True))

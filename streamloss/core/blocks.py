@@ -21,25 +21,25 @@ class Grid:
     block_shape: Shape
 
     @property
-    def counts(self) -> Shape:
-        """Number of blocks along each axis."""
+    def grid_shape(self) -> Shape:
+        """The number of blocks along each axis."""
         return tuple(-(-n // b) for n, b in zip(self.shape, self.block_shape, strict=True))
 
     @property
     def num_blocks(self) -> int:
-        return math.prod(self.counts)
+        return math.prod(self.grid_shape)
 
     def block(self, index: int) -> Block:
         """By its number in row-major order."""
         position, rest = [], index
-        for count in reversed(self.counts):
+        for count in reversed(self.grid_shape):
             rest, at = divmod(rest, count)
             position.append(at)
         return self._block(index, tuple(reversed(position)))
 
     def blocks(self) -> Iterator[Block]:
         """All blocks, row-major."""
-        for index, position in enumerate(itertools.product(*map(range, self.counts))):
+        for index, position in enumerate(itertools.product(*map(range, self.grid_shape))):
             yield self._block(index, position)
 
     def rows(self, blocks: Ranges) -> int:

@@ -32,7 +32,7 @@ def scalar(function: F) -> F:
     return _njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True, _nrt=False)(function)
 
 
-def inner(function: F) -> F:
+def no_alloc(function: F) -> F:
     """Compile a loop over arrays that its caller holds; it must not allocate.
 
     Slices then need no reference counting (``_nrt=False``), whose atomic increments cost a third in short loops.
@@ -40,13 +40,13 @@ def inner(function: F) -> F:
     return _njit(nogil=True, error_model="numpy", fastmath=False, _nrt=False)(function)
 
 
-def once(function: Callable[..., Any]) -> Any:
-    """Compile a long loop of its own kind (see :func:`inner`) that other loops call where it stands; Python cannot."""
+def compile_once(function: Callable[..., Any]) -> Any:
+    """Compile a long loop as :func:`no_alloc` does, once, for other compiled loops to call. Python cannot call it."""
     options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return called(_njit(nogil=True, error_model="numpy", fastmath=False, _nrt=False, **options)(function))
+    return call_compiled(_njit(nogil=True, error_model="numpy", fastmath=False, _nrt=False, **options)(function))
 
 
-def called(compiled: Any) -> Any:
+def call_compiled(compiled: Any) -> Any:
     """A compiled function as one that loops call where it stands.
 
     Numba links the code of what a function calls into the function, where LLVM optimises it again and makes machine
@@ -69,7 +69,7 @@ def called(compiled: Any) -> Any:
     return call
 
 
-def part(function: F) -> F:
+def inline(function: F) -> F:
     """A part of a loop that is compiled within it, and never by itself: LLVM would optimise the same code once more for
     each function around it. Numba cannot inline what takes ``*arguments``.
     """

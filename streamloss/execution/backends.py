@@ -17,11 +17,11 @@ from ..formulas._kinds import LabelSequence, Parametric, Sparse
 from ..kernels import accumulate, cpu, whole_data
 from ..kernels.build import layout_of
 from ..planning.dtypes import floating_dtype
-from ..planning.plan import Job, Plan
+from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
 from . import convert
 from .diagnosis import explain_inexact
-from .inputs import BlockRows, Scratch, mask_of, weight_of
+from .inputs import BlockInputs, BufferPool, mask_of, weight_of
 
 Array = np.ndarray[Any, Any]
 
@@ -41,7 +41,7 @@ def refuse_what_gpus_cannot(plan: Plan) -> None:
             )
 
 
-class Processor:
+class CpuBackend:
     """The CPU; `parallel`: all cores, by Numba's threads, which a thread of a pool must not ask for."""
 
     holds_arrays = False
@@ -49,20 +49,20 @@ class Processor:
 
     def __init__(self, parallel: bool = False) -> None:
         self._parallel = parallel
-        self.scratch = Scratch()
+        self.scratch = BufferPool()
         """Memory of the one thread that may use this."""
 
     def here(self) -> AbstractContextManager[Any]:
         """While this lasts, the calling thread is at this place."""
         return nullcontext()
 
-    def weight_of(self, plan: Plan, rows: BlockRows) -> Any:
+    def weight_of(self, plan: Plan, rows: BlockInputs) -> Any:
         return weight_of(plan, rows)
 
-    def mask_of(self, plan: Plan, rows: BlockRows) -> Any:
+    def mask_of(self, plan: Plan, rows: BlockInputs) -> Any:
         return mask_of(plan, rows)
 
-    def operands(self, plan: Plan, job: Job, rows: BlockRows) -> tuple[Any, Any]:
+    def operands(self, plan: Plan, job: PlannedLoss, rows: BlockInputs) -> tuple[Any, Any]:
         """Labels and predictions as kernels take them. Raises ValueRangeError for integers that floats do not hold."""
         return host_operands(plan, job, rows)
 
@@ -75,7 +75,7 @@ class Processor:
         return np.empty(block.rows, dtype)
 
     def run(
-        self, job: Job, formula: cpu.AnyFormula, operands: tuple[Any, Any, Any, Any], settings: tuple[Any, ...]
+        self, job: PlannedLoss, formula: cpu.AnyFormula, operands: tuple[Any, Any, Any, Any], settings: tuple[Any, ...]
     ) -> tuple[Array, Array, int]:
         """The sums' limbs and the counts, over all rows, and the first bad row or -1. A block has at most
         ``blocking.MAX_ROWS`` rows, so the pieces' limbs added up still fit int64.
@@ -104,20 +104,20 @@ class Processor:
         return limbs.sum(axis=0), counts.sum(axis=0), int(bad.min()) if bad.size else -1
 
 
-def host_operands(plan: Plan, job: Job, rows: BlockRows) -> tuple[Array, Array]:
+def host_operands(plan: Plan, job: PlannedLoss, rows: BlockInputs) -> tuple[Array, Array]:
     return host_labels(plan, job, rows), host_predictions(plan, job, rows)
 
 
-def host_predictions(plan: Plan, job: Job, rows: BlockRows) -> Array:
-    stored = rows.of(plan.y_pred, job.layout.y_pred)
+def host_predictions(plan: Plan, job: PlannedLoss, rows: BlockInputs) -> Array:
+    stored = rows.of(plan.y_pred, job.alignment.y_pred)
     if convert.inexact_integers(stored):
         raise explain_inexact(job, "y_pred", stored, rows.block)
     y_pred = convert.floating(convert.rounded(stored, job.precision))
     return y_pred if isinstance(job.formula, LabelSequence) else y_pred.reshape(rows.block.rows, -1)
 
 
-def host_labels(plan: Plan, job: Job, rows: BlockRows) -> Array:
-    stored = rows.of(plan.y_true, job.layout.y_true)
+def host_labels(plan: Plan, job: PlannedLoss, rows: BlockInputs) -> Array:
+    stored = rows.of(plan.y_true, job.alignment.y_true)
     if isinstance(job.formula, Sparse):
         return convert.labels(stored)
     if isinstance(job.formula, LabelSequence):
@@ -128,7 +128,7 @@ def host_labels(plan: Plan, job: Job, rows: BlockRows) -> Array:
     return y_true.reshape(-1) if isinstance(job.formula, Parametric) else y_true.reshape(rows.block.rows, -1)
 
 
-def key_of(job: Job, formula: cpu.AnyFormula, classes: int) -> tuple[cpu.AnyFormula, bool, str]:
+def key_of(job: PlannedLoss, formula: cpu.AnyFormula, classes: int) -> tuple[cpu.AnyFormula, bool, str]:
     """What a kernel is made for."""
     layout = "" if isinstance(formula, whole_data.Whole) else layout_of(formula, classes)
     return formula, bool(job.dtype == np.float32), layout

@@ -10,25 +10,25 @@ from typing import Any, Protocol
 from ..aggregation.state import State, States, canonical_json
 from ..core.blocks import Ranges
 from ..core.types import Block
-from ..planning.plan import Job, Plan
+from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
-from .backends import NAN_POLICIES, Processor
-from .inputs import BlockRows, mask_of
+from .backends import NAN_POLICIES, CpuBackend
+from .inputs import BlockInputs, mask_of
 from .loss_on_block import identity, labels_beside_0_and_1, run_job
 
 __all__ = [
     "NAN_POLICIES",
     "Executor",
-    "Part",
-    "Processor",
-    "Task",
+    "BlockResult",
+    "CpuBackend",
+    "Run",
     "all_labels_are_binary",
     "run_block",
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class Run:
     """A plan, with which of its blocks are to be evaluated, where their losses go, what to do about NaN, and what was
     found out about the labels. Can be pickled, if its arrays and sinks are places and not memory.
     """
@@ -51,14 +51,14 @@ class Task:
         return Ranges.of([(0, self.plan.num_blocks)]) if self.todo is None else self.todo
 
     def blocks(self) -> Iterator[Block]:
-        return self.plan.blocks() if self.todo is None else map(self.plan.cut.block, self.todo)
+        return self.plan.blocks() if self.todo is None else map(self.plan.grid.block, self.todo)
 
     def empty(self) -> States:
         return tuple(State.empty(identity(job, self.plan)) for job in self.plan.jobs)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BlockResult:
     """Some blocks, one after the other, and what came of them."""
 
     first: int
@@ -74,31 +74,31 @@ class Executor(Protocol):
 
     name: str
 
-    def run(self, task: Task, done: Callable[[Part], None]) -> None:
+    def run(self, task: Run, done: Callable[[BlockResult], None]) -> None:
         """Calls `done` with each part, in any order, from the calling thread."""
 
 
-def run_block(task: Task, block: Block, place: Processor | None = None) -> States:
+def run_block(task: Run, block: Block, place: CpuBackend | None = None) -> States:
     """Read a block, evaluate its losses, write them where they go, and return the states of its rows.
 
     Losses that differ only in name or reduction are evaluated once.
     ``place`` is the calling thread's; None: one core, once.
     Raises DataError for the first row that has no loss, naming it.
     """
-    place = place or Processor()
+    place = place or CpuBackend()
     with place.here():
         return _run_block(task, block, place)
 
 
-def _run_block(task: Task, block: Block, place: Processor) -> States:
-    plan, rows = task.plan, BlockRows(task.plan, block, place.scratch)
+def _run_block(task: Run, block: Block, place: CpuBackend) -> States:
+    plan, rows = task.plan, BlockInputs(task.plan, block, place.scratch)
     weight, mask = place.weight_of(plan, rows), place.mask_of(plan, rows)
-    alike: dict[str, list[Job]] = {}
+    alike: dict[str, list[PlannedLoss]] = {}
     for job in plan.jobs:
-        alike.setdefault(f"{canonical_json(identity(job, plan))} {job.layout}", []).append(job)
+        alike.setdefault(f"{canonical_json(identity(job, plan))} {job.alignment}", []).append(job)
     states: dict[str, State] = {}
     for jobs in alike.values():
-        written = [job for job in jobs if job.name in task.sinks and job.layout.cells is None]
+        written = [job for job in jobs if job.name in task.sinks and job.alignment.ratio_shape is None]
         first = written[0] if written else jobs[0]
         losses: Any = place.new_losses(task.sinks[first.name], block, first.dtype) if written else None
         binary = task.all_binary.get(first.name)
@@ -109,11 +109,11 @@ def _run_block(task: Task, block: Block, place: Processor) -> States:
     return tuple(states[job.name] for job in plan.jobs)
 
 
-def all_labels_are_binary(plan: Plan, job: Job) -> bool:
+def all_labels_are_binary(plan: Plan, job: PlannedLoss) -> bool:
     """Whether all labels that there are, also beyond the rows that the plan evaluates, are 0 or 1. Reads the labels."""
-    everywhere = dataclasses.replace(plan, start=0, shape=job.layout.rows)
+    everywhere = dataclasses.replace(plan, start=0, shape=job.alignment.rows)
     for block in everywhere.blocks():
-        rows = BlockRows(everywhere, block)
-        if labels_beside_0_and_1(rows.of(plan.y_true, job.layout.y_true), mask_of(everywhere, rows)):
+        rows = BlockInputs(everywhere, block)
+        if labels_beside_0_and_1(rows.of(plan.y_true, job.alignment.y_true), mask_of(everywhere, rows)):
             return False
     return True

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..aggregation.checkpoint import Checkpoint
-from ..aggregation.snapshot import Partial
+from ..aggregation.snapshot import Snapshot
 from ..aggregation.state import merge_all
 from ..core.blocks import Ranges
 from ..core.types import Progress
-from . import Part, Task
+from . import BlockResult, Run
 
 
 class Collector:
@@ -20,7 +20,7 @@ class Collector:
 
     def __init__(
         self,
-        task: Task,
+        task: Run,
         evaluation: Mapping[str, Any] | None = None,
         checkpoint: Checkpoint | None = None,
         progress: Callable[[Progress], None] | None = None,
@@ -28,14 +28,14 @@ class Collector:
     ) -> None:
         found = None if checkpoint is None else checkpoint.partial
         self.task, self._checkpoint, self._progress, self._begin = task, checkpoint, progress, begin
-        self._now = Partial(evaluation or {}, Ranges(), task.empty(), task.all_binary) if found is None else found
+        self._now = Snapshot(evaluation or {}, Ranges(), task.empty(), task.all_binary) if found is None else found
         self._before = self._now
         self._unsaved = Ranges()
-        self._rows = task.plan.cut.rows(self._now.covered)
-        self._total = self._rows + task.plan.cut.rows(task.numbers)
+        self._rows = task.plan.grid.rows(self._now.covered)
+        self._total = self._rows + task.plan.grid.rows(task.numbers)
 
     @property
-    def partial(self) -> Partial:
+    def partial(self) -> Snapshot:
         """Everything up to now."""
         filled = dict(self._now.filled)
         for source in self.task.plan.sources:
@@ -44,7 +44,7 @@ class Collector:
         seconds = self._before.seconds + time.perf_counter() - self._begin
         return dataclasses.replace(self._now, filled=filled, seconds=seconds)
 
-    def add(self, part: Part) -> None:
+    def add(self, part: BlockResult) -> None:
         states = merge_all(self._now.states, part.states)
         filled = {
             role: self._now.filled.get(role, 0) + part.filled.get(role, 0)
@@ -57,7 +57,7 @@ class Collector:
         if self._checkpoint is not None and self._checkpoint.due:
             self.save()
         if self._progress is not None:
-            self._rows += self.task.plan.cut.rows(Ranges(((part.first, part.stop),)))
+            self._rows += self.task.plan.grid.rows(Ranges(((part.first, part.stop),)))
             self._progress(Progress(self._rows, self._total, time.perf_counter() - self._begin))
 
     def save(self) -> None:
@@ -66,7 +66,7 @@ class Collector:
             return
         begin, unsaved = time.perf_counter(), self._unsaved
         for sink in self.task.sinks.values():
-            sink.sync(map(self.task.plan.cut.block, unsaved))
+            sink.sync(map(self.task.plan.grid.block, unsaved))
         self._checkpoint.save(self.partial)
         self._checkpoint.waits_for(time.perf_counter() - begin)
         self._unsaved -= unsaved

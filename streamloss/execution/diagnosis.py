@@ -11,8 +11,8 @@ import numpy as np
 from ..core.types import Block, Interval
 from ..errors import ValueRangeError
 from ..formulas._kinds import LabelSequence, Parametric, Sparse
-from ..planning.alignment import CLASS, View
-from ..planning.plan import Job, Plan
+from ..planning.alignment import CLASS_AXIS, View
+from ..planning.plan import Plan, PlannedLoss
 from ..storage.sources import Source
 from .convert import NOT_A_LABEL
 
@@ -22,13 +22,13 @@ _POLICY_ADVICE = "Pass nan_policy='omit' to leave such rows out, or 'propagate' 
 
 
 def explain(
-    plan: Plan, job: Job, block: Block, row: int, labels: Array, predictions: Array, weight: Array | None
+    plan: Plan, job: PlannedLoss, block: Block, row: int, labels: Array, predictions: Array, weight: Array | None
 ) -> ValueRangeError:
     """The error for row `row` of a block, of which these are the rows as stored."""
     at = tuple(a + int(i) for a, i in zip(block.start, np.unravel_index(row, block.shape), strict=True))
     label, prediction = np.atleast_1d(labels[row]), np.atleast_1d(predictions[row])
-    true_where = _Where(plan, plan.y_true, job.layout.y_true, at)
-    pred_where = _Where(plan, plan.y_pred, job.layout.y_pred, at)
+    true_where = _Where(plan, plan.y_true, job.alignment.y_true, at)
+    pred_where = _Where(plan, plan.y_pred, job.alignment.y_pred, at)
     problem = (
         _weight_problem(plan, at, weight, row)
         or _label_problem(job, label, prediction.shape[-1], true_where)
@@ -40,7 +40,7 @@ def explain(
     return ValueRangeError(f"{job.name}: {problem}")
 
 
-def explain_inexact(job: Job, role: str, data: Array, block: Block) -> ValueRangeError:
+def explain_inexact(job: PlannedLoss, role: str, data: Array, block: Block) -> ValueRangeError:
     """The error for integers that float64 does not hold."""
     largest = int(data.max()) if abs(int(data.max())) > abs(int(data.min())) else int(data.min())
     first = ", ".join(str(i) for i in block.start)
@@ -60,7 +60,7 @@ def explain_mask(plan: Plan, mask: Source, view: View, block: Block, data: Array
     )
 
 
-def explain_class(job: Job, block: Block, labels: Array, classes: Array) -> ValueRangeError:
+def explain_class(job: PlannedLoss, block: Block, labels: Array, classes: Array) -> ValueRangeError:
     """The error for a label that names no class, where weights go by classes."""
     row = int(np.argmax(classes == NOT_A_LABEL))
     at = ", ".join(str(a + int(i)) for a, i in zip(block.start, np.unravel_index(row, block.shape), strict=True))
@@ -80,7 +80,7 @@ class _Where:
 
     def index(self, position: int | None = None) -> tuple[int, ...]:
         index = list(self._index)
-        inner = [i for i, axis in enumerate(self._view.axes) if axis == CLASS]
+        inner = [i for i, axis in enumerate(self._view.axes) if axis == CLASS_AXIS]
         if position is not None and inner:
             inside = np.unravel_index(position, [self._view.shape[i] for i in inner])
             for i, at in zip(inner, inside, strict=True):
@@ -89,7 +89,7 @@ class _Where:
 
     def row(self) -> str:
         """All of the row: ``y_pred[7, :]``."""
-        index = [":" if axis == CLASS else str(i) for i, axis in zip(self._index, self._view.axes, strict=True)]
+        index = [":" if axis == CLASS_AXIS else str(i) for i, axis in zip(self._index, self._view.axes, strict=True)]
         return f"{self._source.role}[{', '.join(index)}]"
 
     def __call__(self, position: int | None = None) -> str:
@@ -113,7 +113,7 @@ def _weight_problem(plan: Plan, at: tuple[int, ...], weight: Array | None, row: 
     return f"{where()} is {value}{where.place()}; {expected}. A weight of 0 leaves a row out of sums."
 
 
-def _label_problem(job: Job, label: Array, classes: int, where: _Where) -> str | None:
+def _label_problem(job: PlannedLoss, label: Array, classes: int, where: _Where) -> str | None:
     match job.formula:
         case Sparse():
             number = int(label[0]) if label.dtype.kind in "iu" else float(label[0])  # floats end at 2**53
@@ -156,7 +156,7 @@ def _sequence_problem(labels: Array, classes: int, where: _Where) -> str | None:
     return None
 
 
-def _prediction_problem(job: Job, prediction: Array, where: _Where) -> str | None:
+def _prediction_problem(job: PlannedLoss, prediction: Array, where: _Where) -> str | None:
     if not isinstance(job.formula, Parametric):
         return _outside(prediction, job.formula.y_pred, where, _prediction_advice(job))
     for position, (meaning, interval) in enumerate(zip(job.formula.meanings, job.formula.y_preds, strict=True)):
@@ -177,7 +177,7 @@ def _outside(values: Array, interval: Interval, where: _Where, advice: str, offs
     return f"{where(at)} is {_number(numbers[first])}{where.place(at)}; expected a value in {interval}.{advice}"
 
 
-def _prediction_advice(job: Job) -> str:
+def _prediction_advice(job: PlannedLoss) -> str:
     if job.spec.parameters.get("from_logits") is False:
         return " If these are logits, pass from_logits=True; if rounding put them there, clip them."
     return ""
@@ -192,7 +192,9 @@ def _nan_problem(label: Array, prediction: Array, true_where: _Where, pred_where
     return None
 
 
-def _alignment_problem(job: Job, label: Array, prediction: Array, true_where: _Where, pred_where: _Where) -> str | None:
+def _alignment_problem(
+    job: PlannedLoss, label: Array, prediction: Array, true_where: _Where, pred_where: _Where
+) -> str | None:
     """A sequence of labels that its time steps have no room for, or no probability."""
     if not isinstance(job.formula, LabelSequence):
         return None

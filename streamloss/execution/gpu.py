@@ -19,12 +19,12 @@ from ..kernels import cpu
 from ..kernels.cuda.launch import Lane, Operand
 from ..planning.alignment import View
 from ..planning.dtypes import GPU_WEIGHTS
-from ..planning.plan import Job, Plan
+from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
 from ..storage.sources import Source
 from .backends import empty_sums, host_labels, host_predictions, key_of, refuse_what_gpus_cannot
-from .block import Part, Processor, Task, run_block
-from .inputs import BlockRows, Scratch
+from .block import BlockResult, CpuBackend, Run, run_block
+from .inputs import BlockInputs, BufferPool
 from .threads import ThreadsExecutor
 
 Array = np.ndarray[Any, Any]
@@ -44,7 +44,7 @@ class CudaExecutor(ThreadsExecutor):
         self._pinned = Pinned()
         self._device = current_device()  # the caller's, for arrays of the host
 
-    def run(self, task: Task, done: Callable[[Part], None]) -> None:
+    def run(self, task: Run, done: Callable[[BlockResult], None]) -> None:
         if self._strict:
             refuse_what_gpus_cannot(task.plan)
         if task.plan.workers > 1:
@@ -53,25 +53,25 @@ class CudaExecutor(ThreadsExecutor):
         # small calls on arrays that are there wait for no new memory; what is copied there may be large: it is not kept
         place = place_here(task.plan) if any(s.on_gpu for s in task.plan.sources) else self.new_place(task)
         for block in task.blocks():
-            done(Part(block.index, block.index + 1, run_block(task, block, place)))
+            done(BlockResult(block.index, block.index + 1, run_block(task, block, place)))
 
-    def new_place(self, task: Task) -> Processor:
-        return Gpu(task.plan, self._pinned, self._device)
+    def new_place(self, task: Run) -> CpuBackend:
+        return GpuBackend(task.plan, self._pinned, self._device)
 
 
 _own = threading.local()
 
 
-def place_here(plan: Plan) -> Gpu:
+def place_here(plan: Plan) -> GpuBackend:
     """The calling thread's place on the GPU of a plan's arrays, or else its current one; kept for the plans to come,
     because pinned memory and streams take longer to make than a small loss.
     """
     require_gpu()
     device = _device_of(plan)
     device = current_device() if device is None else device
-    places: dict[int, Gpu] = _own.__dict__.setdefault("places", {})
+    places: dict[int, GpuBackend] = _own.__dict__.setdefault("places", {})
     if device not in places:
-        places[device] = Gpu(plan, Pinned(), device)
+        places[device] = GpuBackend(plan, Pinned(), device)
     places[device].holds_arrays = _device_of(plan) is not None
     return places[device]
 
@@ -85,7 +85,7 @@ def _device_of(plan: Plan) -> int | None:
     return next(iter(devices.values()), None)
 
 
-class Gpu(Processor):
+class GpuBackend(CpuBackend):
     """A stream of a GPU and its memory, for one thread."""
 
     def __init__(self, plan: Plan, pinned: Pinned, device: int) -> None:
@@ -95,13 +95,13 @@ class Gpu(Processor):
         self._device = device if own is None else own
         self.holds_arrays = own is not None
         with self.here():
-            self.scratch = Scratch(pinned.new)
+            self.scratch = BufferPool(pinned.new)
             self._lane = Lane(pinned, plan.workers)
 
     def here(self) -> Any:
         return cuda.gpus[self._device]
 
-    def weight_of(self, plan: Plan, rows: BlockRows) -> Any:
+    def weight_of(self, plan: Plan, rows: BlockInputs) -> Any:
         if plan.class_weight is None and plan.weight_view is not None and not isinstance(plan.sample_weight, float):
             assert plan.sample_weight is not None
             if plan.sample_weight.dtype.name in GPU_WEIGHTS:
@@ -110,7 +110,7 @@ class Gpu(Processor):
                     return there
         return super().weight_of(plan, rows)
 
-    def mask_of(self, plan: Plan, rows: BlockRows) -> Any:
+    def mask_of(self, plan: Plan, rows: BlockInputs) -> Any:
         if plan.mask is not None and plan.mask_view is not None and plan.mask.dtype == np.bool_:
             there = rows.in_place(plan.mask, plan.mask_view)
             if there is not None:
@@ -120,11 +120,11 @@ class Gpu(Processor):
     def host(self, array: Any) -> Any:
         return array if array is None or isinstance(array, np.ndarray) else array.copy_to_host()
 
-    def operands(self, plan: Plan, job: Job, rows: BlockRows) -> tuple[Any, Any]:
+    def operands(self, plan: Plan, job: PlannedLoss, rows: BlockInputs) -> tuple[Any, Any]:
         if job.why_not_on_gpu is not None:
             return super().operands(plan, job, rows)
-        y_true = _as_stored(job, rows, plan.y_true, job.layout.y_true)
-        y_pred = _as_stored(job, rows, plan.y_pred, job.layout.y_pred)
+        y_true = _as_stored(job, rows, plan.y_true, job.alignment.y_true)
+        y_pred = _as_stored(job, rows, plan.y_pred, job.alignment.y_pred)
         return (
             Operand(host_labels(plan, job, rows)) if y_true is None else y_true,
             Operand(host_predictions(plan, job, rows)) if y_pred is None else y_pred,
@@ -135,7 +135,7 @@ class Gpu(Processor):
         return super().new_losses(sink, block, dtype) if there is None else there
 
     def run(
-        self, job: Job, formula: cpu.AnyFormula, operands: tuple[Any, Any, Any, Any], settings: tuple[Any, ...]
+        self, job: PlannedLoss, formula: cpu.AnyFormula, operands: tuple[Any, Any, Any, Any], settings: tuple[Any, ...]
     ) -> tuple[Array, Array, int]:
         y_true, y_pred, weight, mask = operands
         if not isinstance(y_pred, Operand):
@@ -155,7 +155,7 @@ class Gpu(Processor):
         return limbs, counts, lane.run(key, y_true, y_pred, weight, mask, *settings, limbs, counts)
 
 
-def _as_stored(job: Job, rows: BlockRows, source: Source, view: View) -> Operand | None:
+def _as_stored(job: PlannedLoss, rows: BlockInputs, source: Source, view: View) -> Operand | None:
     """What kernels read as it is: arrays on the GPU, and the bits of 16-bit floats. None: it is to be converted."""
     if not job.gpu_reads(source):
         return None

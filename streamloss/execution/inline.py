@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .block import Part, Processor, Task, run_block
+from .block import BlockResult, CpuBackend, Run, run_block
 
 
 class InlineExecutor:
@@ -15,7 +15,7 @@ class InlineExecutor:
     def __init__(self, parallel: bool = False) -> None:
         self._parallel = parallel
 
-    def run(self, task: Task, done: Callable[[Part], None]) -> None:
-        place = Processor(self._parallel)
+    def run(self, task: Run, done: Callable[[BlockResult], None]) -> None:
+        place = CpuBackend(self._parallel)
         for block in task.blocks():
-            done(Part(block.index, block.index + 1, run_block(task, block, place)))
+            done(BlockResult(block.index, block.index + 1, run_block(task, block, place)))

@@ -11,8 +11,8 @@ import numpy as np
 
 from ..core.types import Block
 from ..formulas._kinds import Sparse
-from ..planning.alignment import CLASS, View
-from ..planning.plan import Job, Plan
+from ..planning.alignment import CLASS_AXIS, View
+from ..planning.plan import Plan, PlannedLoss
 from ..storage.sources import Source
 from . import convert
 from .diagnosis import explain_class, explain_mask
@@ -20,7 +20,7 @@ from .diagnosis import explain_class, explain_mask
 Array = np.ndarray[Any, Any]
 
 
-class Scratch:
+class BufferPool:
     """Memory of one thread, into which it reads one block after the other: fresh pages would cost as much as Blosc."""
 
     def __init__(self, new: Callable[[int], Array] = lambda size: np.empty(size, np.uint8)) -> None:
@@ -37,10 +37,10 @@ class Scratch:
         return self._held[key][:size].view(dtype).reshape(shape)
 
 
-class BlockRows:
+class BlockInputs:
     """The arrays' rows under a block, each array read once."""
 
-    def __init__(self, plan: Plan, block: Block, scratch: Scratch | None = None) -> None:
+    def __init__(self, plan: Plan, block: Block, scratch: BufferPool | None = None) -> None:
         self.block = block
         self._plan = plan
         self._scratch = scratch
@@ -63,10 +63,10 @@ class BlockRows:
         data = source.on_device(view.select(self.block, self._plan.start))  # type: ignore[attr-defined]
         if data is None:
             return None
-        return data.reshape((self.block.rows, -1) if CLASS in view.axes else (self.block.rows,))
+        return data.reshape((self.block.rows, -1) if CLASS_AXIS in view.axes else (self.block.rows,))
 
 
-def weight_of(plan: Plan, rows: BlockRows) -> Array | None:
+def weight_of(plan: Plan, rows: BlockInputs) -> Array | None:
     """Each row's `sample_weight`, or one for all."""
     if plan.sample_weight is None:
         return None
@@ -76,7 +76,7 @@ def weight_of(plan: Plan, rows: BlockRows) -> Array | None:
     return convert.weights(rows.of(plan.sample_weight, plan.weight_view))
 
 
-def mask_of(plan: Plan, rows: BlockRows) -> Array | None:
+def mask_of(plan: Plan, rows: BlockInputs) -> Array | None:
     """Whether each row counts. Raises ValueRangeError for an entry that is neither 0 nor 1."""
     if plan.mask is None:
         return None
@@ -87,7 +87,7 @@ def mask_of(plan: Plan, rows: BlockRows) -> Array | None:
     return mask
 
 
-def class_weight_of(class_weight: Mapping[int, float], labels: Array, job: Job, block: Block) -> Array:
+def class_weight_of(class_weight: Mapping[int, float], labels: Array, job: PlannedLoss, block: Block) -> Array:
     """Each row's weight by its label: an integer, or the largest entry of its distribution. Others weigh 1."""
     if labels.ndim == 2 and labels.shape[1] > 1:
         classes = labels.argmax(axis=1)

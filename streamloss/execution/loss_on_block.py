@@ -12,16 +12,16 @@ from ..aggregation.state import ExactSum, State
 from ..core.types import Block
 from ..formulas._kinds import Overlap
 from ..kernels import accumulate, cpu, whole_data
-from ..planning.alignment import CLASS
-from ..planning.plan import Job, Plan
-from .backends import NAN_POLICIES, Processor
+from ..planning.alignment import CLASS_AXIS
+from ..planning.plan import Plan, PlannedLoss
+from .backends import NAN_POLICIES, CpuBackend
 from .diagnosis import explain
-from .inputs import BlockRows, class_weight_of, weight_of
+from .inputs import BlockInputs, class_weight_of, weight_of
 
 Array = np.ndarray[Any, Any]
 
 
-def identity(job: Job, plan: Plan) -> dict[str, Any]:
+def identity(job: PlannedLoss, plan: Plan) -> dict[str, Any]:
     """What a state is a state of: only rows that were evaluated alike may be added up."""
     of: dict[str, Any] = {
         "loss": job.spec.name,
@@ -33,40 +33,40 @@ def identity(job: Job, plan: Plan) -> dict[str, Any]:
         of["precision"] = job.precision
     if plan.class_weight is not None:
         of["class_weight"] = {str(label): weight for label, weight in sorted(plan.class_weight.items())}
-    if job.layout.cells is not None:
-        of["cells"] = job.layout.cells
+    if job.alignment.ratio_shape is not None:
+        of["cells"] = job.alignment.ratio_shape
         of["weight"] = 1.0 if plan.sample_weight is None else plan.sample_weight
     return of
 
 
 def run_job(
     plan: Plan,
-    job: Job,
-    rows: BlockRows,
+    job: PlannedLoss,
+    rows: BlockInputs,
     weight: Any,
     mask: Any,
     nan_policy: str,
     all_binary: bool | None,
     out: Any,
-    place: Processor,
+    place: CpuBackend,
 ) -> State:
     """The state of the rows; their losses go to `out` (rows,), unless it is None.
 
     Raises ValueRangeError for the first row that has no loss.
     """
     if plan.class_weight is not None:
-        labels = rows.of(plan.y_true, job.layout.y_true)
+        labels = rows.of(plan.y_true, job.alignment.y_true)
         by_class = class_weight_of(plan.class_weight, labels, job, rows.block)
         weight = by_class if weight is None else weight * by_class
     loop = _Loop(plan, job, rows, (*place.operands(plan, job, rows), weight, mask), nan_policy, place)
-    if job.layout.cells is not None:
+    if job.alignment.ratio_shape is not None:
         return loop.state_of_cells()
     if not job.spec.both_conventions:
         return loop.state(out)
     state = loop.state(None if all_binary else out)
     binary = loop.state(out if all_binary else None, binary=1.0)
     sums = {**state.sums, "loss_binary": binary.sum("loss")}
-    labels, counted = rows.of(plan.y_true, job.layout.y_true), place.host(mask)
+    labels, counted = rows.of(plan.y_true, job.alignment.y_true), place.host(mask)
     counts = {**state.counts, "other_labels": labels_beside_0_and_1(labels, counted)}
     return State(state.of, sums, counts)
 
@@ -83,11 +83,11 @@ class _Loop:
     def __init__(
         self,
         plan: Plan,
-        job: Job,
-        rows: BlockRows,
+        job: PlannedLoss,
+        rows: BlockInputs,
         operands: tuple[Any, Any, Any, Any],
         nan_policy: str,
-        place: Processor,
+        place: CpuBackend,
     ) -> None:
         self._plan, self._job, self._rows = plan, job, rows
         self._operands, self._nan_policy, self._place = operands, nan_policy, place
@@ -122,8 +122,8 @@ class _Loop:
 
     @property
     def _classes(self) -> int:
-        layout = self._job.layout.y_pred
-        return math.prod(n for n, axis in zip(layout.shape, layout.axes, strict=True) if axis == CLASS)
+        layout = self._job.alignment.y_pred
+        return math.prod(n for n, axis in zip(layout.shape, layout.axes, strict=True) if axis == CLASS_AXIS)
 
     def _run(self, formula: cpu.AnyFormula, out: Any, given: dict[str, float]) -> tuple[Array, Array]:
         job, keep = self._job, out is not None
@@ -149,8 +149,8 @@ class _Loop:
         if self._place.holds_arrays:
             block, at = rows.block, np.unravel_index(bad, rows.block.shape)
             start = tuple(a + int(i) for a, i in zip(block.start, at, strict=True))
-            rows, bad = BlockRows(plan, Block(block.index, start, tuple(a + 1 for a in start))), 0
+            rows, bad = BlockInputs(plan, Block(block.index, start, tuple(a + 1 for a in start))), 0
             weight = weight_of(plan, rows)
-        labels, predictions = rows.of(plan.y_true, job.layout.y_true), rows.of(plan.y_pred, job.layout.y_pred)
+        labels, predictions = rows.of(plan.y_true, job.alignment.y_true), rows.of(plan.y_pred, job.alignment.y_pred)
         weights = None if weight is None else np.broadcast_to(weight, rows.block.rows)
         return explain(plan, job, rows.block, bad, labels, predictions, weights)

@@ -13,17 +13,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from ..aggregation.state import States
 from ..core.types import Block
-from .block import Part, Processor, Task, run_block
+from .block import BlockResult, CpuBackend, Run, run_block
 
 
 class ThreadsExecutor:
     name = "threads"
 
-    def new_place(self, task: Task) -> Processor:
+    def new_place(self, task: Run) -> CpuBackend:
         """For one thread."""
-        return Processor()
+        return CpuBackend()
 
-    def run(self, task: Task, done: Callable[[Part], None]) -> None:
+    def run(self, task: Run, done: Callable[[BlockResult], None]) -> None:
         blocks, own = task.blocks(), threading.local()
 
         def evaluate(block: Block) -> States:
@@ -41,7 +41,7 @@ class ThreadsExecutor:
                     finished, _ = wait(running, return_when=FIRST_COMPLETED)
                     for future in finished:
                         index = running.pop(future).index
-                        done(Part(index, index + 1, future.result()))
+                        done(BlockResult(index, index + 1, future.result()))
             except BaseException:  # also an interrupt: blocks not yet begun are not begun
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise

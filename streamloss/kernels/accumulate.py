@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..aggregation.accumulator import add, add_within
-from ..core.jit import inner, once
+from ..core.jit import compile_once, no_alloc
 from .base import BAD, IGNORED, KEPT
 
 RAISE, OMIT, PROPAGATE = 0, 1, 2  # nan_policy
@@ -16,7 +16,7 @@ COUNT, NONZERO, OMITTED, IGNORED_ROWS = 0, 1, 2, 3  # entries of `counts`
 NUM_COUNTS = 4
 
 
-@inner
+@no_alloc
 def _all_kept(status: Any, n: int) -> bool:
     odd = np.int8(0)
     for r in range(n):
@@ -24,7 +24,7 @@ def _all_kept(status: Any, n: int) -> bool:
     return odd == KEPT
 
 
-@once
+@compile_once
 def weigh(values: Any, weight: Any, weights: Any) -> tuple[int, int]:
     """``values *= weight``, and the weights as float64 into `weights`. How many are improper, how many are not 0."""
     improper, nonzero = 0, 0
@@ -37,7 +37,7 @@ def weigh(values: Any, weight: Any, weights: Any) -> tuple[int, int]:
     return improper, nonzero
 
 
-@inner
+@no_alloc
 def _all_numbers(values: Any) -> bool:
     odd = 0
     for r in range(values.size):
@@ -45,7 +45,7 @@ def _all_numbers(values: Any) -> bool:
     return odd == 0
 
 
-@once
+@compile_once
 def reduce_tile(
     values: Any,
     status: Any,

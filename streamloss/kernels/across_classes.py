@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.jit import inner, once, scalar
+from ..core.jit import compile_once, no_alloc, scalar
 from .summation_order import LOST, SEGMENT, SLOTS, TOP, TOTAL, Sums, adder
 
 LANES = 64  # of a maximum
@@ -21,7 +21,7 @@ def maxima_along(peak: Callable[..., float]) -> Callable[..., None]:
     dtype; `y` and `p` are (rows, classes), `lanes` (LANES,). A row that holds a NaN may have any; its sum is NaN.
     """
 
-    @once
+    @compile_once
     def maxima(y: Any, p: Any, lanes: Any, top: Any) -> None:
         classes = p.shape[1]
         first = min(LANES, classes)
@@ -104,7 +104,7 @@ def sums_along(
     def value_of(j: int, y: Any, p: Any, row: Any, each: Any, arguments: Any) -> Any:
         return value(j, np.float64(y), np.float64(p), row, each, arguments)
 
-    @inner
+    @no_alloc
     def again(slots: Any, y: Any, p: Any, first: int, end: int, row: Any, each: Any, arguments: Any) -> None:
         """The label's slot, without the label."""
         label, _, _, _, _ = row
@@ -118,7 +118,7 @@ def sums_along(
                     s, rest = add_to_slot(slots[0, i, at], slots[1, i, at], values[i], 0.0)
                     slots[0, i, at], slots[1, i, at] = s, rest
 
-    @once
+    @compile_once
     def sums(
         y: Any,
         p: Any,

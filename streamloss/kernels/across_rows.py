@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from ..core.jit import once
+from ..core.jit import compile_once
 from ..core.primitives import prefetch
 from .summation_order import LOST, SLOTS, TOP, TOTAL, Sums, adder
 
@@ -17,7 +17,7 @@ def maxima_abreast(peak: Callable[..., float]) -> Callable[..., None]:
     sum is NaN.
     """
 
-    @once
+    @compile_once
     def maxima(ys: Any, ps: Any, classes: int, top: Any) -> None:
         for r in range(top.size):
             top[r] = peak(ys[0, r], ps[0, r])
@@ -39,7 +39,7 @@ def sums_abreast(value: Callable[..., Any], terms: int, compensated: bool, skips
     """
     add = adder(compensated)
 
-    @once
+    @compile_once
     def sums(
         ys: Any,
         ps: Any,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ..core.jit import inner, scalar, serial
+from ..core.jit import no_alloc, scalar, serial
 from ..core.types import Interval
 from ..formulas._float32 import in_single
 from ..formulas._kinds import Elementwise
@@ -49,13 +49,13 @@ def count_outside_of(interval: Interval) -> Callable[..., int]:
     low, high = interval.smallest, interval.largest
     if not interval.bounded:
 
-        @inner
+        @no_alloc
         def count_none(values: Any) -> int:
             return 0
 
         return count_none
 
-    @inner
+    @no_alloc
     def count_outside(values: Any) -> int:
         outside = 0
         for j in range(values.size):

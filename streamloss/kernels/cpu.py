@@ -67,7 +67,7 @@ def serial(formula: AnyFormula, single: bool, layout: str) -> Loop:
     if isinstance(formula, Whole):
         return sums_over_rows(formula.overlap)
     kernel = build(formula, single, layout)
-    rows, new_space = kernel.rows, jit.called(kernel.new_space)
+    rows, new_space = kernel.rows, jit.call_compiled(kernel.new_space)
 
     @jit.serial
     def loop_serial(
@@ -121,7 +121,7 @@ def parallel(formula: AnyFormula, single: bool, layout: str) -> Loop:
     """The same over all cores, with ``limbs`` (PIECES, sums, SIZE) and ``counts`` (PIECES, n): one for each piece of
     rows, to be added up by the caller; ``first_bad`` (PIECES,), its last argument, takes each piece's.
     """
-    serial_loop = jit.called(serial(formula, single, layout))
+    serial_loop = jit.call_compiled(serial(formula, single, layout))
 
     @jit.parallel
     def loop_parallel(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.jit import part, serial
+from ..core.jit import inline, serial
 from ..formulas._kinds import LabelSequence
 from .base import BAD, IMPOSSIBLE, KEPT, Kernel, count_outside_of, no_space
 
@@ -15,7 +15,7 @@ def sequence(formula: LabelSequence) -> Kernel:
     loss = serial(formula.loss)
     outside_pred = count_outside_of(formula.y_pred)
 
-    @part
+    @inline
     def rows(
         y_true: Any,
         y_pred: Any,

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.jit import part, scalar, serial
+from ..core.jit import inline, scalar, serial
 from ..formulas._kinds import MAXIMUM, Elementwise, Overlap, Rowwise
 from .base import BAD, KEPT, Kernel, compiled, count_outside_of, term_of, with_own
-from .row_reduction import Recipe, fold_of
+from .row_reduction import RowReduction, fold_of
 from .summation_order import TOP, rows_at_once
 
 
@@ -27,7 +27,7 @@ def means(formula: Elementwise, single: bool, layout: str) -> Kernel:
     return _kernel(formula, _of_mean(formula, single), layout)
 
 
-def recipe(formula: Rowwise | Overlap | Elementwise, single: bool) -> Recipe:
+def recipe(formula: Rowwise | Overlap | Elementwise, single: bool) -> RowReduction:
     match formula:
         case Rowwise():
             return _of_sums(formula, single)
@@ -38,7 +38,7 @@ def recipe(formula: Rowwise | Overlap | Elementwise, single: bool) -> Recipe:
 
 
 @cache
-def _of_sums(formula: Rowwise, single: bool) -> Recipe:
+def _of_sums(formula: Rowwise, single: bool) -> RowReduction:
     term = with_own(compiled(formula.term, single), formula.per_class is not None)
     finish = compiled(formula.finish, single)
 
@@ -52,7 +52,7 @@ def _of_sums(formula: Rowwise, single: bool) -> Recipe:
         return finish(sums, lost, top, size, *arguments)
 
     peak = None if formula.peak is None or isinstance(formula.peak, str) else scalar(formula.peak)
-    return Recipe(
+    return RowReduction(
         value,
         formula.terms,
         formula.cancels or not single,
@@ -65,7 +65,7 @@ def _of_sums(formula: Rowwise, single: bool) -> Recipe:
 
 
 @cache
-def _of_ratio(formula: Overlap, single: bool) -> Recipe:
+def _of_ratio(formula: Overlap, single: bool) -> RowReduction:
     """The ratio inside each row."""
     ratio = scalar(formula.finish)
 
@@ -77,11 +77,11 @@ def _of_ratio(formula: Overlap, single: bool) -> Recipe:
     def finish_sums(sums: Any, lost: Any, top: float, size: float, arguments: Any) -> float:
         return ratio(sums[0] + lost[0], sums[1] + lost[1], sums[2] + lost[2], *arguments)
 
-    return Recipe(value, 3, not single, False, finish_sums)
+    return RowReduction(value, 3, not single, False, finish_sums)
 
 
 @cache
-def _of_mean(formula: Elementwise, single: bool) -> Recipe:
+def _of_mean(formula: Elementwise, single: bool) -> RowReduction:
     """The mean of the terms of a row's elements."""
     term = term_of(formula, single)
 
@@ -93,17 +93,17 @@ def _of_mean(formula: Elementwise, single: bool) -> Recipe:
     def finish_sums(sums: Any, lost: Any, top: float, size: float, arguments: Any) -> float:
         return (sums[0] + lost[0]) / size
 
-    return Recipe(value, 1, formula.cancels or not single, formula.cancels, finish_sums)
+    return RowReduction(value, 1, formula.cancels or not single, formula.cancels, finish_sums)
 
 
-def _kernel(formula: Rowwise | Overlap | Elementwise, made_of: Recipe, layout: str) -> Kernel:
+def _kernel(formula: Rowwise | Overlap | Elementwise, made_of: RowReduction, layout: str) -> Kernel:
     terms, finish, fold = made_of.terms, made_of.finish, fold_of(made_of, layout)
     outside_true = count_outside_of(formula.y_true)
     outside_pred = count_outside_of(formula.y_pred)
     passes = fold.passes
     column = column_of(terms)
 
-    @part
+    @inline
     def rows(
         y_true: Any,
         y_pred: Any,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.jit import part
+from ..core.jit import inline
 from ..formulas._kinds import Elementwise, Parametric
 from .base import BAD, KEPT, Kernel, compiled, count_outside_of, no_space, term_of
 
@@ -17,7 +17,7 @@ def elementwise(formula: Elementwise, single: bool) -> Kernel:
     outside_true = count_outside_of(formula.y_true)
     outside_pred = count_outside_of(formula.y_pred)
 
-    @part
+    @inline
     def rows(
         y_true: Any,
         y_pred: Any,
@@ -46,7 +46,7 @@ def parametric(formula: Parametric, single: bool) -> Kernel:
     lows = (true.smallest, first.smallest, second.smallest)
     highs = (true.largest, first.largest, second.largest)
 
-    @part
+    @inline
     def rows(
         y_true: Any,
         y_pred: Any,

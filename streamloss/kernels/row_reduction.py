@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.jit import part, scalar, serial
+from ..core.jit import inline, scalar, serial
 from .across_classes import LANES, NARROW, maxima_along, sums_along
 from .across_rows import maxima_abreast, sums_abreast
 from .summation_order import ABREAST, LONG, LOST, SLOTS, TOP, TOTAL, rows_at_once
@@ -17,7 +17,7 @@ from .transpose import to_columns
 
 
 @dataclass(frozen=True)
-class Recipe:
+class RowReduction:
     """What a row's loss is made of, whatever the layout and the target: compiled scalar functions."""
 
     value: Callable[..., Any]
@@ -54,7 +54,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Fold:
+class Passes:
     """The passes of a formula, compiled for one layout."""
 
     passes: Callable[..., None]
@@ -64,7 +64,7 @@ class Fold:
     """``new_space(y_pred)``: its work space."""
 
 
-def fold_of(recipe: Recipe, layout: str) -> Fold:
+def fold_of(recipe: RowReduction, layout: str) -> Passes:
     value, terms, compensated, skips = recipe.value, recipe.terms, recipe.compensated, recipe.skips
     has_peak, has_share, peak_of_prediction = recipe.has_peak, recipe.share is not None, recipe.peak_of_prediction
     peak_of, total_of = recipe.peak_of, recipe.total_of
@@ -72,7 +72,7 @@ def fold_of(recipe: Recipe, layout: str) -> Fold:
         maxima = maxima_abreast(peak_of)
         totals, rest = sums_abreast(total_of, 1, True, False), sums_abreast(value, terms, compensated, skips)
 
-        @part
+        @inline
         def passes_abreast(
             y: Any, p: Any, labels: Any, found: Any, each: Any, arguments: Any, ahead: Any, space: Any, sums: Any
         ) -> None:
@@ -90,7 +90,7 @@ def fold_of(recipe: Recipe, layout: str) -> Fold:
                     found[TOTAL, r], found[LOST, r] = sums[0, 0, r], sums[1, 0, r]
             rest(ys, ps, classes, labels, found, each, arguments, ahead, slots, sums)
 
-        return Fold(passes_abreast, _space_abreast(terms))
+        return Passes(passes_abreast, _space_abreast(terms))
 
     maxima = maxima_along(peak_of if peak_of_prediction else _widened(peak_of))
     totals, rest = (
@@ -98,7 +98,7 @@ def fold_of(recipe: Recipe, layout: str) -> Fold:
         sums_along(value, terms, compensated, recipe.cancels, skips, layout == LONG),
     )
 
-    @part
+    @inline
     def passes_along(
         y: Any, p: Any, labels: Any, found: Any, each: Any, arguments: Any, ahead: Any, space: Any, sums: Any
     ) -> None:
@@ -112,7 +112,7 @@ def fold_of(recipe: Recipe, layout: str) -> Fold:
                 found[TOTAL, r], found[LOST, r] = sums[0, 0, r], sums[1, 0, r]
         rest(y, p, labels, found, each, arguments, slots, parts, sums)
 
-    return Fold(passes_along, _space_along(terms, peak_of_prediction))
+    return Passes(passes_along, _space_along(terms, peak_of_prediction))
 
 
 @cache

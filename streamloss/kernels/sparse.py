@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ..core.jit import part, scalar, serial
+from ..core.jit import inline, scalar, serial
 from ..formulas._kinds import MAXIMUM, Sparse
 from .base import BAD, IGNORED, KEPT, Kernel, Pair, compiled, count_outside_of
-from .row_reduction import Recipe, fold_of
+from .row_reduction import RowReduction, fold_of
 from .summation_order import TOP, rows_at_once
 
 
 @cache
-def recipe(formula: Sparse, single: bool) -> Recipe:
+def recipe(formula: Sparse, single: bool) -> RowReduction:
     """The labelled class stays out of the sum, which is of terms that are not negative."""
     term = compiled(formula.term, single)
 
@@ -26,7 +26,7 @@ def recipe(formula: Sparse, single: bool) -> Recipe:
         return (term(p, top, 1.0 if j < label else 0.0),)
 
     finish = compiled(formula.finish, single)
-    return Recipe(value, 1, not single, False, finish, peak_of_prediction=formula.pivot == MAXIMUM, skips=True)
+    return RowReduction(value, 1, not single, False, finish, peak_of_prediction=formula.pivot == MAXIMUM, skips=True)
 
 
 def sparse(formula: Sparse, single: bool, layout: str) -> Kernel:
@@ -36,7 +36,7 @@ def sparse(formula: Sparse, single: bool, layout: str) -> Kernel:
     outside_pred = count_outside_of(formula.y_pred)
     by_label = formula.pivot == "label"
 
-    @part
+    @inline
     def rows(
         y_true: Any,
         y_pred: Any,

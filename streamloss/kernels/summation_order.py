@@ -23,7 +23,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from ..core.jit import inner, scalar
+from ..core.jit import no_alloc, scalar
 
 ALONE, ABREAST, ALONG, LONG = "alone", "abreast", "along", "long"
 """Layouts: rows of one element; rows side by side; classes after each other; the same in rows of whole segments."""
@@ -36,7 +36,7 @@ TOP, TOTAL, LOST = 0, 1, 2  # rows of `found`
 Sums = Callable[..., None]
 
 
-@inner
+@no_alloc
 def rows_at_once(classes: int) -> int:
     """How many rows are summed together: what they need stays in the first cache, and loops are long."""
     if classes <= FEW:

@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..core.jit import once
+from ..core.jit import compile_once
 
 WIDTH = 8  # of the squares that are transposed in registers: a vector of float64
 
@@ -58,7 +58,7 @@ def _square(context: Any, matrix: Any, row: Any, column: Any, columns: Any) -> A
 _transpose_square: Any = intrinsic(_square)
 
 
-@once
+@compile_once
 def to_columns(matrix: Any, columns: Any) -> None:
     """Rows as float64 columns: ``columns[j, r] = matrix[r, j]``."""
     n, classes = matrix.shape

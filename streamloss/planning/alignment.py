@@ -18,9 +18,9 @@ from ..errors import ShapeError
 from ..formulas._kinds import Elementwise, LabelSequence, Overlap, Parametric, Sparse
 from ..formulas._registry import LossSpec
 
-CLASS = -1  # an axis read whole: the classes, or the features of one sample
-ONE = -2  # an axis of length 1 that the losses do not have
-SPREAD = -3  # an axis of length 1 that holds for the losses' whole axis
+CLASS_AXIS = -1  # an axis read whole: the classes, or the features of one sample
+UNIT_AXIS = -2  # an axis of length 1 that the losses do not have
+BROADCAST_AXIS = -3  # an axis of length 1 that holds for the losses' whole axis
 
 MAX_CELLS = 4096
 """Ratios over the whole data that one evaluation holds: a state stays within some megabytes."""
@@ -57,13 +57,13 @@ class View:
 
     def in_order(self, rank: int) -> bool:
         """Whether rows lie one after the other, with their classes together; `rank` is that of the losses."""
-        follows = [axis for axis in self.axes if axis != ONE]
-        return follows == [*range(rank), *[CLASS] * (len(follows) - rank)]
+        follows = [axis for axis in self.axes if axis != UNIT_AXIS]
+        return follows == [*range(rank), *[CLASS_AXIS] * (len(follows) - rank)]
 
     def to_rows(self, data: Array, block_shape: Shape) -> Array:
         """The rectangle as (rows,), with the axes of classes behind."""
-        classes = tuple(i for i, axis in enumerate(self.axes) if axis == CLASS)
-        ones = tuple(i for i, axis in enumerate(self.axes) if axis == ONE)
+        classes = tuple(i for i, axis in enumerate(self.axes) if axis == CLASS_AXIS)
+        ones = tuple(i for i, axis in enumerate(self.axes) if axis == UNIT_AXIS)
         data = np.moveaxis(data, classes, range(-len(classes), 0)) if classes else data
         data = np.squeeze(data, tuple(i - sum(c < i for c in classes) for i in ones))
         tail = data.shape[len(block_shape) :]
@@ -72,18 +72,18 @@ class View:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class Alignment:
     """One loss on arrays of certain shapes."""
 
     rows: Shape
     """The losses' shape; for sums over the whole data, the shape of what is summed over."""
     y_true: View
     y_pred: View
-    cells: Shape | None = None
+    ratio_shape: Shape | None = None
     """For sums over the whole data: the shape of the losses that there are in the end."""
 
 
-def align(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
+def align(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
     """Raises ShapeError, naming both shapes and what would fit."""
     if not y_pred:
         raise ShapeError(f"{spec.name}: y_pred has shape (); expected at least one axis, (rows,). Pass [y_pred].")
@@ -96,7 +96,7 @@ def align(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
             return _align_equal(spec, y_true, y_pred)
 
 
-def _align_equal(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
+def _align_equal(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
     """A label for each element."""
     shape = y_true if y_pred == (*y_true, 1) and y_true else y_pred  # a trailing 1 that only one has is no axis
     if y_true not in (shape, (*shape, 1)) or not shape:
@@ -113,26 +113,26 @@ def _align_equal(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
         inner = ()  # N samples with one output, not one sample with N features
     axes = _positions(spec, shape, inner)
     rows = tuple(n for n, axis in zip(shape, axes, strict=True) if axis >= 0)
-    return Layout(rows, _view(y_true, axes), _view(y_pred, axes))
+    return Alignment(rows, _view(y_true, axes), _view(y_pred, axes))
 
 
-def _layout_of_overlap(spec: LossSpec, shape: Shape, y_true: Shape, y_pred: Shape) -> Layout:
+def _layout_of_overlap(spec: LossSpec, shape: Shape, y_true: Shape, y_pred: Shape) -> Alignment:
     """Sums inside each row, or over the rows: then what stays is a cell, read whole, and what is summed is cut."""
     summed = _axes(spec, len(shape)) if spec.axis is not None else tuple(range(len(shape)))
     over_rows = 0 in summed
     kept = tuple(i for i in range(len(shape)) if i not in summed)
     axes = _positions(spec, shape, kept if over_rows else summed)
     cut = tuple(n for n, axis in zip(shape, axes, strict=True) if axis >= 0)
-    cells = tuple(shape[i] for i in kept) if over_rows else None
-    if cells is not None and math.prod(cells) > MAX_CELLS:
+    ratio_shape = tuple(shape[i] for i in kept) if over_rows else None
+    if ratio_shape is not None and math.prod(ratio_shape) > MAX_CELLS:
         raise ShapeError(
-            f"{spec.name}: axis={spec.axis} of y_pred with shape {y_pred} leaves {math.prod(cells):,} ratios over the "
-            f"whole data; expected at most {MAX_CELLS:,}. Sum over more axes, or leave the first axis out."
+            f"{spec.name}: axis={spec.axis} of y_pred with shape {y_pred} leaves {math.prod(ratio_shape):,} ratios over "
+            f"the whole data; expected at most {MAX_CELLS:,}. Sum over more axes, or leave the first axis out."
         )
-    return Layout(cut, _view(y_true, axes), _view(y_pred, axes), cells)
+    return Alignment(cut, _view(y_true, axes), _view(y_pred, axes), ratio_shape)
 
 
-def _align_one_number(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
+def _align_one_number(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
     """A label, or a number, for each row."""
     if len(y_pred) < 2:
         raise ShapeError(f"{spec.name}: {_ONE_ROW.format(y_pred)}")
@@ -153,17 +153,17 @@ def _align_one_number(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
             f"{spec.name}: y_true has shape {y_true} but y_pred has {y_pred}, whose axis {axis} holds {holds}; "
             f"expected {what} for each row: shape {rows} or {with_one}. " + _advice(y_true, y_pred)
         )
-    labels = list(range(len(rows))) if y_true == rows else [ONE if a == CLASS else a for a in axes]
-    return Layout(rows, _view(y_true, labels), _view(y_pred, axes))
+    labels = list(range(len(rows))) if y_true == rows else [UNIT_AXIS if a == CLASS_AXIS else a for a in axes]
+    return Alignment(rows, _view(y_true, labels), _view(y_pred, axes))
 
 
-def _align_sequences(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Layout:
+def _align_sequences(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
     if len(y_true) != 2 or len(y_pred) != 3 or y_true[0] != y_pred[0] or 0 in y_pred[1:]:
         raise ShapeError(
             f"{spec.name}: y_true has shape {y_true} and y_pred {y_pred}; expected (rows, length) and "
             "(rows, time, classes), with as many rows. " + _advice(y_true, y_pred)
         )
-    return Layout(y_pred[:1], View(y_true, (0, CLASS)), View(y_pred, (0, CLASS, CLASS)))
+    return Alignment(y_pred[:1], View(y_true, (0, CLASS_AXIS)), View(y_pred, (0, CLASS_AXIS, CLASS_AXIS)))
 
 
 def align_weight(weight: Shape, rows: Shape, role: str = "sample_weight") -> View:
@@ -173,7 +173,9 @@ def align_weight(weight: Shape, rows: Shape, role: str = "sample_weight") -> Vie
     """
     squeezed = weight[:-1] if len(weight) == len(rows) + 1 and weight[-1] == 1 else weight
     if len(squeezed) == len(rows) and all(w in (1, n) for w, n in zip(squeezed, rows, strict=True)):
-        return _view(weight, [i if w == n else SPREAD for i, (w, n) in enumerate(zip(squeezed, rows, strict=True))])
+        return _view(
+            weight, [i if w == n else BROADCAST_AXIS for i, (w, n) in enumerate(zip(squeezed, rows, strict=True))]
+        )
     if options := _reshapes(weight, rows):
         raise ShapeError(
             f"{role} has shape {weight} but the losses have shape {rows}: which axis it follows is ambiguous. "
@@ -197,7 +199,7 @@ def _reshapes(weight: Shape, rows: Shape) -> list[Shape]:
 
 
 def _view(shape: Shape, axes: list[int]) -> View:
-    return View(shape, tuple([*axes, ONE] if len(shape) > len(axes) else axes))
+    return View(shape, tuple([*axes, UNIT_AXIS] if len(shape) > len(axes) else axes))
 
 
 def _axes(spec: LossSpec, rank: int) -> tuple[int, ...]:
@@ -219,7 +221,7 @@ def _positions(spec: LossSpec, shape: Shape, inner: tuple[int, ...]) -> list[int
     for axis in inner:
         if shape[axis] == 0:
             raise ShapeError(f"{spec.name}: y_pred has shape {shape}, whose axis {axis} is empty; expected a class.")
-    return [CLASS if i in inner else i - sum(c < i for c in inner) for i in range(len(shape))]
+    return [CLASS_AXIS if i in inner else i - sum(c < i for c in inner) for i in range(len(shape))]
 
 
 def _advice(y_true: Shape, y_pred: Shape) -> str:

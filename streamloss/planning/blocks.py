@@ -33,7 +33,7 @@ def notes(arrays: Arrays, block_shape: Shape) -> list[str]:
     """What costs time and could be stored otherwise, said once."""
     said = {}
     for source, view in arrays:
-        for size, chunk, axis in zip(source.shape, source.grain, view.axes, strict=True):
+        for size, chunk, axis in zip(source.shape, source.chunk_shape, view.axes, strict=True):
             if axis == -1 and 1 < chunk < size:
                 said[source.role] = (
                     f"{source.role} is chunked along its classes ({chunk} of {size}): rows are assembled in memory"
@@ -48,15 +48,15 @@ def notes(arrays: Arrays, block_shape: Shape) -> list[str]:
 
 def _grain(view: View, shape: Shape, y_pred: Source) -> Shape:
     """The rows that `y_pred` decodes as a whole, for each axis of the losses."""
-    grain = [1] * len(shape)
-    for size, axis in zip(y_pred.grain, view.axes, strict=True):
+    chunk_shape = [1] * len(shape)
+    for size, axis in zip(y_pred.chunk_shape, view.axes, strict=True):
         if axis >= 0:
-            grain[axis] = max(1, min(size, shape[axis]))
-    return tuple(grain)
+            chunk_shape[axis] = max(1, min(size, shape[axis]))
+    return tuple(chunk_shape)
 
 
 def _grow(
-    shape: Shape, grain: Shape, y_pred: Source, view: View, share: int, block_bytes: Bytes, workers: int
+    shape: Shape, chunk_shape: Shape, y_pred: Source, view: View, share: int, block_bytes: Bytes, workers: int
 ) -> Shape:
     """Whole grains up to the target, the last axis first; fewer where the budget asks for it."""
     total = nbytes(view.selected_shape(shape), y_pred.dtype)
@@ -69,14 +69,14 @@ def _grow(
 
     if all(shape) and fits(shape):
         return shape
-    block = list(grain)
+    block = list(chunk_shape)
     for axis in reversed(range(len(shape))):
-        low, high = 1, -(-shape[axis] // grain[axis])  # in grains; the largest that fits, by bisection
+        low, high = 1, -(-shape[axis] // chunk_shape[axis])  # in grains; the largest that fits, by bisection
         while low < high:
             middle = (low + high + 1) // 2
-            block[axis] = min(middle * grain[axis], shape[axis])
+            block[axis] = min(middle * chunk_shape[axis], shape[axis])
             low, high = (middle, high) if fits(tuple(block)) else (low, middle - 1)
-        block[axis] = max(1, min(low * grain[axis], shape[axis]))
+        block[axis] = max(1, min(low * chunk_shape[axis], shape[axis]))
         if block[axis] < shape[axis]:
             break
     return tuple(block)
@@ -86,7 +86,7 @@ def _on_all_grains(arrays: Arrays, shape: Shape, block: Shape, share: int, block
     """The block, cut or doubled at most so that it ends where all arrays' chunks end: each is decoded once."""
     common = [1] * len(shape)
     for source, view in arrays:
-        for chunk, axis in zip(source.grain, view.axes, strict=True):
+        for chunk, axis in zip(source.chunk_shape, view.axes, strict=True):
             if axis >= 0:
                 common[axis] = math.lcm(common[axis], chunk)
     aligned = tuple(

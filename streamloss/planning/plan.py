@@ -16,14 +16,14 @@ from ..formulas._kinds import Formula, LabelSequence, Sparse
 from ..formulas._registry import LossSpec
 from ..storage.sources.base import Source
 from . import dtypes
-from .alignment import Layout, Shape, View
+from .alignment import Alignment, Shape, View
 
 COMPILER = 224 << 20
 """What compiling kernels, and the libraries' own pools, add to a process (measured: up to 190 MiB)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class LossRequest:
     """One loss that is asked for."""
 
     name: str
@@ -35,10 +35,10 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Job(Request):
+class PlannedLoss(LossRequest):
     """One loss of an evaluation, and how the arrays' axes meet in it."""
 
-    layout: Layout = field(kw_only=True)
+    alignment: Alignment = field(kw_only=True)
 
     @property
     def formula(self) -> Formula:
@@ -49,7 +49,7 @@ class Job(Request):
         """Why it cannot be evaluated on a GPU, or None if it can."""
         if isinstance(self.formula, LabelSequence):
             return "its rows are sequences"
-        return None if self.layout.cells is None else "it is a ratio of sums over the whole data"
+        return None if self.alignment.ratio_shape is None else "it is a ratio of sums over the whole data"
 
     def gpu_reads(self, source: Source) -> bool:
         """Whether its kernels on a GPU read labels or predictions as `source` has them."""
@@ -64,7 +64,7 @@ class Job(Request):
 class Plan:
     """The decisions. ``print(plan)`` shows them."""
 
-    jobs: tuple[Job, ...]
+    jobs: tuple[PlannedLoss, ...]
     y_true: Source
     y_pred: Source
     sample_weight: Source | float | None
@@ -110,29 +110,29 @@ class Plan:
         return self.sample_weight is not None or self.class_weight is not None
 
     @property
-    def grid(self) -> Shape:
+    def grid_shape(self) -> Shape:
         """Number of blocks along each axis of the losses."""
-        return self.cut.counts
+        return self.grid.grid_shape
 
     @property
-    def cut(self) -> Grid:
+    def grid(self) -> Grid:
         """The blocks by number."""
         return Grid(self.shape, self.block_shape)
 
     @property
     def num_blocks(self) -> int:
-        return self.cut.num_blocks
+        return self.grid.num_blocks
 
     def blocks(self) -> Iterator[Block]:
         """All blocks, row-major."""
-        return self.cut.blocks()
+        return self.grid.blocks()
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: the same facts as ``str(plan)``."""
         return {
             "losses": {job.name: {"loss": job.spec.name, "dtype": str(job.dtype)} for job in self.jobs},
             "arrays": {
-                s.role: {"where": s.where, "shape": s.shape, "dtype": str(s.dtype), "chunks": s.grain}
+                s.role: {"where": s.where, "shape": s.shape, "dtype": str(s.dtype), "chunks": s.chunk_shape}
                 for s in self.sources
             },
             "shape": self.shape,
@@ -152,7 +152,7 @@ class Plan:
             f"losses    {', '.join(f'{job.name} ({job.dtype})' for job in self.jobs)}",
             *(
                 f"{s.role.removeprefix('sample_'):<9} {s.where}: {s.shape} {s.dtype}"
-                + (f", chunks of {s.grain}" if max(s.grain, default=1) > 1 else "")
+                + (f", chunks of {s.chunk_shape}" if max(s.chunk_shape, default=1) > 1 else "")
                 for s in self.sources
             ),
             f"rows      {self.rows:,} of shape {self.shape}" + (f", from row {self.start:,}" if self.start else ""),

@@ -14,11 +14,11 @@ from ..formulas._kinds import Elementwise, LabelSequence, Overlap, Rowwise, Spar
 from ..formulas._registry import LossSpec
 from ..storage.sources.base import Source, nbytes
 from . import blocks as blocking
-from .alignment import CLASS, Shape, View, align, align_weight
+from .alignment import CLASS_AXIS, Shape, View, align, align_weight
 from .dtypes import GPU_WEIGHTS, floating_dtype
-from .plan import COMPILER, Job, Plan, Request
+from .plan import COMPILER, LossRequest, Plan, PlannedLoss
 
-STEADY_SHARE, STEADY_WORKERS = 96 << 20, 16
+MACHINE_INDEPENDENT_SHARE, MACHINE_INDEPENDENT_WORKERS = 96 << 20, 16
 """Bytes for a block, and workers to cut for, of plans that do not depend on the machine."""
 
 WAITING = 4
@@ -29,7 +29,7 @@ CELL_BYTES = 4 << 10
 
 
 def make_plan(
-    requests: Sequence[Request],
+    requests: Sequence[LossRequest],
     y_true: Source,
     y_pred: Source,
     sample_weight: Source | float | None,
@@ -39,11 +39,11 @@ def make_plan(
     memory_bytes: int,
     workers: int | None,
     rows: slice | None,
-    steady: bool = False,
+    machine_independent: bool = False,
     least_workers: int = 1,
     written: bool = True,
 ) -> Plan:
-    """`steady` cuts blocks by the data alone, whatever the memory and the workers: parts that are evaluated on other
+    """`machine_independent` cuts blocks by the data alone, whatever the memory and the workers: parts evaluated on other
     machines, or another day, have the same ones. `least_workers` is for where `workers` is not given, and memory
     allows them; `written` says whether losses of rows are held by the host until they are written.
 
@@ -58,7 +58,7 @@ def make_plan(
         shapes = _cut_to_common_rows(shapes, [request.spec for request in requests])
     jobs = tuple(_job(request, shapes) for request in requests)
     shape = _common_shape(jobs)
-    arrays = [(y_true, job.layout.y_true) for job in jobs] + [(y_pred, job.layout.y_pred) for job in jobs]
+    arrays = [(y_true, job.alignment.y_true) for job in jobs] + [(y_pred, job.alignment.y_pred) for job in jobs]
     weight_view = None if weight is None else align_weight(shapes[weight.role], shape)
     mask_view = None if mask is None else align_weight(shapes[mask.role], shape, mask.role)
     for source, view in ((weight, weight_view), (mask, mask_view)):
@@ -78,14 +78,20 @@ def make_plan(
         rows_in_block = math.prod(block_shape)
         by_class = 4 * 8 * rows_in_block if class_weight is not None else 0
         held = 2 * rows_in_block if written or not y_pred.on_gpu else 0
-        losses = sum(held * job.dtype.itemsize for job in jobs if job.layout.cells is None)
-        cells = sum(CELL_BYTES * math.prod(job.layout.cells) for job in jobs if job.layout.cells is not None)
-        return by_class + sum(read.values()) + losses + cells
+        losses = sum(held * job.dtype.itemsize for job in jobs if job.alignment.ratio_shape is None)
+        ratios = sum(
+            CELL_BYTES * math.prod(job.alignment.ratio_shape) for job in jobs if job.alignment.ratio_shape is not None
+        )
+        return by_class + sum(read.values()) + losses + ratios
 
     waiting = WAITING if any(source.remote for source in sources) else 1
     usual = 1 if y_pred.on_gpu else max(least_workers, available_cpus() * waiting)  # a GPU has one block at a time
     wanted = workers or usual
-    share, parts = (STEADY_SHARE, STEADY_WORKERS) if steady else ((memory_bytes - COMPILER) // wanted, wanted)
+    share, parts = (
+        (MACHINE_INDEPENDENT_SHARE, MACHINE_INDEPENDENT_WORKERS)
+        if machine_independent
+        else ((memory_bytes - COMPILER) // wanted, wanted)
+    )
     block_shape = blocking.choose_block(arrays, y_pred, shape, share, block_bytes, parts)
     each = block_bytes(block_shape)
     fitting = (memory_bytes - COMPILER) // max(1, each)
@@ -116,38 +122,40 @@ def make_plan(
     )
 
 
-def _job(request: Request, shapes: Mapping[str, Shape]) -> Job:
-    layout = align(request.spec, shapes["y_true"], shapes["y_pred"])
-    classes = [n for n, axis in zip(layout.y_pred.shape, layout.y_pred.axes, strict=True) if axis == CLASS]
+def _job(request: LossRequest, shapes: Mapping[str, Shape]) -> PlannedLoss:
+    alignment = align(request.spec, shapes["y_true"], shapes["y_pred"])
+    classes = [n for n, axis in zip(alignment.y_pred.shape, alignment.y_pred.axes, strict=True) if axis == CLASS_AXIS]
     request.spec.per_class(math.prod(classes))  # refuses a list of another length
-    return Job(**{f.name: getattr(request, f.name) for f in fields(request)}, layout=layout)
+    return PlannedLoss(**{f.name: getattr(request, f.name) for f in fields(request)}, alignment=alignment)
 
 
-def _refuse_weights(jobs: Sequence[Job], weight: Source | None, class_weight: Mapping[int, float] | None) -> None:
+def _refuse_weights(
+    jobs: Sequence[PlannedLoss], weight: Source | None, class_weight: Mapping[int, float] | None
+) -> None:
     """Raises UsageError where weights would have no meaning."""
     for job in jobs:
-        if job.layout.cells is not None and (weight is not None or class_weight is not None):
+        if job.alignment.ratio_shape is not None and (weight is not None or class_weight is not None):
             raise UsageError(
                 f"{job.name}: one ratio over the whole data has no rows that could be weighted; expected no "
                 "weights, or one number. Leave the first axis out of axis= for a loss of each row, which can be."
             )
-        classes = CLASS in job.layout.y_pred.axes
+        classes = CLASS_AXIS in job.alignment.y_pred.axes
         one_label = isinstance(job.formula, Sparse | Rowwise) or (isinstance(job.formula, Elementwise) and not classes)
         if class_weight is not None and not one_label:
             raise UsageError(
                 f"{job.name}: class_weight needs one label for each row: an integer, or one-hot over the classes; this "
-                f"loss has labels of shape {job.layout.y_true.shape}. Pass sample_weight instead."
+                f"loss has labels of shape {job.alignment.y_true.shape}. Pass sample_weight instead."
             )
 
 
-def _common_shape(jobs: Sequence[Job]) -> Shape:
+def _common_shape(jobs: Sequence[PlannedLoss]) -> Shape:
     """The losses' shape, which losses evaluated in one pass share."""
-    shape = jobs[0].layout.rows
+    shape = jobs[0].alignment.rows
     for job in jobs[1:]:
-        if job.layout.rows != shape:
+        if job.alignment.rows != shape:
             raise ShapeError(
-                f"{job.name} has losses of shape {job.layout.rows}, but {jobs[0].name} of {shape}; losses evaluated in "
-                "one pass must have one shape. Evaluate them apart."
+                f"{job.name} has losses of shape {job.alignment.rows}, but {jobs[0].name} of {shape}; losses evaluated "
+                "in one pass must have one shape. Evaluate them apart."
             )
     return shape
 
@@ -161,9 +169,11 @@ def _too_small(memory_bytes: int, each: int, block_shape: Shape, shape: Shape, a
         f"(on the command line: --memory {-(-(held + each + COMPILER) >> 20)}MiB)"
     )
     chunks = {
-        source.role: f"{source.role} has chunks of {source.grain} ({mib(nbytes(source.grain, source.dtype))})"
+        source.role: (
+            f"{source.role} has chunks of {source.chunk_shape} ({mib(nbytes(source.chunk_shape, source.dtype))})"
+        )
         for source, _ in arrays
-        if max(source.grain) > 1
+        if max(source.chunk_shape) > 1
     }
     return message + (
         f", or store smaller chunks: {'; '.join(chunks.values())}." if each > COMPILER and chunks else "."
@@ -203,7 +213,7 @@ def _range(rows: slice | None, count: int, shortest: str) -> tuple[int, int]:
     return start, stop
 
 
-def _stays_on_gpu(source: Source, view: View, rank: int, jobs: Sequence[Job], weights_by_class: bool) -> bool:
+def _stays_on_gpu(source: Source, view: View, rank: int, jobs: Sequence[PlannedLoss], weights_by_class: bool) -> bool:
     """Whether an array is on a GPU and read nowhere else."""
     if not source.on_gpu or not view.in_order(rank):
         return False
@@ -219,20 +229,22 @@ def _stays_on_gpu(source: Source, view: View, rank: int, jobs: Sequence[Job], we
             return all(job.gpu_reads(source) for job in jobs)
 
 
-def _read_bytes(source: Source, view: View, block_shape: Shape, jobs: Sequence[Job], weights_by_class: bool) -> int:
+def _read_bytes(
+    source: Source, view: View, block_shape: Shape, jobs: Sequence[PlannedLoss], weights_by_class: bool
+) -> int:
     """Reading a block of one array, and converting it to what kernels take."""
     if _stays_on_gpu(source, view, len(block_shape), jobs, weights_by_class):
         return 0
     selected = view.selected_shape(block_shape)
     read = source.read_bytes(selected)
     rows = math.prod(block_shape)
-    classes = math.prod(n for n, axis in zip(view.shape, view.axes, strict=True) if axis == CLASS)
+    classes = math.prod(n for n, axis in zip(view.shape, view.axes, strict=True) if axis == CLASS_AXIS)
     if source.role in ("sample_weight", "mask"):
         return read + 8 * rows
     integers = source.role == "y_true" and any(isinstance(job.spec.formula, Sparse | LabelSequence) for job in jobs)
     if integers:
         return read + 3 * 8 * rows * classes  # int64, and two steps on the way there from floats
     # in memory and float already: views; axes out of order or another dtype: one copy
-    in_order = CLASS not in view.axes or view.axes[-1] == CLASS
+    in_order = CLASS_AXIS not in view.axes or view.axes[-1] == CLASS_AXIS
     plain = floating_dtype(source.dtype) == source.dtype and in_order and all(job.precision is None for job in jobs)
     return read + (0 if plain else 2 * rows * classes * floating_dtype(source.dtype).itemsize)

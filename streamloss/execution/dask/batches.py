@@ -17,13 +17,13 @@ _LEAST = 0.1  # ... but no smaller ones than this share
 
 def projected_seconds(plan: Plan) -> float:
     """Of a block, for a plan of which nothing was measured."""
-    block = plan.cut.block(0)
-    view = plan.jobs[0].layout.y_pred
+    block = plan.grid.block(0)
+    view = plan.jobs[0].alignment.y_pred
     read = nbytes(view.selected_shape(block.shape), plan.y_pred.dtype)
     return _BLOCK_SECONDS + len(plan.jobs) * read / _BYTES_PER_SECOND
 
 
-class Groups:
+class Batches:
     """Cuts the blocks that are to be done into groups, the next by what was learned from the ones before."""
 
     def __init__(self, todo: Ranges, seconds_per_block: float) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 from ...core.blocks import Ranges
 from ...core.version import __version__
 from ...errors import ClusterError, MissingExtraError, StreamlossError, StreamlossWarning, UsageError
-from ..block import Part, Task
-from .batches import Groups, projected_seconds
+from ..block import BlockResult, Run
+from .batches import Batches, projected_seconds
 from .worker import part, run_group
 
 try:
@@ -116,7 +116,7 @@ def _report_versions(client: Any) -> None:
             )
 
 
-def run_on_cluster(client: Any, packed: bytes, task: Task, done: Callable[[Part], None]) -> int:
+def run_on_cluster(client: Any, packed: bytes, task: Run, done: Callable[[BlockResult], None]) -> int:
     """The most threads that were there. Raises ClusterError where the cluster gives up, or is gone."""
     flight = _Flight(client, packed, task)
     try:
@@ -142,9 +142,9 @@ def compute_on(client: Any, lazy: Any) -> Any:
 class _Flight:
     """The tasks that are on the cluster: a bounded number, whatever the number of blocks."""
 
-    def __init__(self, client: Any, packed: bytes, task: Task) -> None:
+    def __init__(self, client: Any, packed: bytes, task: Run) -> None:
         self._client, self._packed, self._task = client, packed, task
-        self._groups = Groups(task.numbers, projected_seconds(task.plan))
+        self._groups = Batches(task.numbers, projected_seconds(task.plan))
         self._running: dict[Any, tuple[int, int]] = {}
         self._arrived = distributed.as_completed(loop=client.loop)
         self._run = uuid.uuid4().hex[:8]
@@ -175,12 +175,12 @@ class _Flight:
                 self._arrived.add(future)
         return bool(self._running)
 
-    def land(self) -> Part:
+    def land(self) -> BlockResult:
         """The part of the next task that is done."""
         future = next(self._arrived)
         first, stop = self._running.pop(future)
         if future.status == "error":
-            rows = self._task.plan.cut.describe(Ranges.of([(first, stop)]), self._task.plan.start)
+            rows = self._task.plan.grid.describe(Ranges.of([(first, stop)]), self._task.plan.start)
             raise _failed(future.exception(), rows)
         with _connection(self._address):
             outcome = future.result()

@@ -10,8 +10,8 @@ from typing import Any
 from ...core.version import __version__
 from ...errors import ClusterError, UsageError
 from ..backends import refuse_what_gpus_cannot
-from ..block import Part, Task
-from .batches import Groups, projected_seconds
+from ..block import BlockResult, Run
+from .batches import Batches, projected_seconds
 from .worker import pack, part, run_group
 
 LOCAL = ("threads", "processes", "synchronous")
@@ -33,7 +33,7 @@ class DaskExecutor:
         self.threads: int | None = None
         """Threads that were at work, when it is known."""
 
-    def run(self, task: Task, done: Callable[[Part], None]) -> None:
+    def run(self, task: Run, done: Callable[[BlockResult], None]) -> None:
         if not task.numbers:
             return
         if self._gpu:
@@ -88,13 +88,13 @@ def _configured() -> Any:
     )
 
 
-def _run_locally(scheduler: str, packed: bytes, task: Task, done: Callable[[Part], None]) -> None:
+def _run_locally(scheduler: str, packed: bytes, task: Run, done: Callable[[BlockResult], None]) -> None:
     """All groups as one graph of Dask's; parts are taken as they come."""
     from dask.base import compute
     from dask.callbacks import Callback
     from dask.delayed import delayed
 
-    groups = Groups(task.numbers, projected_seconds(task.plan))
+    groups = Batches(task.numbers, projected_seconds(task.plan))
     pieces: dict[str, tuple[int, int]] = {}
     while groups:
         first, stop = groups.take(task.plan.workers)

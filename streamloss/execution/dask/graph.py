@@ -21,10 +21,10 @@ from ...api.loss import Loss
 from ...api.request import planned
 from ...core.types import Reduction
 from ...errors import ShapeError, UsageError
-from ...planning.alignment import SPREAD, View
-from ...planning.plan import Job, Plan
+from ...planning.alignment import BROADCAST_AXIS, View
+from ...planning.plan import Plan, PlannedLoss
 from ...storage.sources.dask import DaskSource, as_lazy, open_lazy
-from .. import Part, Task
+from .. import BlockResult, Run
 from ..backends import refuse_what_gpus_cannot
 from .executor import compute
 from .graph_tasks import LabelsBeside, LossesOf, Merge, OnBlock, RatiosOf, StatesOf, ValueOf, unchanged, views_of
@@ -42,10 +42,10 @@ def lazy_call(loss: Loss, y_true: Any, y_pred: Any, sample_weight: Any, mask: An
         return graph.states().map_blocks(
             ValueOf(job, loss.reduction), dtype=np.float64, meta=np.float64(0), token="streamloss"
         )
-    if job.layout.cells is None:
+    if job.alignment.ratio_shape is None:
         return graph.losses()
     ratios = delayed(RatiosOf(job))(graph.states().to_delayed().item())
-    return da.from_delayed(ratios, job.layout.cells, np.float64)
+    return da.from_delayed(ratios, job.alignment.ratio_shape, np.float64)
 
 
 class Graph:
@@ -94,7 +94,7 @@ class Graph:
                 rows,
                 None,
                 opener=open_lazy,
-                steady=True,
+                machine_independent=True,
             )
         except ShapeError:
             _refuse_unknown(given)
@@ -119,11 +119,11 @@ class Graph:
     def losses(self) -> Any:
         """Of rows, of the plan's one loss: a Dask array with the rows' chunks."""
         job = self.plan.jobs[0]
-        return self._each(LossesOf, Task(self.plan), job.dtype, None, self._conventions([job]))
+        return self._each(LossesOf, Run(self.plan), job.dtype, None, self._conventions([job]))
 
-    def states(self, task: Task | None = None) -> Any:
+    def states(self, task: Run | None = None) -> Any:
         """All rows' states, merged: a Dask array of one object, which is a tuple of states."""
-        task = task or Task(self.plan)
+        task = task or Run(self.plan)
         written = [job for job in self.plan.jobs if job.name in task.sinks]
         each = self._each(StatesOf, task, np.dtype(object), 1, self._conventions(written))
         merge = Merge(task)
@@ -132,20 +132,22 @@ class Graph:
             each, unchanged, merge, combine=merge, concatenate=False, dtype=object, split_every=SPLIT, meta=meta
         )
 
-    def _conventions(self, jobs: list[Job]) -> list[Any]:
+    def _conventions(self, jobs: list[PlannedLoss]) -> list[Any]:
         """What all labels decide about losses that are written, as a lazy boolean; none where nothing is open."""
         if not any(job.spec.both_conventions for job in jobs):
             return []
-        return [~self._each(LabelsBeside, Task(self.plan), np.dtype(bool), 1, []).any()]
+        return [~self._each(LabelsBeside, Run(self.plan), np.dtype(bool), 1, []).any()]
 
-    def _each(self, run: type[OnBlock], task: Task, dtype: np.dtype[Any], size: int | None, scalars: list[Any]) -> Any:
+    def _each(self, run: type[OnBlock], task: Run, dtype: np.dtype[Any], size: int | None, scalars: list[Any]) -> Any:
         """An array whose chunks are what `run` makes of each block: of the block's shape, or `size` along each axis."""
         rows = tuple(range(len(self.plan.shape)))
         others = itertools.count(len(rows))  # axes that blocks have whole
         operands: list[Any] = [ArrayBlockIdDep(self._chunks), rows]
         for role, view in self._views.items():
             # an axis that holds for all rows stands where theirs does
-            at = (i if axis == SPREAD else axis if axis >= 0 else next(others) for i, axis in enumerate(view.axes))
+            at = (
+                i if axis == BROADCAST_AXIS else axis if axis >= 0 else next(others) for i, axis in enumerate(view.axes)
+            )
             operands += [self._arrays[role], tuple(at)]
         for scalar in scalars:
             operands += [scalar, ()]
@@ -171,12 +173,12 @@ class GraphExecutor:
         """`gpu`: workers evaluate on their GPUs also what was computed in the host's memory."""
         self._graph, self._scheduler, self._file, self._gpu = graph, scheduler, scheduler_file, gpu
 
-    def run(self, task: Task, done: Callable[[Part], None]) -> None:
+    def run(self, task: Run, done: Callable[[BlockResult], None]) -> None:
         if self._gpu:
             refuse_what_gpus_cannot(task.plan)
             task = replace(task, on_gpu=True)
         states = compute(self._graph.states(task), self._scheduler, self._file)
-        done(Part(0, task.plan.num_blocks, states[()]))
+        done(BlockResult(0, task.plan.num_blocks, states[()]))
 
 
 def _refuse_unknown(given: Mapping[str, Any]) -> None:

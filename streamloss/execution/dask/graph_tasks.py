@@ -17,20 +17,20 @@ from ...aggregation.state import States, merge_all
 from ...core.types import Block, Reduction
 from ...errors import UsageError
 from ...planning.alignment import View
-from ...planning.plan import Job, Plan
+from ...planning.plan import Plan, PlannedLoss
 from ...storage.sinks.memory import sink_beside
 from ...storage.sources.base import Source, on_gpu
 from ...storage.sources.dask import DaskSource, GivenSource
-from ..block import Processor, Task, run_block
-from ..inputs import BlockRows, mask_of
+from ..block import CpuBackend, Run, run_block
+from ..inputs import BlockInputs, mask_of
 from ..loss_on_block import labels_beside_0_and_1
 
 
 def views_of(plan: Plan) -> dict[str, View]:
     """By the array's role. Raises UsageError where two losses see one array differently."""
-    views = {"y_true": plan.jobs[0].layout.y_true, "y_pred": plan.jobs[0].layout.y_pred}
+    views = {"y_true": plan.jobs[0].alignment.y_true, "y_pred": plan.jobs[0].alignment.y_pred}
     for job in plan.jobs:
-        if (job.layout.y_true, job.layout.y_pred) != tuple(views.values()):
+        if (job.alignment.y_true, job.alignment.y_pred) != tuple(views.values()):
             raise UsageError(
                 f"{job.name} and {plan.jobs[0].name} have rows along other axes; expected the same for losses of Dask "
                 "arrays evaluated in one pass. Evaluate them apart."
@@ -45,7 +45,7 @@ def views_of(plan: Plan) -> dict[str, View]:
 class OnBlock:
     """What is done with the chunks under one block."""
 
-    def __init__(self, task: Task, roles: tuple[str, ...], starts: tuple[tuple[int, ...], ...] | None) -> None:
+    def __init__(self, task: Run, roles: tuple[str, ...], starts: tuple[tuple[int, ...], ...] | None) -> None:
         self._task, self._roles, self._starts = task, roles, starts
 
     def __call__(self, where: tuple[int, ...], *chunks: Any) -> Any:
@@ -57,15 +57,15 @@ class OnBlock:
         )
         plan = self._task.plan
         unknown = where if self._starts is None else None
-        index = int(np.ravel_multi_index(where, plan.grid)) if self._task.sinks else 0
+        index = int(np.ravel_multi_index(where, plan.grid_shape)) if self._task.sinks else 0
         block = Block(index, start, tuple(a + n for a, n in zip(start, shape, strict=True)))
         given: Any = {s.role: _given(s, arrays[s.role], unknown) for s in plan.sources if isinstance(s, DaskSource)}
         return self.of_block(dataclasses.replace(self._task, plan=dataclasses.replace(plan, **given)), block, chunks)
 
-    def of_block(self, task: Task, block: Block, chunks: tuple[Any, ...]) -> Any:
+    def of_block(self, task: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
         raise NotImplementedError
 
-    def decided(self, task: Task, chunks: tuple[Any, ...]) -> Task:
+    def decided(self, task: Run, chunks: tuple[Any, ...]) -> Run:
         """With what all labels decided, which comes behind the chunks."""
         if len(chunks) == len(self._roles):
             return task
@@ -81,7 +81,7 @@ def _given(source: DaskSource, chunk: Any, unknown: tuple[int, ...] | None) -> S
     return GivenGpuSource(GivenSource(source, np.empty(0), unknown), chunk)
 
 
-def _place_of(task: Task) -> Processor | None:
+def _place_of(task: Run) -> CpuBackend | None:
     """A GPU, if it was asked for or has a chunk; None: the processor."""
     if not (task.on_gpu or any(source.on_gpu for source in task.plan.sources)):
         return None
@@ -91,7 +91,7 @@ def _place_of(task: Task) -> Processor | None:
 
 
 class LossesOf(OnBlock):
-    def of_block(self, task: Task, block: Block, chunks: tuple[Any, ...]) -> Any:
+    def of_block(self, task: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
         plan, job = task.plan, task.plan.jobs[0]
         here = _AnyBlock(sink_beside(plan.y_pred, block.shape, job.dtype), block.shape)
         run_block(dataclasses.replace(self.decided(task, chunks), sinks={job.name: here}), block, _place_of(task))
@@ -120,16 +120,16 @@ class _AnyBlock:
 
 
 class StatesOf(OnBlock):
-    def of_block(self, task: Task, block: Block, chunks: tuple[Any, ...]) -> Any:
+    def of_block(self, task: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
         return _one(run_block(self.decided(task, chunks), block, _place_of(task)), len(block.shape))
 
 
 class LabelsBeside(OnBlock):
     """Whether a block has labels beside 0 and 1."""
 
-    def of_block(self, task: Task, block: Block, chunks: tuple[Any, ...]) -> Any:
-        plan, rows = task.plan, BlockRows(task.plan, block)
-        labels = rows.of(plan.y_true, plan.jobs[0].layout.y_true)
+    def of_block(self, task: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
+        plan, rows = task.plan, BlockInputs(task.plan, block)
+        labels = rows.of(plan.y_true, plan.jobs[0].alignment.y_true)
         beside = labels_beside_0_and_1(labels, mask_of(plan, rows)) > 0
         return np.full((1,) * len(block.shape), beside)
 
@@ -137,7 +137,7 @@ class LabelsBeside(OnBlock):
 class Merge:
     """A node of the tree: lists of arrays of one object, nested as the axes are."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Run) -> None:
         self._empty = task.empty()
 
     def __call__(self, parts: Any, axis: Any = None, keepdims: bool = False) -> Any:
@@ -171,7 +171,7 @@ def _one(states: States, rank: int) -> Any:
 class ValueOf:
     """From all rows' states to the value of one loss."""
 
-    def __init__(self, job: Job, reduction: Reduction) -> None:
+    def __init__(self, job: PlannedLoss, reduction: Reduction) -> None:
         self._name, self._reduction = job.name, reduction
 
     def __call__(self, states: Any) -> Any:
@@ -182,7 +182,7 @@ class ValueOf:
 
 
 class RatiosOf:
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: PlannedLoss) -> None:
         self._name = job.name
 
     def __call__(self, states: Any) -> Any:

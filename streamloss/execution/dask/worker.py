@@ -19,7 +19,7 @@ from ...aggregation.state import States, merge_all
 from ...core.version import __version__
 from ...errors import ClusterError, CorruptChunkError, DataError, UsageError
 from ...storage.sources.base import nbytes
-from ..block import Part, Processor, Task, run_block
+from ..block import BlockResult, CpuBackend, Run, run_block
 
 LARGEST = 256 << 10
 """Bytes of a description: it travels with each group, so that a worker that joins late needs nothing else."""
@@ -27,7 +27,7 @@ _KEPT = 4  # tasks that a process keeps open
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class WorkerResult:
     """Of a group of blocks: a few kilobytes."""
 
     states: States
@@ -39,7 +39,7 @@ class Outcome:
     """Wrong data, which trying again would not put right."""
 
 
-def pack(task: Task) -> bytes:
+def pack(task: Run) -> bytes:
     """The description. Raises UsageError where arrays in memory would have to travel."""
     inside = [source for source in task.plan.sources if source.in_memory]
     stays = any(s.on_gpu for s in inside) or sum(nbytes(s.shape, s.dtype) for s in inside) > LARGEST
@@ -54,7 +54,7 @@ def pack(task: Task) -> bytes:
     return packed
 
 
-def run_group(version: str, packed: bytes, first: int, stop: int) -> Outcome:
+def run_group(version: str, packed: bytes, first: int, stop: int) -> WorkerResult:
     """Evaluate the blocks from `first` to before `stop`, on the thread of a pool.
 
     Raises what may be another time or on another machine: files that cannot be read or written just now.
@@ -70,34 +70,34 @@ def run_group(version: str, packed: bytes, first: int, stop: int) -> Outcome:
     for index in range(first, stop):
         begin = time.perf_counter()
         try:
-            states = merge_all(states, run_block(task, task.plan.cut.block(index), place))
+            states = merge_all(states, run_block(task, task.plan.grid.block(index), place))
         except CorruptChunkError:
             raise
         except DataError as error:
-            return Outcome(task.empty(), {}, 0.0, error)
+            return WorkerResult(task.empty(), {}, 0.0, error)
         seconds.append(time.perf_counter() - begin)
-    return Outcome(states, opened.newly_filled(), statistics.median(seconds) * len(seconds))
+    return WorkerResult(states, opened.newly_filled(), statistics.median(seconds) * len(seconds))
 
 
-def _place_of(task: Task) -> Processor:
+def _place_of(task: Run) -> CpuBackend:
     if not task.on_gpu:
-        return Processor()
+        return CpuBackend()
     from ..gpu import place_here
 
     return place_here(task.plan)
 
 
-def part(first: int, stop: int, outcome: Outcome) -> Part:
+def part(first: int, stop: int, outcome: WorkerResult) -> BlockResult:
     """Raises the error of a group whose data is wrong."""
     if outcome.error is not None:
         raise outcome.error
-    return Part(first, stop, outcome.states, outcome.filled)
+    return BlockResult(first, stop, outcome.states, outcome.filled)
 
 
 class _Opened:
     """A task in this process, and which missing chunks were told of."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Run) -> None:
         self.task = task
         self._told: dict[str, int] = {}
 

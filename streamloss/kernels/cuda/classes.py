@@ -12,7 +12,7 @@ from ...formulas._kinds import Elementwise, Overlap, Rowwise, Sparse
 from .. import dense, sparse
 from ..base import BAD, IGNORED, KEPT
 from ..dense import column_of
-from ..row_reduction import Recipe
+from ..row_reduction import RowReduction
 from ..summation_order import SEGMENT
 from .kernel import THREADS, Team, nothing, rows_kernel
 from .loads import Form, one
@@ -45,7 +45,7 @@ def groups(
     return rows_kernel(nothing, row(formula, made_of, true, pred, team), single, team)
 
 
-def _sparse_row(formula: Sparse, made_of: Recipe, true: Form, pred: Form, team: Team) -> Any:
+def _sparse_row(formula: Sparse, made_of: RowReduction, true: Form, pred: Form, team: Team) -> Any:
     finish, by_label, has_peak = made_of.finish, formula.pivot == "label", made_of.has_peak
     look, prediction = look_at_row(team, formula, made_of, pred, pred), one(pred.halves)
     sums = sums_of_row(team, made_of, False, pred, pred)
@@ -69,7 +69,9 @@ def _sparse_row(formula: Sparse, made_of: Recipe, true: Form, pred: Form, team: 
     return evaluate
 
 
-def _dense_row(formula: Rowwise | Overlap | Elementwise, made_of: Recipe, true: Form, pred: Form, team: Team) -> Any:
+def _dense_row(
+    formula: Rowwise | Overlap | Elementwise, made_of: RowReduction, true: Form, pred: Form, team: Team
+) -> Any:
     finish, terms, has_peak, has_share = made_of.finish, made_of.terms, made_of.has_peak, made_of.share is not None
     has_own = not isinstance(formula, Overlap) and formula.per_class is not None
     look, column = look_at_row(team, formula, made_of, true, pred), column_of(terms)

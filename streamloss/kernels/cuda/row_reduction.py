@@ -12,14 +12,14 @@ import numpy as np
 
 from ...core.cuda_compiler import EVERYONE, WARP, cuda, device
 from ...formulas._kinds import Elementwise, Overlap, Rowwise, Sparse
-from ..row_reduction import Recipe
+from ..row_reduction import RowReduction
 from ..summation_order import SEGMENT
 from .kernel import Team
 from .loads import Form, in_turn, largest, several
 from .segment import pairs, segment_of
 
 
-def sums_of_row(team: Team, made_of: Recipe, has_own: bool, true: Form, pred: Form) -> Any:
+def sums_of_row(team: Team, made_of: RowReduction, has_own: bool, true: Form, pred: Form) -> Any:
     """``sums(arrays, at, classes, label, found, given, seat, total)``: the sums over the row that begins at `at` and,
     for each, what its rounding lost go to `total` (terms, 2).
     """
@@ -68,7 +68,7 @@ def sums_of_row(team: Team, made_of: Recipe, has_own: bool, true: Form, pred: Fo
 
 
 def look_at_row(
-    team: Team, formula: Sparse | Rowwise | Overlap | Elementwise, made_of: Recipe, true: Form, pred: Form
+    team: Team, formula: Sparse | Rowwise | Overlap | Elementwise, made_of: RowReduction, true: Form, pred: Form
 ) -> Any:
     """``look(arrays, at, classes, seat) -> (top, outside)``: the maximum of the row's peaks, and whether a
     value lies outside its interval.

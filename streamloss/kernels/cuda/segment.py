@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...core.cuda_compiler import EVERYONE, WARP, cuda, device
-from ..row_reduction import Recipe
+from ..row_reduction import RowReduction
 from ..summation_order import SLOTS, adder
 from .loads import Form, in_turn, several
 
@@ -45,7 +45,7 @@ def pairs(terms: int, compensated: bool) -> tuple[Any, Any]:
     return clear, add_to
 
 
-def segment_of(made_of: Recipe, has_own: bool, true: Form, pred: Form) -> Any:
+def segment_of(made_of: RowReduction, has_own: bool, true: Form, pred: Form) -> Any:
     """``add_segment(arrays, at, first, end, row, given, seat, total)``: the sums over the classes from `first` to
     before `end`, of the row that begins at `at`, are added to `total` (terms, 2) on every lane. `has_own`: classes have
     a parameter of their own each.

@@ -24,7 +24,7 @@ class Source(Protocol):
     """Where it is kept, for a person: a URI, or "in memory"."""
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    grain: tuple[int, ...]
+    chunk_shape: tuple[int, ...]
     """The piece that is decoded as a whole: its chunk or shard shape, or 1s where any piece is as good."""
     in_memory: bool
     """Whether reading is free."""
@@ -47,7 +47,7 @@ class Source(Protocol):
         """Where an element is kept, for an error message: " (chunk c/3/0)", or nothing."""
 
     def fingerprint(self) -> dict[str, Any]:
-        """What tells the array from one that was changed, for JSON; see :mod:`streamloss.storage.sources.fingerprints`."""
+        """Return what tells the array from one that was changed, for JSON; see :mod:`.fingerprints`."""
 
 
 def nbytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:

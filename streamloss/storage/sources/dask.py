@@ -38,7 +38,7 @@ class DaskSource:
         self.known = not any(map(math.isnan, array.shape))
         self.chunks = tuple(tuple(UNKNOWN if math.isnan(n) else int(n) for n in sizes) for sizes in array.chunks)
         self.shape = tuple(map(sum, self.chunks))
-        self.grain = tuple(max(1, *sizes) for sizes in self.chunks)
+        self.chunk_shape = tuple(max(1, *sizes) for sizes in self.chunks)
         self._name = str(array.name)
 
     def read(self, selection: Selection, allocate: Allocate = np.empty) -> np.ndarray[Any, Any]:
@@ -64,7 +64,7 @@ class GivenSource:
     on_gpu = False
 
     def __init__(self, of: DaskSource, array: np.ndarray[Any, Any], chunk: tuple[int, ...] | None) -> None:
-        self.role, self.shape, self.dtype, self.grain = of.role, of.shape, of.dtype, of.grain
+        self.role, self.shape, self.dtype, self.chunk_shape = of.role, of.shape, of.dtype, of.chunk_shape
         self._of, self._array, self._chunk = of, array, chunk
         self.where = of.where if chunk is None else f"chunk {chunk} of a Dask array, its rows counted from its first"
 

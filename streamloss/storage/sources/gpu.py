@@ -62,7 +62,7 @@ class GpuSource:
                 f"{tuple(seen.strides)} bytes); expected a contiguous one. Pass {copy}."
             )
         self.where = f"on GPU {self.device}"
-        self.grain = (1,) * len(self.shape)
+        self.chunk_shape = (1,) * len(self.shape)
         self.like = array
         self._bits = seen.view(np.uint16) if self.halves == "float16" else seen
 
@@ -93,7 +93,7 @@ class GivenGpuSource(GpuSource):
 
     def __init__(self, of: Source, array: Any) -> None:
         super().__init__(array, of.role)
-        self.shape, self.grain, self.where, self._of = of.shape, of.grain, of.where, of
+        self.shape, self.chunk_shape, self.where, self._of = of.shape, of.chunk_shape, of.where, of
 
     def locate(self, index: tuple[int, ...]) -> str:
         return self._of.locate(index)

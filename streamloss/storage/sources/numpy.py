@@ -27,7 +27,7 @@ class ArraySource:
         self.where = "in memory"
         self.shape = array.shape
         self.dtype = array.dtype
-        self.grain = (1,) * array.ndim
+        self.chunk_shape = (1,) * array.ndim
         self._array = array
 
     def read(self, selection: Selection, allocate: Allocate = np.empty) -> np.ndarray[Any, Any]:
@@ -59,7 +59,7 @@ class MemmapSource:
         self.where = str(memmap.filename or "a memory map")
         self.shape = array.shape
         self.dtype = array.dtype
-        self.grain = (1,) * array.ndim
+        self.chunk_shape = (1,) * array.ndim
         self._array = array
         self._memmap = memmap
         mapping: Any = getattr(memmap, "_mmap", None)

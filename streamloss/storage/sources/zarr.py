@@ -26,7 +26,7 @@ from . import fingerprints
 from .base import Allocate, Selection, nbytes, selection_shape
 from .zarr_codecs import ShardIndex, is_blosc
 from .zarr_local import local_chunks
-from .zarr_tracking import WatchedStore
+from .zarr_tracking import TrackingStore
 
 _CONCURRENT = 10  # chunks that zarr decodes at a time for one read ("async.concurrency")
 
@@ -56,7 +56,7 @@ class ZarrSource:
         self._policy = missing_chunks
         self._filled: set[str] = set()
         self._refuse_packed(array)
-        self._store = WatchedStore(array.store)
+        self._store = TrackingStore(array.store)
         self._store.blosc = is_blosc(_outermost(array))
         self._watch_shards(array)
         self._local = local_chunks(array)
@@ -65,7 +65,7 @@ class ZarrSource:
         )
         self.shape = self._array.shape
         self.dtype = self._array.dtype
-        self.grain = self._array.shards or self._array.chunks
+        self.chunk_shape = self._array.shards or self._array.chunks
         self.remote = isinstance(array.store, FsspecStore | ObjectStore)
 
     def __reduce__(self) -> Any:
@@ -167,9 +167,11 @@ class ZarrSource:
     def _local_key(self, coordinates: tuple[int, ...]) -> str:
         """The key of a chunk that the local reader did not find."""
         assert self._local is not None
-        key = self._key(tuple(i * c // g for i, c, g in zip(coordinates, self._array.chunks, self.grain, strict=True)))
+        key = self._key(
+            tuple(i * c // g for i, c, g in zip(coordinates, self._array.chunks, self.chunk_shape, strict=True))
+        )
         if self._array.shards and self._local.exists(coordinates):
-            per_shard = [g // c for g, c in zip(self.grain, self._array.chunks, strict=True)]
+            per_shard = [g // c for g, c in zip(self.chunk_shape, self._array.chunks, strict=True)]
             return f"{key} (inner chunk {tuple(i % n for i, n in zip(coordinates, per_shard, strict=True))})"
         return key
 
@@ -180,8 +182,8 @@ class ZarrSource:
 
     def _corrupt(self, selection: Selection, error: Exception) -> CorruptChunkError:
         """Name the first chunk of the selection that cannot be read by itself."""
-        for coordinates in _touched(selection, self.grain):
-            box = zip(coordinates, self.grain, self.shape, strict=True)
+        for coordinates in _touched(selection, self.chunk_shape):
+            box = zip(coordinates, self.chunk_shape, self.shape, strict=True)
             try:
                 self._array[tuple(slice(i * c, min((i + 1) * c, n)) for i, c, n in box)]
             except Exception as single:
@@ -193,16 +195,17 @@ class ZarrSource:
 
     def read_bytes(self, selection_shape: tuple[int, ...]) -> int:
         touched = math.prod(
-            min(-(-s // c) + 1, -(-n // c)) for s, c, n in zip(selection_shape, self.grain, self.shape, strict=True)
+            min(-(-s // c) + 1, -(-n // c))
+            for s, c, n in zip(selection_shape, self.chunk_shape, self.shape, strict=True)
         )
-        encoded_and_decoded = 2 * min(touched, _CONCURRENT) * nbytes(self.grain, self.dtype)
+        encoded_and_decoded = 2 * min(touched, _CONCURRENT) * nbytes(self.chunk_shape, self.dtype)
         return nbytes(selection_shape, self.dtype) + encoded_and_decoded
 
     def locate(self, index: tuple[int, ...]) -> str:
-        return f" (chunk {self._key(tuple(i // c for i, c in zip(index, self.grain, strict=True)))})"
+        return f" (chunk {self._key(tuple(i // c for i, c in zip(index, self.chunk_shape, strict=True)))})"
 
     def fingerprint(self) -> fingerprints.Fingerprint:
-        grid = [-(-n // c) for n, c in zip(self.shape, self.grain, strict=True)]
+        grid = [-(-n // c) for n, c in zip(self.shape, self.chunk_shape, strict=True)]
         picked = fingerprints.sample(math.prod(grid))
         keys = (self._key(tuple(map(int, np.unravel_index(i, grid)))) if grid else self._key(()) for i in picked)
         store = self._opened.store
@@ -236,9 +239,11 @@ def _is_nan(attribute: Any) -> bool:
         return False
 
 
-def _touched(selection: Selection, grain: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+def _touched(selection: Selection, chunk_shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
     """Coordinates of the chunks that a selection touches."""
-    return itertools.product(*(range(s.start // c, -(-s.stop // c)) for s, c in zip(selection, grain, strict=True)))
+    return itertools.product(
+        *(range(s.start // c, -(-s.stop // c)) for s, c in zip(selection, chunk_shape, strict=True))
+    )
 
 
 def open_path(path: Path, role: str) -> zarr.Array[Any]:

@@ -14,7 +14,7 @@ from .zarr_codecs import ABSENT, ShardIndex, expect_blosc, expect_bytes
 _METADATA = {"zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"}
 
 
-class WatchedStore(WrapperStore[Any]):
+class TrackingStore(WrapperStore[Any]):
     """Passes reads on and remembers which keys, and which inner chunks of shards, were not there.
 
     Raises ValueError for what is shorter than it says itself, where zarr would make numbers of it: Blosc reads
@@ -31,7 +31,7 @@ class WatchedStore(WrapperStore[Any]):
         self.blosc = False
         """Whether what is kept under a key is one Blosc buffer."""
 
-    def _with_store(self, store: Any) -> WatchedStore:
+    def _with_store(self, store: Any) -> TrackingStore:
         twin = copy.copy(self)  # zarr reopens stores read-only through this; what was seen stays shared
         twin._store = store
         return twin
