@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 .PHONY: demo test lint bench billion gpu clean
 
 demo: $(VENV)/.ready
-	$(BIN)/python bench/demo.py
+	$(BIN)/python examples/demo.py
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4
@@ -20,7 +20,7 @@ billion: $(VENV)/.bench
 
 # On a machine with a GPU: are rows and sums on it those of the CPU, bit for bit? And how fast are its kernels?
 gpu: $(VENV)/.ready
-	$(BIN)/python -m pytest tests/test_cuda.py tests/test_cuda_compiled.py
+	$(BIN)/python -m pytest tests/kernels/cuda
 	$(BIN)/python bench/gpu.py
 
 $(VENV)/.bench: $(VENV)/.ready

@@ -2,7 +2,7 @@
 
     python bench/accuracy.py
 
-The judge is mpmath (tests/oracles.py), in 350 bits and more. Rows are everyday ones and those in which formulas lose
+The judge is mpmath (tests/support/oracles.py), in 350 bits and more. Rows are everyday and those where formulas lose
 digits: tails, ties, wild magnitudes, labels near predictions. Beside our losses stand Keras' in float32, on its JAX
 backend, for the same rows.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 import oracles  # noqa: E402
 import peers  # noqa: E402

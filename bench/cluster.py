@@ -23,14 +23,13 @@ from streamloss.core.machine import resident_bytes
 from streamloss.execution import BlockResult
 from streamloss.execution.block import merge_all
 from streamloss.execution.dask import batches, cluster, worker
-from streamloss.planning.planner import blocks as blocking
 
 ROWS, CLASSES = 16, 10  # of a block
 WORKERS, THREADS, THREAD_RATE = 100, 16, 0.5e9  # of the projection; bytes that a thread reads and evaluates in a second
 
 
 def main(blocks: int) -> None:
-    blocking.TARGET = blocking.SMALLEST = ROWS * CLASSES * 4
+    blocks.TARGET = blocks.SMALLEST = ROWS * CLASSES * 4
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.npy"  # a file with a hole: takes no space
         np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(blocks * ROWS, CLASSES)).flush()

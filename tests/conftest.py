@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from streamloss.formulas._registry import declarations
 
-collect_ignore_glob = ["cuda_*.py"]  # scripts for processes of their own; collecting doctests would run them
+collect_ignore_glob = ["support/*"]  # helpers, and scripts for processes of their own: doctests would run them
 
 # Kernels compile inside examples, so a deadline would only measure the compiler.
 # The explain phase traces every Python line, which makes the compiler four times slower.
@@ -25,8 +25,13 @@ settings.register_profile("long", max_examples=1000, **common)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
 
 
-TOGETHER = {"tests/test_recipes.py": "tests/test_cluster.py"}  # both start clusters of all processors
-FIRST = ("tests/test_cuda.py", "tests/test_cuda_compiled.py")  # take minutes, each in a process of its own
+TOGETHER = {
+    "tests/project/test_cluster_recipes.py": "tests/execution/dask/test_cluster.py"
+}  # both start clusters of all processors
+FIRST = (
+    "tests/kernels/cuda/test_cuda.py",
+    "tests/kernels/cuda/test_cuda_compiled.py",
+)  # take minutes, each in a process of its own
 LOSSES = sorted((declaration.name for declaration in declarations()), key=len, reverse=True)
 
 

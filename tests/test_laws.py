@@ -19,7 +19,7 @@ from oracles import exact_sum, rounded
 from strategies import Case, cases, every_loss, over_rows
 from streamloss.execution import backends
 from streamloss.formulas._kinds import LabelSequence, Parametric, Sparse
-from streamloss.planning.planner import blocks as blocking
+from streamloss.planning import blocks
 
 LOSSES = every_loss()
 
@@ -29,7 +29,7 @@ def small_blocks():
     """Blocks of single chunks, and the parallel loop for any size: small arrays then have many blocks."""
     patch = pytest.MonkeyPatch()
     for name in ("TARGET", "TARGET_IN_MEMORY", "SMALLEST"):
-        patch.setattr(blocking, name, 1)
+        patch.setattr(blocks, name, 1)
     patch.setattr(backends, "PARALLEL_FROM", 0)
     yield
     patch.undo()

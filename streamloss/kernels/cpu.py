@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from ..core import jit
+from ..core import jit as compile_as
+from ..core.jit import call_compiled
 from ..formulas._kinds import Formula
 from .accumulate import reduce_tile, weigh
 from .base import IGNORED, TILE
@@ -67,9 +68,9 @@ def serial(formula: AnyFormula, single: bool, layout: str) -> Loop:
     if isinstance(formula, Whole):
         return sums_over_rows(formula.overlap)
     kernel = build(formula, single, layout)
-    rows, new_space = kernel.rows, jit.call_compiled(kernel.new_space)
+    rows, new_space = kernel.rows, call_compiled(kernel.new_space)
 
-    @jit.serial
+    @compile_as.serial
     def loop_serial(
         y_true: Any,
         y_pred: Any,
@@ -121,9 +122,9 @@ def parallel(formula: AnyFormula, single: bool, layout: str) -> Loop:
     """The same over all cores, with ``limbs`` (PIECES, sums, SIZE) and ``counts`` (PIECES, n): one for each piece of
     rows, to be added up by the caller; ``first_bad`` (PIECES,), its last argument, takes each piece's.
     """
-    serial_loop = jit.call_compiled(serial(formula, single, layout))
+    serial_loop = call_compiled(serial(formula, single, layout))
 
-    @jit.parallel
+    @compile_as.parallel
     def loop_parallel(
         y_true: Any,
         y_pred: Any,

@@ -126,8 +126,8 @@ def _layout_of_overlap(spec: LossSpec, shape: Shape, y_true: Shape, y_pred: Shap
     ratio_shape = tuple(shape[i] for i in kept) if over_rows else None
     if ratio_shape is not None and math.prod(ratio_shape) > MAX_CELLS:
         raise ShapeError(
-            f"{spec.name}: axis={spec.axis} of y_pred with shape {y_pred} leaves {math.prod(ratio_shape):,} ratios over "
-            f"the whole data; expected at most {MAX_CELLS:,}. Sum over more axes, or leave the first axis out."
+            f"{spec.name}: axis={spec.axis} of y_pred with shape {y_pred} leaves {math.prod(ratio_shape):,} ratios "
+            f"over the whole data; expected at most {MAX_CELLS:,}. Sum over more axes, or leave the first axis out."
         )
     return Alignment(cut, _view(y_true, axes), _view(y_pred, axes), ratio_shape)
 

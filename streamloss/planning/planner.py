@@ -43,7 +43,7 @@ def make_plan(
     least_workers: int = 1,
     written: bool = True,
 ) -> Plan:
-    """`machine_independent` cuts blocks by the data alone, whatever the memory and the workers: parts evaluated on other
+    """`machine_independent` cuts blocks by the data alone, whatever memory and workers: parts evaluated on other
     machines, or another day, have the same ones. `least_workers` is for where `workers` is not given, and memory
     allows them; `written` says whether losses of rows are held by the host until they are written.
 

@@ -1,9 +1,9 @@
 """What happens to the losses of rows, as `streamloss.kernels.accumulate` says it, on the device; and their exact sums.
 
 A thread settles a row where it has computed its loss, so nothing of a row goes to memory but what NONE writes. Values
-in the window of `streamloss.aggregation.accumulator` are added up in three integers of each thread, which its block adds
-up in shared memory. Others go, as integers too, to the block's own limbs in global memory: to add 64 bits there is one
-instruction, where shared memory needs a loop. Integers commute, so nobody waits for anybody.
+in the window of `streamloss.aggregation.accumulator` are added up in three integers of each thread; its block adds
+those up in shared memory. Others go, as integers too, to the block's own limbs in global memory: to add 64 bits there
+is one instruction, where shared memory needs a loop. Integers commute, so nobody waits for anybody.
 """
 
 from __future__ import annotations

@@ -1,0 +1,589 @@
+"""The command line, as its users meet it: what it takes, what it prints where, and its exit codes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import zarr
+
+import streamloss
+from streamloss import cli, errors
+from streamloss.cli import commands, table
+from streamloss.cli import progress as bar
+from streamloss.formulas._registry import declarations
+
+SCCE = "sparse_categorical_crossentropy"
+HEAVY = ("numba", "llvmlite", "dask", "distributed", "zarr", "numpy", "rich", "pydantic")
+N = 10
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch):
+    """An empty directory with data, no settings in the environment, and a terminal of 80 columns if there is one."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("STREAMLOSS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+    rng = np.random.default_rng(1)
+    np.save("t.npy", rng.random(N, np.float32))
+    np.save("p.npy", rng.random(N, np.float32))
+    np.save("w.npy", rng.random(N))
+    p = rng.random((N, 3), np.float32)
+    group = zarr.open_group("data.zarr", mode="w")
+    group.create_array("probabilities", shape=(N, 3), chunks=(4, 3), dtype="f4")[:] = p / p.sum(1, keepdims=True)
+    group.create_array("labels", shape=(N,), chunks=(4,), dtype="f8")[:] = rng.integers(0, 3, N)
+    return tmp_path
+
+
+MSE = ["--loss", "mse", "--y-true", "t.npy", "--y-pred", "p.npy"]
+SPARSE = ["--loss", SCCE, "--y-true", "data.zarr/labels", "--y-pred", "data.zarr/probabilities"]
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command that should end with `code`: its stdout as JSON or text, and its stderr."""
+
+    def go(*arguments, code=0):
+        capsys.readouterr()
+        ended = cli.run(list(arguments))
+        out, err = capsys.readouterr()
+        assert (ended, "Traceback" in err) == (code, False), err
+        return (json.loads(out) if out.startswith(("{", "[")) else out), err
+
+    return go
+
+
+def squares():
+    return (np.load("t.npy").astype(float) - np.load("p.npy")) ** 2
+
+
+def terminal(monkeypatch, *streams):
+    for stream in streams:
+        monkeypatch.setattr(getattr(sys, stream), "isatty", lambda: True)
+
+
+# What it takes
+
+
+def test_evaluate_from_flags_over_npy(run):
+    result, err = run("evaluate", *MSE)
+    assert result["losses"]["mean_squared_error"]["mean"] == pytest.approx(squares().mean(), rel=1e-6)
+    assert result["rows"] == N
+    assert err == ""
+
+
+def test_evaluate_from_flags_over_zarr(run):
+    result, _ = run("evaluate", *SPARSE)
+    p, y = zarr.open_array("data.zarr/probabilities")[:], zarr.open_array("data.zarr/labels")[:].astype(int)
+    assert result["losses"][SCCE]["value"] == pytest.approx(-np.log(p[np.arange(N), y]).mean(), rel=1e-5)
+    assert result["plan"]["arrays"]["y_pred"]["chunks"] == [4, 3]
+
+
+def test_the_same_value_as_the_library_to_the_last_bit(run):
+    result, _ = run("evaluate", *SPARSE)
+    made = streamloss.evaluate(SCCE, "data.zarr/labels", "data.zarr/probabilities")
+    assert result["losses"][SCCE]["sum"] == made[SCCE].sum
+
+
+def test_several_losses_in_one_pass_with_parameters_and_names(run):
+    losses = ["--loss", f"{SCCE}:ignore_class=0,name=without_0", "--loss", f"{SCCE}:name=all,reduction=sum"]
+    result, _ = run("evaluate", *losses, *SPARSE[2:])
+    y = zarr.open_array("data.zarr/labels")[:]
+    assert list(result["losses"]) == ["without_0", "all"]
+    without, everything = result["losses"].values()
+    assert without["config"]["ignore_class"] == 0
+    assert (without["ignored"], without["count"]) == ((y == 0).sum(), (y != 0).sum())
+    assert (everything["ignored"], everything["count"]) == (0, N)
+    assert everything["value"] == everything["sum"] > without["sum"]
+
+
+@pytest.mark.parametrize("weight", ["w.npy", "2.5"])
+def test_weights_by_place_and_by_number(weight, run):
+    result, _ = run("evaluate", *MSE, "--sample-weight", weight, "--reduction", "mean_with_sample_weight")
+    w = np.load("w.npy") if weight == "w.npy" else np.full(N, 2.5)
+    loss = result["losses"]["mean_squared_error"]
+    assert loss["value"] == loss["weighted_mean"] == pytest.approx(np.average(squares(), weights=w), rel=1e-6)
+    assert loss["weight_sum"] == pytest.approx(w.sum())
+
+
+def test_none_is_said_for_parameters(run):
+    result, _ = run("evaluate", "--loss", "mse:axis=None", *MSE[2:])
+    assert result["losses"]["mean_squared_error"]["config"]["axis"] is None
+
+
+@pytest.mark.parametrize(
+    ("reduction", "key"),
+    [("sum", "sum"), ("SUM_OVER_BATCH_SIZE", "mean"), ("mean_with_sample_weight", "weighted_mean"), ("mean", "mean")],
+)
+def test_reductions(reduction, key, run):
+    loss = run("evaluate", *MSE, "--reduction", reduction)[0]["losses"]["mean_squared_error"]
+    assert (loss["value"], loss["reduction"]) == (loss[key], reduction.lower())
+
+
+def test_rows(run):
+    result, _ = run("evaluate", *MSE, "--rows", "3:7")
+    assert result["rows"] == 4
+    assert result["losses"]["mean_squared_error"]["mean"] == pytest.approx(squares()[3:7].mean(), rel=1e-6)
+
+
+def test_out_holds_the_losses_of_rows(run):
+    result, _ = run("evaluate", *MSE, "--out", "out.zarr", "--reduction", "none")
+    loss = result["losses"]["mean_squared_error"]
+    assert loss["value"] == loss["out"] == "out.zarr/mean_squared_error"
+    written = zarr.open_array(loss["out"], mode="r")
+    np.testing.assert_allclose(written[:], squares(), rtol=1e-6)
+    _, err = run("evaluate", *MSE, "--out", "out.zarr", code=2)
+    assert "--overwrite" in err
+    run("evaluate", *MSE, "--rows", ":3", "--out", "out.zarr", "--overwrite")
+    assert zarr.open_array(loss["out"], mode="r").shape == (3,)
+
+
+def test_a_file_and_who_overrides_it(run, monkeypatch):
+    """File, then environment, then -s, then flags; each seen by the number of rows evaluated."""
+    with open("job.toml", "w", encoding="utf-8") as file:
+        file.write('y_true = "t.npy"\ny_pred = "p.npy"\nrows = ":2"\n[[losses]]\nloss = "mse"\nname = "error"\n')
+    result, _ = run("evaluate", "job.toml")
+    assert (list(result["losses"]), result["rows"]) == (["error"], 2)
+    monkeypatch.setenv("STREAMLOSS_ROWS", ":3")
+    assert run("evaluate", "job.toml")[0]["rows"] == 3
+    assert run("evaluate", "job.toml", "-s", "rows=:4")[0]["rows"] == 4
+    assert run("evaluate", "job.toml", "-s", "rows=:4", "--rows", ":5")[0]["rows"] == 5
+    assert run("evaluate", "job.toml", "--rows", ":6", "--set", "losses.0.name=other")[0]["losses"].keys() == {"other"}
+    monkeypatch.setenv("STREAMLOSS_MEMORY", "1MB")
+    assert "memory" in run("evaluate", "job.toml", code=2)[1]
+    run("evaluate", "job.toml", "--memory", "1GiB")
+
+
+def test_gates(run):
+    mean = squares().mean()
+    above, below = f"{mean * 1.01:.6f}", f"{mean * 0.99:.6f}"
+    for passed in (
+        f">{above}",
+        f"mean_squared_error > {above}",
+        f">={above}",
+        f"<{below}",
+        f"mean_squared_error<={below}",
+    ):
+        run("evaluate", *MSE, "--fail-if", passed)
+    for failed in (f">{below}", f"mean_squared_error >= {below}", f"<{above}", f"mean_squared_error <={above}"):
+        result, err = run("evaluate", *MSE, "--fail-if", failed, "--fail-if", f">{above}", "-q", code=1)
+        assert result["losses"], "the result is printed whether or not a gate failed"
+        assert err == f"streamloss: the gate {failed!r} failed.\n"
+
+
+def test_a_gate_at_the_value_itself(run):
+    value = run("evaluate", *MSE)[0]["losses"]["mean_squared_error"]["value"]
+    run("evaluate", *MSE, "--fail-if", f">{value!r}", "--fail-if", f"<{value!r}")
+    run("evaluate", *MSE, "--fail-if", f">={value!r}", code=1)
+    run("evaluate", *MSE, "--fail-if", f"<={value!r}", code=1)
+
+
+def test_a_gate_for_any_loss_or_one_of_them(run):
+    two = [*MSE[2:], "--loss", "mse:name=one", "--loss", "mse:name=ten,reduction=sum"]
+    value = squares().sum() * 0.9
+    run("evaluate", *two, "--fail-if", f"one>{value}")
+    run("evaluate", *two, "--fail-if", f"ten>{value}", code=1)
+    run("evaluate", *two, "--fail-if", f">{value}", code=1)
+
+
+@pytest.mark.parametrize("gate", [">1e9", "<-1e9", "mean_squared_error>=1e9", ">inf"])
+def test_nan_fails_every_gate(gate, run):
+    p = np.load("p.npy")
+    p[3] = np.nan
+    np.save("p.npy", p)
+    run("evaluate", *MSE, "--nan-policy", "propagate", "--fail-if", gate, code=1)
+
+
+@pytest.mark.parametrize(
+    ("gate", "parts"),
+    [
+        ("mse", ["[LOSS]>NUMBER", "'mse'"]),
+        ("mse>", ["[LOSS]>NUMBER"]),
+        ("mse=1", ["[LOSS]>NUMBER"]),
+        (">one", ["[LOSS]>NUMBER", "'>one'"]),
+        (">nan", ["[LOSS]>NUMBER"]),
+        ("", ["[LOSS]>NUMBER"]),
+        ("mean_square_error>1", ["unknown loss", "Did you mean 'mean_squared_error'?"]),
+    ],
+)
+def test_gates_that_mean_nothing(gate, parts, run):
+    out, err = run("evaluate", *MSE, "--fail-if", gate, code=2)
+    assert out == "", "refused before anything is read"
+    for part in ["--fail-if", *parts]:
+        assert part in err
+
+
+def test_a_gate_on_a_loss_without_a_value_is_refused(run):
+    """It could never fail, so whoever relied on it would be deceived."""
+    for gate in (">1", "mean_squared_error>1"):
+        _, err = run("evaluate", *MSE, "--reduction", "none", "--out", "o.zarr", "--fail-if", gate, code=2)
+        assert "reduction 'none'" in err
+    assert not os.path.exists("o.zarr")
+    both = ["--loss", "mse:name=a,reduction=none", "--loss", "mse:name=b", "--out", "o.zarr", *MSE[2:]]
+    run("evaluate", *both, "--fail-if", ">1", code=2)
+    run("evaluate", *both, "--fail-if", "b>1")
+
+
+# What it prints
+
+
+def test_the_json_schema(run):
+    result, _ = run("evaluate", *MSE, "--sample-weight", "w.npy", "--json")
+    assert result["schema"] == "streamloss.result/1"
+    assert result["streamloss"] == streamloss.__version__
+    keys = {
+        "schema", "streamloss", "losses", "rows", "seconds", "rows_per_second", "bytes_read", "peak_memory_bytes",
+        "executor", "workers", "plan", "warnings",
+    }  # fmt: skip
+    assert set(result) == keys, "a key that goes, or changes its meaning, needs another schema version"
+    loss = result["losses"]["mean_squared_error"]
+    assert set(loss) >= {
+        "module", "class_name", "config", "dtype", "reduction", "value", "sum", "mean", "weighted_mean", "count",
+        "weight_sum", "ignored", "omitted", "out",
+    }  # fmt: skip
+    assert (loss["class_name"], loss["dtype"], loss["count"]) == ("MeanSquaredError", "float32", N)
+    assert streamloss.losses.deserialize(loss).get_config() == loss["config"]
+    assert result["bytes_read"] == 2 * 4 * N + 8 * N
+    assert 0 < result["seconds"] < 60
+    assert result["peak_memory_bytes"] > 2**20
+    assert result["warnings"] == []
+    plan, _ = run("plan", *MSE, "--sample-weight", "w.npy")
+    assert set(result["plan"]) == set(plan)
+
+
+def test_what_is_no_finite_number_is_a_string_in_json(capsys):
+    np.save("p.npy", np.full(N, np.inf, np.float32))
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    assert cli.run(["evaluate", *MSE]) == 0
+    loss = json.loads(capsys.readouterr().out, parse_constant=refuse)["losses"]["mean_squared_error"]
+    assert (loss["sum"], loss["mean"], loss["count"]) == ("Infinity", "Infinity", N)
+    np.save("p.npy", np.full(N, np.nan, np.float32))
+    assert cli.run(["evaluate", *MSE, "--nan-policy", "propagate"]) == 0
+    loss = json.loads(capsys.readouterr().out, parse_constant=refuse)["losses"]["mean_squared_error"]
+    assert (loss["sum"], loss["value"]) == ("NaN", "NaN")
+
+
+def test_a_table_on_a_terminal_json_off_it(run, monkeypatch):
+    assert isinstance(run("evaluate", *MSE)[0], dict)
+    assert "sum_over_batch_size" in run("evaluate", *MSE, "--table")[0]
+    terminal(monkeypatch, "stdout")
+    text = run("evaluate", *MSE)[0]
+    assert isinstance(text, str)
+    assert isinstance(run("evaluate", *MSE, "--json")[0], dict)
+    head, _, row = (line.split() for line in text.splitlines()[1:4])
+    assert head == ["loss", "sum_over_batch_size", "sum", "count"]
+    assert row[0] == "mean_squared_error"
+    assert [float(cell) for cell in row[1:3]] == pytest.approx([squares().mean(), squares().sum()], rel=1e-6)
+    assert row[3] == str(N)
+    assert re.search(rf"^{N} rows in [\d.]+ s", text, re.MULTILINE)
+
+
+def test_the_table_of_losses_that_differ(run, monkeypatch):
+    terminal(monkeypatch, "stdout")
+    names = ["a[bracketed]", "a_name_that_is_longer_than_the_column_can_be", "rows"]
+    losses = [
+        f"mse:name={n},reduction={r}" for n, r in zip(names, ["sum", "mean_with_sample_weight", "none"], strict=True)
+    ]
+    text, _ = run("evaluate", *[f"--loss={loss}" for loss in losses], *MSE[2:], "--out", "out.zarr")
+    assert all(len(line) <= 80 for line in text.splitlines() if not line.startswith("losses of rows"))
+    assert "a[bracketed]" in text
+    assert "mean_with_sample_weight" in text
+    assert "losses of rows, rows: out.zarr/rows" in text
+    assert text.split()[:5] == ["loss", "reduction", "value", "sum", "count"]
+
+
+def test_the_table_counts_what_was_left_out(run):
+    p = np.load("p.npy")
+    p[:4] = np.nan
+    np.save("p.npy", p)
+    text, err = run("evaluate", *MSE, "--table", "--nan-policy", "omit")
+    assert text.split()[:5] == ["loss", "sum_over_batch_size", "sum", "count", "omitted"]
+    assert re.search(r"mean_squared_error .* 6 +4 *$", text, re.MULTILINE)
+    assert err.startswith("streamloss: warning: mean_squared_error: 4 rows whose loss is NaN were left out")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_piped_table_keeps_its_lines_whole(run):
+    name = "n" * 120
+    text, _ = run("evaluate", "--loss", f"mse:name={name}", *MSE[2:], "--table")
+    assert re.search(rf"{name} .* {N} *$", text, re.MULTILINE)
+
+
+def test_progress_is_on_stderr_and_quiet_is_silent(run, monkeypatch):
+    n = 1_000_000
+    np.save("t.npy", np.zeros(n, np.float32))
+    np.save("p.npy", np.ones(n, np.float32))
+    _, err = run("evaluate", *MSE)
+    assert err == "", "nothing is said of a run that takes a moment"
+    monkeypatch.setattr(commands, "SILENCE", 0.0)
+    result, err = run("evaluate", *MSE)
+    assert result["losses"]["mean_squared_error"]["sum"] == n
+    lines = err.splitlines()
+    assert lines
+    for line in lines:
+        share, rows = re.fullmatch(r" *([\d.]+)%  ([\d,]+) of 1,000,000 rows, [\d,]+ rows/s", line).groups()
+        assert float(share) == pytest.approx(int(rows.replace(",", "")) / n * 100, abs=0.06)
+    assert run("evaluate", *MSE, "--quiet")[1] == ""
+
+
+def test_the_bar_on_a_terminal_leaves_stdout_alone(run, monkeypatch):
+    terminal(monkeypatch, "stderr")
+    monkeypatch.setenv("TERM", "xterm")
+    result, err = run("evaluate", *MSE)
+    assert result["rows"] == N
+    assert "evaluating" in err
+    assert "100.0%" in err
+    assert run("evaluate", *MSE, "-q")[1] == ""
+
+
+def test_the_bar_moves_and_says_that_it_compiles_first(monkeypatch, capsys):
+    terminal(monkeypatch, "stderr")
+    monkeypatch.setenv("TERM", "xterm")
+    with bar.live_bar() as update:
+        time.sleep(0.15)
+        update(streamloss.core.types.Progress(25, 100, 1.0))
+        time.sleep(0.15)
+    err = capsys.readouterr().err
+    assert err.index("compiling") < err.index("evaluating")
+    assert "25.0%" in err
+
+
+def test_errors_on_a_terminal_are_wrapped_between_words(run, monkeypatch):
+    terminal(monkeypatch, "stderr")
+    _, err = run("evaluate", "--loss", "sparse", *MSE[2:], "-q", code=2)
+    assert err.startswith("streamloss: unknown loss 'sparse'.")
+    assert all(len(line) <= 80 for line in err.splitlines())
+    assert len(err.splitlines()) > 1
+
+
+# The other commands
+
+
+def test_plan_as_text_and_json_reads_nothing(run, monkeypatch, place):
+    for chunk in (place / "data.zarr/probabilities/c").rglob("0"):
+        if chunk.is_file():
+            chunk.write_bytes(b"garbage")
+    made, err = run("plan", *SPARSE, "--workers", "1", "--rows", "4:")
+    assert (made["rows"], made["workers"], made["shape"], err) == (6, 1, [6], "")
+    assert made["losses"] == {SCCE: {"loss": SCCE, "dtype": "float32"}}
+    assert made["arrays"]["y_pred"]["where"] == "data.zarr/probabilities"
+    assert made["baseline_bytes"] + made["block_bytes"] < made["projected_bytes"]
+    assert made["projected_bytes"] <= 2**30
+    text, _ = run("plan", *SPARSE, "--table")
+    for part in (SCCE, "data.zarr/labels", "(10, 3) float32", "rows", "blocks", "at most"):
+        assert part in text
+    terminal(monkeypatch, "stdout")
+    text, _ = run("plan", *SPARSE)
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_plan_refuses_what_evaluate_would(run):
+    for arguments, code in ((["--memory", "1MB"], 2), (["--rows", "5:50"], 2), (["--y-true", "nowhere.npy"], 3)):
+        planned = run("plan", *MSE, *arguments, code=code)[1]
+        evaluated = run("evaluate", *MSE, *arguments, code=code)[1]
+        assert re.sub(r"\d+", "#", planned) == re.sub(r"\d+", "#", evaluated)
+
+
+def test_losses_lists_every_loss(run, monkeypatch):
+    text, _ = run("losses")
+    described, _ = run("losses", "--json")
+    assert [d["name"] for d in described] == [d.name for d in declarations()]
+    for declaration, description in zip(declarations(), described, strict=True):
+        names = ", ".join([declaration.class_name, declaration.name, *declaration.aliases])
+        (line,) = [line for line in text.splitlines() if f"{line.strip()} ".startswith(f"{names} ")]
+        assert all(f"{name}=" in line for name in declaration.parameters), "whole, for grep"
+        assert set(description) == {"class_name", "name", "aliases", "parameters", "doc"}
+        assert description["parameters"].keys() == declaration.parameters.keys()
+    terminal(monkeypatch, "stdout")
+    text, _ = run("losses")
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert all(declaration.class_name in text.split() for declaration in declarations())
+
+
+@pytest.mark.parametrize("name", ["bce", "binary_crossentropy", "BinaryCrossentropy"])
+def test_losses_describes_one_by_any_name(name, run, monkeypatch):
+    terminal(monkeypatch, "stdout")
+    text, _ = run("losses", name)
+    parts = ["BinaryCrossentropy", "bce", "from_logits", "label_smoothing", "[epsilon, 1 -", "Keras 3", ">>> loss = sl"]
+    for part in parts:
+        assert part in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert run("losses", name, "--json")[0]["class_name"] == "BinaryCrossentropy"
+
+
+def test_losses_suggests_a_name(run):
+    assert "Did you mean 'binary_crossentropy'?" in run("losses", "binary_cross_entropy", code=2)[1]
+
+
+def test_info_has_what_a_bug_report_needs(run):
+    text, err = run("info")
+    for part in (
+        f"streamloss {streamloss.__version__}",
+        "python ",
+        "processors",
+        "numba ",
+        "numpy ",
+        "zarr ",
+        "x86_64",
+    ):
+        assert part in text
+    assert np.__version__ in text
+    assert err == ""
+
+
+def test_no_command_is_usage(run):
+    assert "Usage: streamloss" in run(code=2)[1]
+
+
+@pytest.mark.parametrize("name", ["evalute", "evaluates", "eval"])
+def test_unknown_commands_suggest_the_nearest(name, run):
+    _, err = run(name, code=2)
+    assert f"unknown command '{name}'. Did you mean 'evaluate'? Known: evaluate, info, losses, merge, plan." in err
+
+
+def test_unknown_options_suggest_the_nearest(run):
+    _, err = run("evaluate", "--memry", "1GB", code=2)
+    assert "--memry" in err
+    assert "--memory" in err
+
+
+def test_help(run):
+    text, err = run("--help")
+    assert err == ""
+    for code in (0, 1, 2, 3, 4, 5, 75, 130):
+        assert re.search(rf"\b{code} \w", text[text.index("Exit codes") :])
+    for command in ("evaluate", "merge", "plan", "losses", "info"):
+        assert f"\n  {command} " in text
+        assert run(command, "--help")[0].startswith(f"Usage: streamloss {command}")
+    text, _ = run("evaluate", "--help")
+    for option in (
+        "--loss",
+        "--y-true",
+        "--y-pred",
+        "--sample-weight",
+        "--out",
+        "--overwrite",
+        "--fail-if",
+        "--memory",
+    ):
+        assert option in text
+
+
+def test_the_codes_in_the_help_are_the_errors():
+    for kind, code in (
+        (errors.UsageError, 2),
+        (errors.DataError, 3),
+        (errors.MachineError, 5),
+        (errors.StoppedError, 75),
+    ):
+        assert kind.exit_code == code
+
+
+def test_version(run):
+    assert run("--version")[0] == f"streamloss, version {streamloss.__version__}\n"
+
+
+def test_running_twice_in_one_process(run):
+    """Commands import their modules on first use; these must not take the place of names already there."""
+    for _ in range(2):
+        run("evaluate", *MSE)
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["losses"])
+        assert ended.value.code == 0
+    assert callable(cli.run)
+
+
+def test_interrupts_are_one_line(run, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "evaluate", interrupt)
+    out, err = run("evaluate", *MSE, code=130)
+    assert (out, len(err.strip().splitlines())) == ("", 1)
+    assert "interrupted" in err
+
+
+def test_the_end_of_a_file_is_no_interrupt(capsys, monkeypatch):
+    def torn(*_, **__):
+        raise EOFError("a defect")
+
+    monkeypatch.setattr(commands, "evaluate", torn)
+    assert cli.run(["evaluate", *MSE]) == 70
+    assert "EOFError: a defect" in capsys.readouterr().err
+
+
+def test_summary_says_no_speed_of_a_moment_and_who_did_it():
+    result = streamloss.evaluate("mse", np.zeros(2, np.float32), np.zeros(2, np.float32))
+    assert "rows/s" not in table.summary(type(result)(result.losses, 2, 9.0, 0, 0, "inline", 1, {}))
+    assert "1 rows/s" in table.summary(type(result)(result.losses, 9, 9.0, 0, 0, "inline", 1, {}))
+    assert "merged from 3 states, " in table.summary(type(result)(result.losses, 9, 9.0, 0, 0, "merge", 3, {}))
+
+
+# In a process of its own
+
+
+def streamloss_process(*arguments):
+    command = [sys.executable, "-m", "streamloss", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["evaluate", "--help"], ["--version"], ["nonsense"]])
+def test_asking_for_help_loads_nothing_heavy(arguments):
+    script = (
+        f"import sys\nfrom streamloss import cli\ncli.run({arguments!r})\n"
+        f"print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_module_and_exit_codes_of_the_process():
+    done = streamloss_process("losses", "hubbard")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("streamloss: unknown loss 'hubbard'.")
+    done = streamloss_process("evaluate", *MSE, "--fail-if", ">0")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["rows"] == N
+    assert done.stderr == "streamloss: the gate '>0' failed.\n"
+    assert streamloss_process("evaluate", *MSE[:4], "--y-pred", "nowhere.npy").returncode == 3
+
+
+def test_an_interrupted_run_ends_with_130_and_keeps_whole_chunks(place):
+    rows = 2_000_000_000  # a file with a hole: takes no space, but seconds to read
+    shape = np.lib.format.open_memmap("large.npy", mode="w+", dtype=np.float32, shape=(rows,)).shape
+    assert shape == (rows,)
+    script = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from streamloss.cli import main; main()"
+    )
+    large = ["evaluate", "--loss", "mse", "--y-true", "large.npy", "--y-pred", "large.npy", "--out", "out.zarr"]
+    with subprocess.Popen(
+        [sys.executable, "-c", script, *large], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        chunks = place / "out.zarr/mean_squared_error/c"
+        end = time.monotonic() + 120
+        while process.poll() is None and not (chunks.is_dir() and any(chunks.iterdir())):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert out == ""
+    assert "streamloss: interrupted" in err
+    assert "Traceback" not in err
+    os.remove("large.npy")
+    written = zarr.open_array("out.zarr/mean_squared_error", mode="r")
+    done = [int(chunk.name) for chunk in chunks.iterdir() if chunk.name.isdigit()]
+    assert 0 < len(done) < written.nchunks
+    first = min(done) * written.chunks[0]
+    assert (written[first : first + written.chunks[0]] == 0.0).all()

@@ -1,0 +1,56 @@
+"""The benchmarks run, so that they cannot rot; what they measure on so little data means nothing."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCH = Path(__file__).parents[2] / "bench"
+
+
+@pytest.fixture(autouse=True)
+def bench(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(BENCH))
+    monkeypatch.chdir(tmp_path)
+    yield
+    for name in [name for name, module in sys.modules.items() if str(BENCH) in str(getattr(module, "__file__", ""))]:
+        del sys.modules[name]
+
+
+def test_losses_in_memory(capsys):
+    import in_memory
+
+    rows = in_memory.run(1 << 12, 1, classes=(10,))
+    assert all(rate > 0 for row in rows for rate in row["rates"].values())
+    assert "sparse cross-entropy from logits, 10 classes" in {row["case"] for row in rows}
+
+
+def test_reading_zarr(capsys, tmp_path):
+    import reading
+
+    rows = reading.run(tmp_path, 1000, 1)
+    assert len(rows) == 4
+    assert all({"streamloss", "only zarr"} <= set(row["rates"]) for row in rows)
+
+
+def test_a_billion_rows_less_a_few(capsys):
+    import billion
+
+    result = billion.main(30_000, parts=(3,))
+    ours = result["runs"]["streamloss"]
+    assert 0.4 < ours["value"] < 0.6  # of calibrated chances it is 1/2
+    assert ours["peak_memory"] < 600 << 20
+    assert [run["rows"] for run in result["scaling"]] == [10_000]
+
+
+def test_tables_hold_every_row_and_the_ratio(tmp_path):
+    import tables
+
+    (tmp_path / "page.md").write_text(f"before\n{tables.BEGIN}\nold\n{tables.END}\nafter\n", encoding="utf-8")
+    rows = [{"case": "a", "unit": "GB/s", "rates": {"streamloss": 3.0, "torch": 2.0, "fast": 6.0}}]
+    tables.replace(tmp_path / "page.md", "\n".join(tables.comparison(rows)))
+    text = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert "| a | GB/s | 3 | torch 2 (**1.50×**), fast 6 (**0.50×**) |" in text
+    assert "old" not in text
+    assert text.startswith("before")
+    assert text.endswith("after\n")

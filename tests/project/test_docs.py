@@ -1,0 +1,44 @@
+"""The documentation is true: examples run, versions agree, what README names exists."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import streamloss as sl
+from streamloss.cli import cli
+from streamloss.formulas._registry import declarations
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("declaration", declarations(), ids=lambda d: d.name)
+def test_examples_of_losses_run(declaration):
+    examples = doctest.DocTestParser().get_doctest(declaration.doc, {}, declaration.name, None, None)
+    assert examples.examples, "a loss shows an example"
+    results = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(examples)
+    assert results.failed == 0
+
+
+@pytest.mark.parametrize("declaration", declarations(), ids=lambda d: d.name)
+def test_losses_name_their_source(declaration):
+    assert "Source:" in declaration.doc
+
+
+def test_the_table_of_losses_is_up_to_date():
+    done = CliRunner().invoke(cli, ["losses", "--markdown"])
+    page = (ROOT / "docs" / "losses.md").read_text()
+    assert page == done.output, "write it anew: streamloss losses --markdown > docs/losses.md"
+
+
+def test_changelog_is_of_this_version():
+    versions = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert versions[0] == sl.__version__
+
+
+def test_links_in_the_documents_lead_somewhere():
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"
