@@ -25,7 +25,7 @@ from streamloss.core.cuda_memory import Pinned
 from timing import RESULTS, machine
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
-from gpu_bits import LOGITS, SPARSE, compare, narrowed 
+from gpu_bits import LOGITS, SPARSE, compare, narrowed
 
 TIMED_SPARSE = (2, 10, 100, 1024, 4096, 32768, 131072, 262144)
 TIMED_ELEMENTS = ("mean_squared_error", "mean_absolute_error", "huber", "binary_crossentropy")
