@@ -12,9 +12,9 @@ from ..core.blocks import Ranges
 from ..core.types import Block
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
-from .backends import NAN_POLICIES, CpuBackend
-from .inputs import BlockInputs, mask_of
-from .loss_on_block import identity, labels_beside_0_and_1, run_job
+from .backends import Backend, CpuBackend
+from .inputs import BlockInputs, host_mask
+from .loss_on_block import NAN_POLICIES, LossOnBlock, identity, labels_beside_0_and_1
 
 __all__ = [
     "NAN_POLICIES",
@@ -42,6 +42,8 @@ class Run:
     whether all labels of the whole data are 0 or 1."""
     todo: Ranges | None = None
     """The blocks to evaluate, by number; None: all."""
+    statistics: tuple[str, ...] = ()
+    """What is added up beside the totals; see :mod:`streamloss.aggregation.statistics`."""
     on_gpu: bool = False
     """Whether workers of a scheduler evaluate them on their GPUs."""
 
@@ -78,21 +80,21 @@ class Executor(Protocol):
         """Calls `done` with each part, in any order, from the calling thread."""
 
 
-def run_block(task: Run, block: Block, place: CpuBackend | None = None) -> States:
+def run_block(task: Run, block: Block, backend: Backend | None = None) -> States:
     """Read a block, evaluate its losses, write them where they go, and return the states of its rows.
 
     Losses that differ only in name or reduction are evaluated once.
-    ``place`` is the calling thread's; None: one core, once.
+    ``backend`` is the calling thread's; None: one core, once.
     Raises DataError for the first row that has no loss, naming it.
     """
-    place = place or CpuBackend()
-    with place.here():
-        return _run_block(task, block, place)
+    backend = backend or CpuBackend()
+    with backend.activate():
+        return _run_block(task, block, backend)
 
 
-def _run_block(task: Run, block: Block, place: CpuBackend) -> States:
-    plan, rows = task.plan, BlockInputs(task.plan, block, place.scratch)
-    weight, mask = place.weight_of(plan, rows), place.mask_of(plan, rows)
+def _run_block(task: Run, block: Block, backend: Backend) -> States:
+    plan, inputs = task.plan, BlockInputs(task.plan, block, backend.buffers)
+    weight, mask = backend.weight_of(plan, inputs), backend.mask_of(plan, inputs)
     alike: dict[str, list[PlannedLoss]] = {}
     for job in plan.jobs:
         alike.setdefault(f"{canonical_json(identity(job, plan))} {job.alignment}", []).append(job)
@@ -100,9 +102,10 @@ def _run_block(task: Run, block: Block, place: CpuBackend) -> States:
     for jobs in alike.values():
         written = [job for job in jobs if job.name in task.sinks and job.alignment.ratio_shape is None]
         first = written[0] if written else jobs[0]
-        losses: Any = place.new_losses(task.sinks[first.name], block, first.dtype) if written else None
+        losses: Any = backend.new_losses(task.sinks[first.name], block, first.dtype) if written else None
         binary = task.all_binary.get(first.name)
-        state = run_job(plan, first, rows, weight, mask, task.nan_policy, binary, losses, place)
+        loss = LossOnBlock(plan, first, inputs, weight, mask, task.nan_policy, backend, task.statistics)
+        state = loss.evaluate(losses, binary)
         for job in written:
             task.sinks[job.name].write(block, losses.reshape(block.shape))
         states.update((job.name, state) for job in jobs)
@@ -113,7 +116,7 @@ def all_labels_are_binary(plan: Plan, job: PlannedLoss) -> bool:
     """Whether all labels that there are, also beyond the rows that the plan evaluates, are 0 or 1. Reads the labels."""
     everywhere = dataclasses.replace(plan, start=0, shape=job.alignment.rows)
     for block in everywhere.blocks():
-        rows = BlockInputs(everywhere, block)
-        if labels_beside_0_and_1(rows.of(plan.y_true, job.alignment.y_true), mask_of(everywhere, rows)):
+        inputs = BlockInputs(everywhere, block)
+        if labels_beside_0_and_1(inputs.read(plan.y_true, job.alignment.y_true), host_mask(everywhere, inputs)):
             return False
     return True

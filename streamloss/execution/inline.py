@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .block import BlockResult, CpuBackend, Run, run_block
+from .backends import CpuBackend
+from .block import BlockResult, Run, run_block
 
 
 class InlineExecutor:
@@ -16,6 +17,6 @@ class InlineExecutor:
         self._parallel = parallel
 
     def run(self, task: Run, done: Callable[[BlockResult], None]) -> None:
-        place = CpuBackend(self._parallel)
+        backend = CpuBackend(self._parallel)
         for block in task.blocks():
-            done(BlockResult(block.index, block.index + 1, run_block(task, block, place)))
+            done(BlockResult(block.index, block.index + 1, run_block(task, block, backend)))

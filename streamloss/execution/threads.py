@@ -13,22 +13,23 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from ..aggregation.state import States
 from ..core.types import Block
-from .block import BlockResult, CpuBackend, Run, run_block
+from .backends import Backend, CpuBackend
+from .block import BlockResult, Run, run_block
 
 
 class ThreadsExecutor:
     name = "threads"
 
-    def new_place(self, task: Run) -> CpuBackend:
-        """For one thread."""
+    def new_backend(self, task: Run) -> Backend:
+        """Return the backend of one thread."""
         return CpuBackend()
 
     def run(self, task: Run, done: Callable[[BlockResult], None]) -> None:
         blocks, own = task.blocks(), threading.local()
 
         def evaluate(block: Block) -> States:
-            own.place = getattr(own, "place", None) or self.new_place(task)
-            return run_block(task, block, own.place)
+            own.backend = getattr(own, "backend", None) or self.new_backend(task)
+            return run_block(task, block, own.backend)
 
         running: dict[Future[States], Block] = {}
         with ThreadPoolExecutor(task.plan.workers, thread_name_prefix="streamloss") as pool:

@@ -21,8 +21,9 @@ from ...planning.plan import Plan, PlannedLoss
 from ...storage.sinks.memory import sink_beside
 from ...storage.sources.base import Source, on_gpu
 from ...storage.sources.dask import DaskSource, GivenSource
-from ..block import CpuBackend, Run, run_block
-from ..inputs import BlockInputs, mask_of
+from ..backends import Backend
+from ..block import Run, run_block
+from ..inputs import BlockInputs, host_mask
 from ..loss_on_block import labels_beside_0_and_1
 
 
@@ -81,20 +82,20 @@ def _given(source: DaskSource, chunk: Any, unknown: tuple[int, ...] | None) -> S
     return GivenGpuSource(GivenSource(source, np.empty(0), unknown), chunk)
 
 
-def _place_of(task: Run) -> CpuBackend | None:
+def _backend_of(task: Run) -> Backend | None:
     """A GPU, if it was asked for or has a chunk; None: the processor."""
     if not (task.on_gpu or any(source.on_gpu for source in task.plan.sources)):
         return None
-    from ..gpu import place_here
+    from ..gpu import backend_here
 
-    return place_here(task.plan)
+    return backend_here(task.plan)
 
 
 class LossesOf(OnBlock):
     def of_block(self, task: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
         plan, job = task.plan, task.plan.jobs[0]
         here = _AnyBlock(sink_beside(plan.y_pred, block.shape, job.dtype), block.shape)
-        run_block(dataclasses.replace(self.decided(task, chunks), sinks={job.name: here}), block, _place_of(task))
+        run_block(dataclasses.replace(self.decided(task, chunks), sinks={job.name: here}), block, _backend_of(task))
         return here.array()
 
 
@@ -121,16 +122,16 @@ class _AnyBlock:
 
 class StatesOf(OnBlock):
     def of_block(self, task: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
-        return _one(run_block(self.decided(task, chunks), block, _place_of(task)), len(block.shape))
+        return _one(run_block(self.decided(task, chunks), block, _backend_of(task)), len(block.shape))
 
 
 class LabelsBeside(OnBlock):
     """Whether a block has labels beside 0 and 1."""
 
     def of_block(self, task: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
-        plan, rows = task.plan, BlockInputs(task.plan, block)
-        labels = rows.of(plan.y_true, plan.jobs[0].alignment.y_true)
-        beside = labels_beside_0_and_1(labels, mask_of(plan, rows)) > 0
+        plan, inputs = task.plan, BlockInputs(task.plan, block)
+        labels = inputs.read(plan.y_true, plan.jobs[0].alignment.y_true)
+        beside = labels_beside_0_and_1(labels, host_mask(plan, inputs)) > 0
         return np.full((1,) * len(block.shape), beside)
 
 

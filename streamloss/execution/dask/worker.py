@@ -19,7 +19,8 @@ from ...aggregation.state import States, merge_all
 from ...core.version import __version__
 from ...errors import ClusterError, CorruptChunkError, DataError, UsageError
 from ...storage.sources.base import nbytes
-from ..block import BlockResult, CpuBackend, Run, run_block
+from ..backends import Backend, CpuBackend
+from ..block import BlockResult, Run, run_block
 
 LARGEST = 256 << 10
 """Bytes of a description: it travels with each group, so that a worker that joins late needs nothing else."""
@@ -66,11 +67,11 @@ def run_group(version: str, packed: bytes, first: int, stop: int) -> WorkerResul
         )
     opened = _open(packed)
     task = opened.task
-    states, seconds, place = task.empty(), [], _place_of(task)
+    states, seconds, backend = task.empty(), [], _backend_of(task)
     for index in range(first, stop):
         begin = time.perf_counter()
         try:
-            states = merge_all(states, run_block(task, task.plan.grid.block(index), place))
+            states = merge_all(states, run_block(task, task.plan.grid.block(index), backend))
         except CorruptChunkError:
             raise
         except DataError as error:
@@ -79,12 +80,12 @@ def run_group(version: str, packed: bytes, first: int, stop: int) -> WorkerResul
     return WorkerResult(states, opened.newly_filled(), statistics.median(seconds) * len(seconds))
 
 
-def _place_of(task: Run) -> CpuBackend:
+def _backend_of(task: Run) -> Backend:
     if not task.on_gpu:
         return CpuBackend()
-    from ..gpu import place_here
+    from ..gpu import backend_here
 
-    return place_here(task.plan)
+    return backend_here(task.plan)
 
 
 def part(first: int, stop: int, outcome: WorkerResult) -> BlockResult:

@@ -63,6 +63,8 @@ CASES = {
     "order, lanes, two at once": {**ORDER, "classes": 64, "rows": 16, "load": 8},
     "order, a warp to a row": {**ORDER, "classes": 1024, "rows": 4},
     "order, a block to a row": {**ORDER, "classes": 2048, "rows": 3, "row_bytes": 1024},
+    "second moment": {**FEW, "weighted": True, "statistics": ["second_moment"]},
+    "second moment, elements": {**ONE, "dtype": "float64", "statistics": ["second_moment"]},
     "in pieces": {**FEW, "rows": 70, "at_a_time": 32},
     "in pieces, a bad row": {**FEW, "rows": 70, "at_a_time": 32, "labels": {65: 9, 69: 9}},
     "evaluate, threads": {"how": {"workers": 3}},
