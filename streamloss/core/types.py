@@ -1,4 +1,4 @@
-"""Frozen records that cross floors, free of any heavy import."""
+"""The small records and constants that every folder uses, free of any heavy import."""
 
 from __future__ import annotations
 
@@ -78,30 +78,6 @@ HALVES = ("float16", "bfloat16")
 
 REAL = Interval()
 UNIT = Interval(0.0, 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """One piece of the rows: a rectangle of the losses' shape, evaluated in one go."""
-
-    index: int
-    """Position in the plan's row-major order of blocks."""
-    start: tuple[int, ...]
-    """First row of the rectangle, for each axis of the losses."""
-    stop: tuple[int, ...]
-    """One past its last row, for each axis."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(b - a for a, b in zip(self.start, self.stop, strict=True))
-
-    @property
-    def rows(self) -> int:
-        return math.prod(self.shape)
-
-    @property
-    def slices(self) -> tuple[slice, ...]:
-        return tuple(slice(a, b) for a, b in zip(self.start, self.stop, strict=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..aggregation.accumulator import SIZE
-from ..core.types import Block
+from ..core.blocks import Block
 from ..errors import UsageError
 from ..formulas._kinds import LabelSequence, Parametric, Sparse
 from ..kernels import accumulate, cpu, whole_data

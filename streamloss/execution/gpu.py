@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ..core.blocks import Block
 from ..core.cuda_compiler import cuda, current_device, require_gpu
 from ..core.cuda_memory import Pinned
-from ..core.types import HALVES, Block
+from ..core.types import HALVES
 from ..errors import UsageError
 from ..kernels import cpu
 from ..kernels.cuda.launch import Lane, Operand

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.types import Block
+from ..core.blocks import Block
 from ..formulas._kinds import Sparse
 from ..planning.alignment import CLASS_AXIS, View
 from ..planning.plan import Plan, PlannedLoss

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..aggregation.reductions import cell_sums
 from ..aggregation.state import ExactSum, State
-from ..core.types import Block
+from ..core.blocks import Block
 from ..formulas._kinds import Overlap
 from ..kernels import accumulate, cpu, whole_data
 from ..planning.alignment import CLASS_AXIS

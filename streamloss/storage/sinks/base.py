@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...core.types import Block
+from ...core.blocks import Block
 
 
 class Sink(Protocol):

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ...core.blocks import Block
 from ...core.cuda_compiler import cuda
 from ...core.cuda_memory import is_out_of_memory
 from ...core.machine import mib
-from ...core.types import Block
 from ...errors import MachineError
 from ..sources.gpu import GpuSource, library_of
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...core.types import Block
+from ...core.blocks import Block
 from ..sources import Source
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from ...core.types import Block
+from ...core.blocks import Block
 from ...errors import OutputExistsError, UnwritableOutputError, UsageError
 from ..uris import local_path, split_store
 
