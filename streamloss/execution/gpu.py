@@ -79,7 +79,7 @@ def place_here(plan: Plan) -> GpuBackend:
 
 def _device_of(plan: Plan) -> int | None:
     """Where a plan's arrays are; None: none is on a GPU. Raises UsageError where they are on several."""
-    devices = {source.role: source.device for source in plan.sources if source.on_gpu}  # type: ignore[attr-defined]
+    devices = {source.role: source.device for source in plan.sources if source.device is not None}
     if len(set(devices.values())) > 1:
         where = ", ".join(f"{role} on GPU {device}" for role, device in devices.items())
         raise UsageError(f"arrays on several GPUs: {where}; expected all on one. Copy them to one, or to the host.")
@@ -132,7 +132,7 @@ class GpuBackend(CpuBackend):
         )
 
     def new_losses(self, sink: Sink, block: Block, dtype: np.dtype[Any]) -> Any:
-        there = sink.memory(block) if hasattr(sink, "memory") else None
+        there = sink.memory(block)
         return super().new_losses(sink, block, dtype) if there is None else there
 
     def run(

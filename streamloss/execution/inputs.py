@@ -60,7 +60,7 @@ class BlockInputs:
         """
         if not source.on_gpu or not view.in_order(len(self.block.shape)):
             return None
-        data = source.on_device(view.select(self.block, self._plan.start))  # type: ignore[attr-defined]
+        data = source.on_device(view.select(self.block, self._plan.start))
         if data is None:
             return None
         return data.reshape((self.block.rows, -1) if CLASS_AXIS in view.axes else (self.block.rows,))

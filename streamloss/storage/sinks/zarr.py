@@ -74,6 +74,9 @@ class ZarrSink:
                 return
             raise UnwritableOutputError(f"out: cannot write {uri!r}: {_reason(error)}.") from error
 
+    def memory(self, block: Block) -> None:
+        """Return None: the losses go to the store."""
+
     def write(self, block: Block, losses: np.ndarray[Any, Any]) -> None:
         try:
             self._array[block.slices] = losses

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import SourceError, UsageError
-from .base import Allocate, Selection, nbytes
+from .base import Allocate, HostSource, Selection, nbytes
 from .fingerprints import Fingerprint
 
 UNKNOWN = 1 << 40
@@ -22,12 +22,9 @@ def is_lazy(array: Any) -> bool:
     return type(array).__module__.partition(".")[0] == "dask"
 
 
-class DaskSource:
+class DaskSource(HostSource):
     """Stands for a Dask array in a plan. Its chunks are read where they are computed: see `GivenSource`."""
 
-    in_memory = False
-    remote = False
-    on_gpu = False
     where = "a Dask array"
 
     def __init__(self, array: Any, role: str) -> None:
@@ -56,12 +53,8 @@ class DaskSource:
         return {"graph": self._name}
 
 
-class GivenSource:
+class GivenSource(HostSource):
     """The rectangle of a Dask array under one block, computed: whatever is selected, it is what is there."""
-
-    in_memory = False
-    remote = False
-    on_gpu = False
 
     def __init__(self, of: DaskSource, array: np.ndarray[Any, Any], chunk: tuple[int, ...] | None) -> None:
         self.role, self.shape, self.dtype, self.chunk_shape = of.role, of.shape, of.dtype, of.chunk_shape
@@ -82,7 +75,7 @@ class GivenSource:
 
 
 def open_lazy(array: Any, role: str, missing_chunks: str) -> DaskSource:
-    """As :func:`streamloss.storage.sources.open_source`, for arrays that are evaluated beside Dask arrays."""
+    """Open a Dask array, or any array that is evaluated beside Dask arrays; `missing_chunks` has no effect."""
     return DaskSource(as_lazy(array, role), role)
 
 

@@ -10,17 +10,15 @@ import numpy as np
 
 from ...errors import SourceError, UsageError
 from . import fingerprints
-from .base import Allocate, Selection, nbytes
+from .base import Allocate, HostSource, Selection, nbytes
 
 _FAULT_AROUND = 1 << 16  # Linux maps up to so many bytes around the one that was touched
 
 
-class ArraySource:
+class ArraySource(HostSource):
     """An array in memory; reading gives views, which take memory where they have to be copied into rows."""
 
     in_memory = True
-    remote = False
-    on_gpu = False
 
     def __init__(self, array: np.ndarray[Any, Any], role: str) -> None:
         self.role = role
@@ -37,22 +35,15 @@ class ArraySource:
         _, runs = _runs(self._array, selection_shape)
         return 0 if runs == 1 and self._array.flags.c_contiguous else nbytes(selection_shape, self.dtype)
 
-    def locate(self, index: tuple[int, ...]) -> str:
-        return ""
-
     def fingerprint(self) -> fingerprints.Fingerprint:
         return fingerprints.of_memory(self._array)
 
 
-class MemmapSource:
+class MemmapSource(HostSource):
     """A memory-mapped file; pages are copied out and given back, or they would count as ours for ever.
 
     ``array`` is the memmap or any view of it.
     """
-
-    in_memory = False
-    remote = False
-    on_gpu = False
 
     def __init__(self, array: np.ndarray[Any, Any], memmap: np.memmap[Any, Any], role: str) -> None:
         self.role = role
@@ -108,9 +99,6 @@ class MemmapSource:
         span = self.dtype.itemsize + sum(abs(stride) * max(0, size - 1) for stride, size in steps)
         return min(runs * (run + 2 * _FAULT_AROUND), span + 2 * _FAULT_AROUND)
 
-    def locate(self, index: tuple[int, ...]) -> str:
-        return ""
-
     def fingerprint(self) -> fingerprints.Fingerprint:
         if self._memmap.filename is None:
             return fingerprints.of_memory(self._array)
@@ -151,8 +139,13 @@ def _runs(array: np.ndarray[Any, Any], selection_shape: tuple[int, ...]) -> tupl
     return run, runs
 
 
-def open_array(array: Any, role: str, where: str | None = None) -> ArraySource | MemmapSource:
-    """Anything ``numpy.asarray`` makes a numeric array of; `where` it is kept, if not in memory."""
+def open_array(
+    array: Any, role: str, missing_chunks: str = "error", where: str | None = None
+) -> ArraySource | MemmapSource:
+    """Open anything that ``numpy.asarray`` makes a numeric array of.
+
+    `where` is the place where it is kept, if not in memory. There are no chunks, so `missing_chunks` has no effect.
+    """
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         raise SourceError(
             f"{role}: {int(np.ma.getmaskarray(array).sum()):,} elements are masked: they hold no data. "
@@ -182,12 +175,12 @@ def _memmap_under(array: Any) -> np.memmap[Any, Any] | None:
     return None
 
 
-def open_npy(path: Path, role: str) -> MemmapSource | ArraySource:
-    """A ``.npy`` file, memory-mapped."""
+def open_npy(path: Path, role: str, missing_chunks: str = "error") -> MemmapSource | ArraySource:
+    """Open a ``.npy`` file, memory-mapped; `missing_chunks` has no effect."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise SourceError(f"{role}: there is no file {str(path)!r}.") from None
     except (OSError, ValueError, EOFError) as error:
         raise SourceError(f"{role}: {str(path)!r} is not a readable .npy file: {error}") from error
-    return open_array(array, role, str(path))
+    return open_array(array, role, missing_chunks, str(path))

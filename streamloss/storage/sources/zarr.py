@@ -23,7 +23,7 @@ from zarr.storage import FsspecStore, LocalStore, ObjectStore, StorePath
 from ...errors import CorruptChunkError, DataError, MissingChunkError, SourceError
 from ..uris import split_store
 from . import fingerprints
-from .base import Allocate, Selection, nbytes, selection_shape
+from .base import Allocate, HostSource, Selection, nbytes, selection_shape
 from .zarr_codecs import ShardIndex, is_blosc
 from .zarr_local import local_chunks
 from .zarr_tracking import TrackingStore
@@ -31,12 +31,8 @@ from .zarr_tracking import TrackingStore
 _CONCURRENT = 10  # chunks that zarr decodes at a time for one read ("async.concurrency")
 
 
-class ZarrSource:
+class ZarrSource(HostSource):
     """A ``zarr.Array``."""
-
-    in_memory = False
-    on_gpu = False
-    remote: bool
 
     def __init__(self, array: zarr.Array[Any], role: str, missing_chunks: str, where: str | None = None) -> None:
         if not isinstance(array, zarr.Array):
@@ -145,7 +141,7 @@ class ZarrSource:
 
     @property
     def filled(self) -> int:
-        """Chunks that were absent and read as the fill value so far, under the policy "warn"."""
+        """Return how many chunks so far were absent and read as the fill value, under the policy "warn"."""
         return len(self._filled)
 
     def _missing_key(self, coordinates: tuple[int, ...]) -> str | None:
@@ -246,8 +242,8 @@ def _touched(selection: Selection, chunk_shape: tuple[int, ...]) -> Iterator[tup
     )
 
 
-def open_path(path: Path, role: str) -> zarr.Array[Any]:
-    """The Zarr array at a local path."""
+def open_path(path: Path, role: str, missing_chunks: str) -> ZarrSource:
+    """Open the Zarr array at a local path, ``store.zarr/path/in/group``."""
     store, inner = split_store(path)
     if not store.exists():
         raise SourceError(f"{role}: there is no {str(store)!r}.")
@@ -260,7 +256,7 @@ def open_path(path: Path, role: str) -> zarr.Array[Any]:
     if isinstance(found, zarr.Group):
         arrays = ", ".join(_array_names(found)[:20]) or "none"
         raise SourceError(f"{role}: {str(path)!r} is a Zarr group; name one of its arrays: {arrays}.")
-    return found
+    return ZarrSource(found, role, missing_chunks, where=str(path))
 
 
 def _array_names(group: zarr.Group) -> list[str]:
