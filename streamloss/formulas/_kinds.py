@@ -65,12 +65,12 @@ class Sparse:
 class Rowwise:
     """Labels and predictions over the classes; a row's loss is made of sums over them.
 
-    ``term(y, p, top, total, lost, size, *arguments)`` gives a tuple of ``terms`` floats for each class, and
-    ``finish(sums, lost, top, size, *arguments)`` the row's loss from their sums. `top` is the maximum of
-    ``peak(y, p)`` and ``total + lost`` the sum of ``share(p, top)`` over the row, where a loss has these (else
-    NaN). Sums are compensated: ``sums[i] + lost[i]`` has twice a float64's digits, so they may cancel; but where no
-    term is negative (`cancels` is False), those for a float32 are plain.
-    ``term`` takes the class' own value of the parameter `per_class` last, where there is one.
+    ``term(y, p, top, total, err, size, *arguments)`` returns a tuple of ``terms`` floats for each class, and
+    ``finish(sums, err, top, size, *arguments)`` the row's loss from their sums. `top` is the maximum of ``peak(y, p)``
+    and ``total + err`` the sum of ``share(p, top)`` over the row, where a loss has these (else NaN). Sums are
+    compensated: ``sums[i] + err[i]`` has twice a float64's digits, so they may cancel; but where no term is negative
+    (`cancels` is False), those for a float32 are plain. ``term`` takes the class' own value of the parameter
+    `per_class` last, where there is one.
     """
 
     term: Callable[..., tuple[float, ...]]
@@ -86,7 +86,7 @@ class Rowwise:
 
     @property
     def argument_names(self) -> tuple[str, ...]:
-        return _names(self.finish)[4:]
+        return _names(self.term)[6 : None if self.per_class is None else -1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

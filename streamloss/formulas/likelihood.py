@@ -1,15 +1,16 @@
 """Negative log-likelihoods of counts and measurements."""
 
+import numpy as np
+
 from ..core.jit import scalar
-from ..core.primitives import fma
+from ..core.primitives import fma, two_sum
 from ..core.types import REAL
-from ._double_double import log_parts
+from ._double_double import dd_log
 from ._kinds import Elementwise, Parametric
 from ._parameters import MEAN_AXIS, NOT_NEGATIVE, Parameter, floor
 from ._registry import declare
-from ._scalar import at_least, difference, exp, log
+from ._scalar import at_least, exp, log
 
-INFINITY = float("inf")
 LOG_2PI = 1.8378770664093453
 FULL = "whether to add what does not depend on `y_pred`"
 
@@ -30,12 +31,12 @@ def constant(y: float, full: float) -> float:
 @scalar
 def minus_log_rate(y: float, p: float, lower: float) -> float:
     """``p - y log(p + lower)``."""
-    shifted, lost = difference(p, -lower)
+    shifted, err = two_sum(p, lower)
     usable = shifted if shifted > 0.0 else 1.0
-    high, low = log_parts(usable)
-    low += lost / usable
-    value = fma(-y, high, p) - y * low
-    at_zero = 0.0 if y == 0.0 else y * INFINITY
+    hi, lo = dd_log(usable)
+    lo += err / usable
+    value = fma(-y, hi, p) - y * lo
+    at_zero = 0.0 if y == 0.0 else y * np.inf
     return value if shifted != 0.0 else at_zero
 
 

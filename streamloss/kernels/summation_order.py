@@ -24,6 +24,7 @@ from functools import cache
 from typing import Any
 
 from ..core.jit import no_alloc, scalar
+from ..core.primitives import two_sum
 
 ALONE, ABREAST, ALONG, LONG = "alone", "abreast", "along", "long"
 """Layouts: rows of one element; rows side by side; classes after each other; the same in rows of whole segments."""
@@ -42,15 +43,6 @@ def rows_at_once(classes: int) -> int:
     if classes <= FEW:
         return min(AT_ONCE, 8192 // classes // 8 * 8)
     return max(1, min(32, 8192 // classes))
-
-
-@scalar
-def two_sum(a: float, b: float) -> tuple[float, float]:
-    """``a + b`` rounded, and what the rounding lost (Knuth); nothing where the sum is infinite or NaN."""
-    s = a + b
-    t = s - a
-    lost = (a - (s - t)) + (b - t)
-    return s, (lost if lost == lost else 0.0)
 
 
 @cache
