@@ -1,4 +1,4 @@
-"""Cross-entropies over classes: between a label, or a distribution, and the predicted probabilities or logits."""
+"""Cross-entropies over classes, between a label or a distribution and the predicted probabilities or logits."""
 
 from ..core.primitives import fma, two_diff
 from ..core.types import UNIT, Interval
@@ -8,7 +8,7 @@ from ._parameters import AXIS, EPSILON, IGNORE_CLASS, LABEL_SMOOTHING, NOT_NEGAT
 from ._registry import declare
 from ._scalar import exp_nonpositive, expm1, log1p_of_normal, share_cost
 
-# Sparse categorical. Only the other classes are summed; see `Sparse`.
+# Sparse categorical: only the other classes are summed; see `Sparse`.
 
 
 def other_probability(p: float, pivot: float, earlier: float) -> float:
@@ -25,7 +25,7 @@ def other_odds(x: float, top: float, earlier: float) -> float:
 
 
 def sparse_from_logits(x: float, top: float, others: float) -> float:
-    # log(sum(exp)) - x, relative to the maximum; the label's own exp(x - top) is 1 where it is the maximum
+    # log(sum(exp)) - x, relative to the maximum; exp(x - top) of the label itself is 1 where it is the maximum
     d, err = two_diff(x, top)
     return log1p_of_normal(others + (exp_nonpositive(d, err) - 1.0)) - d
 

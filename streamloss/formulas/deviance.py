@@ -1,4 +1,4 @@
-"""Deviances: how far a likelihood is from the best there could be."""
+"""Deviances: the distance of a likelihood from the best possible one."""
 
 import numpy as np
 
@@ -22,8 +22,9 @@ from ._scalar import at_least, at_most, exp
 
 @scalar
 def near_deviance(u: float, b: float) -> float:
-    """``(exp(b u) - b exp(u) + b - 1) / ((b - 1) b)`` for small u and b u, where all of it cancels but
-    ``u**n (1 + b + ... + b**(n-2)) / n!`` over n >= 2.
+    """Return ``(exp(b u) - b exp(u) + b - 1) / ((b - 1) b)`` for small u and b u.
+
+    There all of it cancels but the sum of ``u**n (1 + b + ... + b**(n-2)) / n!`` over n >= 2.
     """
     total, factor, geometric = 0.0, 0.5, 1.0
     for n in range(3, 19):
@@ -35,12 +36,12 @@ def near_deviance(u: float, b: float) -> float:
 
 @scalar
 def deviance(y: float, mu: float, power_: float) -> float:
-    """Tweedie's unit deviance for a power of at least 1.
+    """Return Tweedie's unit deviance for a power of at least 1.
 
     With ``a = 1 - power``, ``b = 2 - power`` (both exact), ``u = log(y / mu)`` and ``r = y / mu`` it is
     ``2 mu**b f``, where ``f = (r**b - b r + a) / (a b)``. For small u that is a series; elsewhere
-    ``(r (r**a - 1) / a - (r - 1)) / b`` or ``((r**b - 1) / b - (r - 1)) / a``, whichever of a and b is not small: in
-    two floats, because the difference cancels. So that nothing overflows before the loss does, all is divided by the
+    ``(r (r**a - 1) / a - (r - 1)) / b`` if b is not small, or ``((r**b - 1) / b - (r - 1)) / a`` if a is not: in
+    double-double, because the difference cancels. So that nothing overflows before the loss does, all is divided by the
     largest of 1, r and ``r**b``. Then, for either of ``c = a`` and ``c = b``,
     ``f = |(1 - exp(-|c u|)) / c  exp(-k |u|) - |y - mu| / max(y, mu) exp(-m |u|)| / (the other one)``.
     """

@@ -10,12 +10,12 @@ from ._registry import declare
 from ._scalar import at_least, at_most, log, log1p, share_cost
 from .categorical import probability, sum_of_terms
 
-# What is missing to a probability of 1 is kept in two floats: its power would multiply its rounding by gamma.
+# 1 - p_t is kept in double-double (`missing`): its power would multiply the error of a rounding by gamma.
 
 
 @scalar
 def mass_of(y: float, y_lo: float, label_smoothing: float, size: float) -> tuple[float, float]:
-    """``y (1 - label_smoothing) + label_smoothing / size`` of a label ``y + y_low``."""
+    """Return ``y (1 - label_smoothing) + label_smoothing / size`` of a label ``y + y_lo``."""
     kept, kept_lo = two_diff(1.0, label_smoothing)
     product, product_lo = dd_mul(y, y_lo, kept, kept_lo)
     spread, spread_lo = dd_div(label_smoothing, 0.0, size, 0.0)
@@ -24,7 +24,7 @@ def mass_of(y: float, y_lo: float, label_smoothing: float, size: float) -> tuple
 
 @scalar
 def both_masses(y: float, label_smoothing: float) -> tuple[float, float, float, float]:
-    """Of the label 1 and of the label 0, smoothed apart: 1 - (smoothed y) would cancel for y near 1."""
+    """Return the masses of label 1 and of label 0, smoothed apart: 1 - (smoothed y) would cancel for y near 1."""
     other, other_lo = two_diff(1.0, y)
     one, one_lo = mass_of(y, 0.0, label_smoothing, 2.0)
     zero, zero_lo = mass_of(other, other_lo, label_smoothing, 2.0)
@@ -44,7 +44,7 @@ def discounted(
     gamma: float,
     balancing: float,
 ) -> float:
-    """``missing**gamma cost``, balanced."""
+    """Return ``missing**gamma cost``, times ``one alpha + zero (1 - alpha)`` under class balancing."""
     rest, rest_lo = two_diff(1.0, alpha)
     a, a_lo = dd_mul(one, one_lo, alpha, 0.0)
     b, b_lo = dd_mul(zero, zero_lo, rest, rest_lo)
@@ -77,7 +77,7 @@ def binary_from_logit(
     y: float, x: float, apply_class_balancing: float, alpha: float, gamma: float, label_smoothing: float
 ) -> float:
     one, one_lo, zero, zero_lo = both_masses(y, label_smoothing)
-    # of the outcome that x speaks for, and of the other, whose odds are exp(-|x|)
+    # the mass of the outcome that x predicts, and of the other, whose odds are exp(-|x|)
     side, side_lo, other, other_lo = (one, one_lo, zero, zero_lo) if x > 0.0 else (zero, zero_lo, one, one_lo)
     odds, odds_lo = dd_exp(-abs(x), 0.0)
     cost = (abs(x) * other if other > 0.0 else 0.0 * (y + (x - x if x != x else 0.0))) + log1p(odds)
@@ -139,7 +139,7 @@ def focal_cost(
     upper: float,
     alpha: float,
 ) -> float:
-    """Of one class with a cross-entropy of `cost`, whose share is ``p / total``."""
+    """Return the loss of one class with a cross-entropy of `cost`, whose share is ``p / total``."""
     mass, _ = mass_of(y, 0.0, label_smoothing, size)
     missing, missing_lo = dd_div(others, others_lo, total, total_lo)
     most, most_lo = two_diff(1.0, lower)
@@ -151,7 +151,7 @@ def focal_cost(
 
 def odds_of(x: float, top: float) -> float:
     d, err = two_diff(x, top)
-    return dd_exp(d, err)[0]  # within half a unit
+    return dd_exp(d, err)[0]  # within half a unit in the last place
 
 
 def categorical_from_probability(

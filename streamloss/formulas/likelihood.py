@@ -17,20 +17,20 @@ FULL = "whether to add what does not depend on `y_pred`"
 
 @scalar
 def stirling(y: float) -> float:
-    """Stirling's approximation of ``log(y!)``: ``y log(y) - y + log(2 pi y) / 2``."""
+    """Return Stirling's approximation of ``log(y!)``: ``y log(y) - y + log(2 pi y) / 2``."""
     log_y = log(y)
     return fma(y, log_y, -y) + 0.5 * (LOG_2PI + log_y)
 
 
 @scalar
 def constant(y: float, full: float) -> float:
-    """What a full likelihood of a count adds, which does not depend on the prediction."""
+    """Return the term of the full likelihood of a count that does not depend on the prediction."""
     return stirling(y) if (full != 0.0) & (y > 1.0) else 0.0 * y
 
 
 @scalar
 def minus_log_rate(y: float, p: float, lower: float) -> float:
-    """``p - y log(p + lower)``."""
+    """Return ``p - y log(p + lower)``."""
     shifted, err = two_sum(p, lower)
     usable = shifted if shifted > 0.0 else 1.0
     hi, lo = dd_log(usable)
@@ -63,7 +63,7 @@ declare(
 
 @scalar
 def minus_log_exponential(y: float, x: float) -> float:
-    """``exp(x) - x y``; an infinite x below leaves no rate."""
+    """Return ``exp(x) - x y``; for a label of 0 it is ``exp(x)`` also where x is infinite."""
     return fma(-y, x, exp(x)) if y != 0.0 else exp(x)
 
 

@@ -23,7 +23,10 @@ LABELS = Parameter(
 
 @scalar
 def shortfall(y: float, p: float, binary: float) -> float:
-    """What the margin ``y p`` lacks of 1, at least 0. A label of 0 takes no side, not even an infinite prediction's."""
+    """Return ``max(1 - y p, 0)``, where labels of 0 and 1 (`binary`) count as ``2 y - 1``.
+
+    A label between the two sides, 0, gives 1, also for an infinite prediction.
+    """
     side, err = two_diff(2.0 * y, 1.0) if binary != 0.0 else (y, 0.0)
     rest = err * p
     missing = fma(-side, p, 1.0) - (rest if abs(rest) < np.inf else 0.0)
@@ -40,7 +43,7 @@ def squared_hinge(y: float, p: float, binary: float) -> float:
 
 
 def by_labels(term: Callable[..., float]) -> tuple[str, dict[str, Elementwise]]:
-    """One term, for labels in either range."""
+    """Return the formulas of one term for each convention of labels."""
     signed = Elementwise(term, y_true=SIGN)
     return "labels", {"auto": signed, "pm1": signed, "01": Elementwise(term, y_true=UNIT)}
 
@@ -93,7 +96,7 @@ def right(y: float, p: float, top: float, total: float, err: float, size: float)
 
 
 def margin(sums: tuple[float, float], err: tuple[float, float], top: float, size: float) -> float:
-    # top - sums + 1 in two parts: the three may cancel
+    # top - sums + 1 in double-double: the three may cancel
     gap, gap_err = two_diff(top, sums[0])
     value, value_err = two_sum(gap, 1.0)
     return at_least(value + ((value_err + gap_err) - (err[0] + sums[1])), 0.0)

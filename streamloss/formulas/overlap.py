@@ -1,4 +1,4 @@
-"""Overlap losses: ratios of what labels and predictions share to what either has."""
+"""Overlap losses: ratios of the overlap of labels and predictions to their sizes."""
 
 from typing import Any
 

@@ -145,7 +145,7 @@ declare(
 
 
 def logarithm_of_cosh(y: float, p: float) -> float:
-    # x = |p - y| in two floats: what its rounding loses, squares double
+    # x = |p - y| in double-double: squaring doubles the error of a rounding
     d, d_lo = two_diff(p, y)
     x, x_lo = (d, d_lo) if d >= 0.0 else (-d, -d_lo)
     # near 0 as log(1 + (cosh(x) - 1)), with cosh(x) - 1 = (exp(-x) - 1)**2 / (2 exp(-x)); far out as x - log(2)

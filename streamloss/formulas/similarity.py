@@ -1,4 +1,4 @@
-"""Losses between vectors: how far their directions differ."""
+"""Losses between the directions of two vectors."""
 
 from ..core.jit import scalar
 from ..core.primitives import fma
@@ -19,7 +19,7 @@ def products(
 
 @scalar
 def norm(square: float, err: float) -> tuple[float, float]:
-    """The square root of ``square + lost`` in two parts, but at least SMALLEST_NORM."""
+    """Return the square root of ``square + err`` as a double-double, but at least SMALLEST_NORM."""
     root = sqrt(square)
     lo = (fma(-root, root, square) + err) / (2.0 * root)
     return (SMALLEST_NORM, 0.0) if root < SMALLEST_NORM else (root, lo)
