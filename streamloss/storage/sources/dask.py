@@ -1,4 +1,4 @@
-"""Dask arrays: what is known of them before they are computed, and a chunk of one when it is there."""
+"""Dask arrays: their shapes and chunks before they are computed, and the values of a chunk once it is."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from .base import Allocate, HostSource, Selection, nbytes
 from .fingerprints import Fingerprint
 
 UNKNOWN = 1 << 40
-"""Rows of each chunk of an array whose chunk sizes are not known, as far as aligning its axes needs numbers: arrays
-with as many chunks align."""
+"""The rows of each chunk that stand for an unknown chunk size where axes are aligned: arrays with the same number of
+chunks align.
+"""
 
 
 def is_lazy(array: Any) -> bool:
-    """Whether it is a Dask array (or of one); tells without importing dask."""
+    """Return whether the type of `array` is one of Dask's, without importing dask."""
     return type(array).__module__.partition(".")[0] == "dask"
 
 
 class DaskSource(HostSource):
-    """Stands for a Dask array in a plan. Its chunks are read where they are computed: see `GivenSource`."""
+    """A Dask array in a plan. Its chunks are read where they are computed: see `GivenSource`."""
 
     where = "a Dask array"
 
@@ -54,7 +55,7 @@ class DaskSource(HostSource):
 
 
 class GivenSource(HostSource):
-    """The rectangle of a Dask array under one block, computed: whatever is selected, it is what is there."""
+    """The computed rectangle of a Dask array under one block; reading returns all of it, whatever is selected."""
 
     def __init__(self, of: DaskSource, array: np.ndarray[Any, Any], chunk: tuple[int, ...] | None) -> None:
         self.role, self.shape, self.dtype, self.chunk_shape = of.role, of.shape, of.dtype, of.chunk_shape
@@ -80,7 +81,10 @@ def open_lazy(array: Any, role: str, missing_chunks: str) -> DaskSource:
 
 
 def as_lazy(array: Any, role: str) -> Any:
-    """Dask arrays as they are, arrays in memory and Zarr arrays as Dask arrays of theirs."""
+    """Return a Dask array as it is, and an array in memory or a Zarr array as a Dask array of it.
+
+    Raises UsageError for paths and for other collections of Dask.
+    """
     import dask.array as da
 
     if isinstance(array, da.Array):
