@@ -81,6 +81,9 @@ POSITIVE = Interval(0.0, low_open=True)
 NOT_NEGATIVE = Interval(0.0)
 
 
-def floor(doc: str, default: float = 1e-7) -> Parameter:
-    """Return an ``epsilon`` without an upper bound, which formulas receive as `lower`, rounded to the result dtype."""
+def epsilon(doc: str, default: float = 1e-7) -> Parameter:
+    """Return a parameter ``epsilon`` without an upper bound.
+
+    Formulas receive it as `lower`, rounded to the result dtype.
+    """
     return Parameter(default, doc, NOT_NEGATIVE)

@@ -7,7 +7,7 @@ from ..core.primitives import fma, two_sum
 from ..core.types import REAL
 from ._double_double import dd_log
 from ._kinds import Elementwise, Parametric
-from ._parameters import MEAN_AXIS, NOT_NEGATIVE, Parameter, floor
+from ._parameters import MEAN_AXIS, NOT_NEGATIVE, Parameter, epsilon
 from ._registry import declare
 from ._scalar import at_least, exp, log
 
@@ -48,7 +48,7 @@ declare(
     "poisson",
     "Poisson",
     formula=Elementwise(poisson_of_rate, y_pred=NOT_NEGATIVE, cancels=True),
-    parameters={"axis": MEAN_AXIS, "epsilon": floor("added to `y_pred` inside the logarithm")},
+    parameters={"axis": MEAN_AXIS, "epsilon": epsilon("added to `y_pred` inside the logarithm")},
     doc="""
     Mean of ``y_pred - y_true log(y_pred + epsilon)``: the Poisson deviance up to terms without `y_pred`.
 
@@ -90,7 +90,7 @@ declare(
         "log_input": Parameter(True, "whether `y_pred` holds the rates' logarithms", types=(bool,)),
         "full": Parameter(False, FULL + ", by Stirling's approximation, for labels above 1", types=(bool,)),
         "axis": MEAN_AXIS,
-        "epsilon": floor("added to a rate inside its logarithm", 1e-8),
+        "epsilon": epsilon("added to a rate inside its logarithm", 1e-8),
     },
     positional=("log_input", "full", "reduction"),
     peer="PyTorch",
@@ -150,7 +150,7 @@ declare(
     parameters={
         "full": Parameter(False, "whether to add log(2 pi) / 2", types=(bool,)),
         "axis": Parameter(-1, "the axis of `y_pred` that holds the mean and the variance", types=(int,)),
-        "epsilon": floor("the least variance", 1e-6),
+        "epsilon": epsilon("the least variance", 1e-6),
     },
     positional=("full", "reduction"),
     peer="PyTorch",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ._kinds import Overlap
-from ._parameters import NOT_NEGATIVE, Parameter, floor
+from ._parameters import NOT_NEGATIVE, Parameter, epsilon
 from ._registry import declare
 
 AXES = Parameter(
@@ -12,7 +12,7 @@ AXES = Parameter(
     types=(int, type(None)),
     several=True,
 )
-EPSILON = floor("added to the divisor, so that nothing against nothing costs 1 rather than being undefined")
+EPSILON = epsilon("added to the divisor, so that nothing against nothing costs 1 rather than being undefined")
 
 
 def dice_complement(both: Any, only_pred: Any, only_true: Any, lower: Any) -> Any:

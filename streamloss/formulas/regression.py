@@ -6,7 +6,7 @@ from ..core.primitives import two_diff, two_sum
 from ..core.types import UNIT
 from ._double_double import dd_add, dd_div, dd_expm1, dd_log1p, dd_mul
 from ._kinds import Elementwise
-from ._parameters import MEAN_AXIS, POSITIVE, Parameter, floor
+from ._parameters import MEAN_AXIS, POSITIVE, Parameter, epsilon
 from ._registry import declare
 from ._scalar import at_least, exp, log1p
 
@@ -72,7 +72,7 @@ declare(
     "mape",
     "MAPE",
     formula=Elementwise(absolute_percentage_error),
-    parameters={**AXIS, "epsilon": floor("the least `|y_true|` that is divided by")},
+    parameters={**AXIS, "epsilon": epsilon("the least `|y_true|` that is divided by")},
     doc="""
     Mean of absolute errors in percent: ``mean(100 |y_true - y_pred| / max(|y_true|, epsilon), axis)``.
 
@@ -103,7 +103,7 @@ declare(
     "msle",
     "MSLE",
     formula=Elementwise(squared_logarithmic_error),
-    parameters={**AXIS, "epsilon": floor("smaller values, also negative ones, are raised to it")},
+    parameters={**AXIS, "epsilon": epsilon("smaller values, also negative ones, are raised to it")},
     doc="""
     Mean of squared errors of logarithms: ``mean((log(1 + max(y_true, epsilon)) - log(1 + max(y_pred, epsilon)))**2)``.
 
