@@ -9,7 +9,7 @@ import numpy as np
 
 from ..aggregation.reductions import losses_of_cells
 from ..aggregation.state import State
-from ..core.types import Block
+from ..core.blocks import Block
 from ..errors import StateError, UnknownNameError, UsageError
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink

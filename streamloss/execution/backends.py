@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..aggregation.accumulator import SIZE
-from ..core.types import Block
+from ..core.blocks import Block
 from ..errors import UsageError
 from ..kernels import cpu
 from ..kernels.base import KernelKey, Operands, Output, Settings, Totals

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..aggregation.state import State, States, canonical_json
-from ..core.blocks import Ranges
-from ..core.types import Block
+from ..core.blocks import Block, Ranges
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
 from .backends import Backend, CpuBackend

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from ..core.blocks import Block
 from ..core.cuda_compiler import cuda, current_device, require_gpu
 from ..core.cuda_memory import Pinned
-from ..core.types import HALVES, Block
+from ..core.types import HALVES
 from ..errors import UsageError
 from ..kernels.base import KernelKey, Operands, Output, Settings
 from ..kernels.cuda.launch import Lane, StoredArray
@@ -83,7 +84,7 @@ def backend_here(plan: Plan) -> GpuBackend:
 
 def _device_of(plan: Plan) -> int | None:
     """Return where a plan's arrays are; None: none is on a GPU. Raises UsageError where they are on several."""
-    devices = {source.role: source.device for source in plan.sources if source.on_gpu}  # type: ignore[attr-defined]
+    devices = {source.role: source.device for source in plan.sources if source.device is not None}
     if len(set(devices.values())) > 1:
         where = ", ".join(f"{role} on GPU {device}" for role, device in devices.items())
         raise UsageError(f"arrays on several GPUs: {where}; expected all on one. Copy them to one, or to the host.")
@@ -141,7 +142,7 @@ class GpuBackend:
         )
 
     def new_losses(self, sink: Sink, block: Block, dtype: np.dtype[Any]) -> Any:
-        on_device = sink.memory(block) if hasattr(sink, "memory") else None
+        on_device = sink.memory(block)
         return self._cpu.new_losses(sink, block, dtype) if on_device is None else on_device
 
     def run(self, key: KernelKey, operands: Operands, settings: Settings, output: Output) -> KernelResult:

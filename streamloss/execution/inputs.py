@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.types import Block
+from ..core.blocks import Block
 from ..formulas._kinds import LabelSequence, Parametric, Sparse
 from ..planning.alignment import CLASS_AXIS, View
 from ..planning.dtypes import floating_dtype
@@ -63,7 +63,7 @@ class BlockInputs:
         """
         if not source.on_gpu or not view.in_order(len(self.block.shape)):
             return None
-        data = source.on_device(view.select(self.block, self._plan.start))  # type: ignore[attr-defined]
+        data = source.on_device(view.select(self.block, self._plan.start))
         if data is None:
             return None
         return data.reshape((self.block.rows, -1) if CLASS_AXIS in view.axes else (self.block.rows,))

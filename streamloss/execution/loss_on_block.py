@@ -11,7 +11,7 @@ import numpy as np
 from ..aggregation.ratios import RATIOS
 from ..aggregation.state import State
 from ..aggregation.statistics import accumulation_of
-from ..core.types import Block
+from ..core.blocks import Block
 from ..kernels import base
 from ..kernels.base import Ignore, KernelKey, Operands, Output, Settings
 from ..kernels.build import layout_of

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from ..aggregation.state import States
-from ..core.types import Block
+from ..core.blocks import Block
 from .backends import Backend, CpuBackend
 from .block import BlockResult, Run, run_block
 

@@ -23,6 +23,7 @@ from functools import cache
 from typing import Any
 
 from ..core.jit import no_alloc, scalar
+from ..core.primitives import two_sum
 
 ONE_ELEMENT, ACROSS_ROWS, ACROSS_CLASSES, ACROSS_SEGMENTS = "one element", "rows", "classes", "segments"
 """Layouts: rows of one element; loops over rows; loops over classes; the same in rows that have whole segments."""
@@ -41,15 +42,6 @@ def rows_at_once(classes: int) -> int:
     if classes <= FEW:
         return min(AT_ONCE, 8192 // classes // 8 * 8)
     return max(1, min(32, 8192 // classes))
-
-
-@scalar
-def two_sum(a: float, b: float) -> tuple[float, float]:
-    """Return ``a + b`` rounded, and its error (Knuth); 0 where the sum is infinite or NaN."""
-    s = a + b
-    t = s - a
-    err = (a - (s - t)) + (b - t)
-    return s, (err if err == err else 0.0)
 
 
 @cache

@@ -14,8 +14,7 @@ import zarr
 
 import streamloss
 from streamloss import cli, errors
-from streamloss.cli import commands, table
-from streamloss.cli import progress as bar
+from streamloss.cli import commands, progress, table
 from streamloss.formulas._registry import declarations
 
 SCCE = "sparse_categorical_crossentropy"
@@ -325,7 +324,7 @@ def test_progress_is_on_stderr_and_quiet_is_silent(run, monkeypatch):
     np.save("p.npy", np.ones(n, np.float32))
     _, err = run("evaluate", *MSE)
     assert err == "", "nothing is said of a run that takes a moment"
-    monkeypatch.setattr(commands, "SILENCE", 0.0)
+    monkeypatch.setattr(progress, "SILENCE", 0.0)
     result, err = run("evaluate", *MSE)
     assert result["losses"]["mean_squared_error"]["sum"] == n
     lines = err.splitlines()
@@ -349,7 +348,7 @@ def test_the_bar_on_a_terminal_leaves_stdout_alone(run, monkeypatch):
 def test_the_bar_moves_and_says_that_it_compiles_first(monkeypatch, capsys):
     terminal(monkeypatch, "stderr")
     monkeypatch.setenv("TERM", "xterm")
-    with bar.live_bar() as update:
+    with progress.live_bar() as update:
         time.sleep(0.15)
         update(streamloss.core.types.Progress(25, 100, 1.0))
         time.sleep(0.15)

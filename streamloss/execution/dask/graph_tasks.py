@@ -14,7 +14,8 @@ import numpy as np
 from ...aggregation.checks import refuse_undefined_cells, warned
 from ...aggregation.reductions import losses_of_cells, reduce_state
 from ...aggregation.state import States, merge_all
-from ...core.types import Block, Reduction
+from ...core.blocks import Block
+from ...core.types import Reduction
 from ...errors import UsageError
 from ...planning.alignment import View
 from ...planning.plan import Plan, PlannedLoss

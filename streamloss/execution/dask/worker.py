@@ -106,7 +106,7 @@ class _Opened:
         new = {}
         with _lock:
             for source in self.task.plan.sources:
-                filled, told = getattr(source, "filled", 0), self._told.get(source.role, 0)
+                filled, told = source.filled, self._told.get(source.role, 0)
                 if filled > told:
                     new[source.role] = filled - told
                     self._told[source.role] = filled
