@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from small_blocks import small_blocks as blocks_of_single_chunks
 from streamloss.formulas._registry import declarations
 
 collect_ignore_glob = ["support/*"]  # helpers, and scripts for processes of their own: doctests would run them
@@ -77,3 +78,10 @@ def a_process_of_its_own(monkeypatch):
     """The command line counts all memory of its process as its own; in tests most of it is other tests' kernels."""
     for module in ("cli.commands", "planning.planner"):
         monkeypatch.setattr(f"streamloss.{module}.resident_bytes", lambda: 200 << 20)
+
+
+@pytest.fixture(scope="module")
+def small_blocks():
+    """Blocks of single chunks in all tests of a module: small arrays then have many blocks."""
+    with blocks_of_single_chunks() as patch:
+        yield patch

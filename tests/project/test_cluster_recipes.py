@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ import yaml
 import zarr
 
 import streamloss as sl
+from waiting import wait_until
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "cluster"
 
@@ -59,7 +59,7 @@ def place(tmp_path, monkeypatch):
         made = zarr.create_array(f"{name}.zarr", shape=(600, 1000), chunks=(100, 1000), dtype="f4")
         made[:] = rng.random((600, 1000), np.float32)
     (tmp_path / "job.toml").write_text('losses = "mse"\ny_true = "y.zarr"\ny_pred = "p.zarr"\nout = "out.zarr"\n')
-    (tmp_path / "configs").symlink_to(CONFIGS)
+    (tmp_path / "configs").symlink_to(CONFIGS.parent)
     (tmp_path / "bin").mkdir()
     commands = {"sbatch": SBATCH, "scontrol": SCONTROL, "srun": SRUN}
     commands["streamloss"] = "from streamloss.cli import main; main()"
@@ -131,7 +131,7 @@ def test_a_job_of_kubernetes(place, expected):
     with open("log", "w") as log:
         started = [subprocess.Popen([*dask, "--scheduler-file", "s.json"], stderr=log)]
         try:
-            until(lambda: (place / "s.json").exists())
+            wait_until((place / "s.json").exists, started[0])
             address = json.loads((place / "s.json").read_text())["address"]
             environment = os.environ | {"DASK_SCHEDULER_ADDRESS": address}
             arguments = [a.replace("$(DASK_WORKER_NAME)", "one") for a in worker["args"]]
@@ -144,10 +144,3 @@ def test_a_job_of_kubernetes(place, expected):
                 process.wait()
     assert done.returncode == 0, done.stderr
     assert losses(done.stdout) == expected
-
-
-def until(condition):
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from processes import SUPPORT, environment
+
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
 TEST = """
 import os, pathlib, pytest
@@ -20,7 +22,8 @@ def test_a_loss_is_tested_in_one_process(tmp_path):
     for file in ("test_one.py", "test_other.py", "test_third.py"):
         (tmp_path / file).write_text(TEST)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--numprocesses=2", "--rootdir=."]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    settings = {"cwd": tmp_path, "env": environment(SUPPORT)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **settings)
     assert done.returncode == 0, done.stdout + done.stderr
     ran = [line.split(" ", 1) for line in (tmp_path / "ran.txt").read_text().splitlines()]
     assert len(ran) == 18
