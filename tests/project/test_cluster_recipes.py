@@ -13,6 +13,7 @@ import yaml
 import zarr
 
 import streamloss as sl
+from processes import environment
 from waiting import wait_until
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "cluster"
@@ -68,7 +69,7 @@ def place(tmp_path, monkeypatch):
         command.write_text(f"#!{sys.executable}\n{script}")
         command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("PYTHONPATH", str(Path(sl.__file__).parents[1]))
+    monkeypatch.setenv("PYTHONPATH", environment(Path(sl.__file__).parents[1])["PYTHONPATH"])
     return tmp_path
 
 
@@ -105,9 +106,8 @@ def test_a_job_of_slurm_as_a_cluster(place, expected):
         "    assert '{job_id}' in scheduler_file\n"
         "    return LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address='127.0.0.1:0')\n"
     )
-    environment = os.environ | {"PYTHONPATH": f"{place}{os.pathsep}{os.environ['PYTHONPATH']}"}
     command = [sys.executable, "configs/cluster/slurm_dask.py", "job.toml", "--checkpoint", "progress", "-q"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment(place))
     assert done.returncode == 0, done.stderr
     assert losses(done.stdout) == expected
     assert json.loads(done.stdout)["executor"] == "dask"
@@ -133,11 +133,11 @@ def test_a_job_of_kubernetes(place, expected):
         try:
             wait_until((place / "s.json").exists, started[0])
             address = json.loads((place / "s.json").read_text())["address"]
-            environment = os.environ | {"DASK_SCHEDULER_ADDRESS": address}
+            settings = {"env": environment(DASK_SCHEDULER_ADDRESS=address)}
             arguments = [a.replace("$(DASK_WORKER_NAME)", "one") for a in worker["args"]]
             run = [sys.executable, "-m", *arguments, "--no-dashboard"]
-            started.append(subprocess.Popen(run, env=environment, stderr=log))
-            done = subprocess.run(runner["args"], env=environment, capture_output=True, text=True, check=False)
+            started.append(subprocess.Popen(run, stderr=log, **settings))
+            done = subprocess.run(runner["args"], capture_output=True, text=True, check=False, **settings)
         finally:
             for process in started:
                 process.kill()
