@@ -17,6 +17,7 @@ from ..formulas._kinds import LabelSequence, Parametric, Sparse
 from ..kernels import accumulate, cpu, whole_data
 from ..kernels.build import layout_of
 from ..planning.dtypes import floating_dtype
+from ..planning.gpu import why_not_on_gpu
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
 from . import convert
@@ -33,8 +34,8 @@ NAN_POLICIES = {"raise": accumulate.RAISE, "omit": accumulate.OMIT, "propagate":
 
 def refuse_what_gpus_cannot(plan: Plan) -> None:
     """Raises UsageError, where a GPU was asked for by name."""
-    for job in plan.jobs:
-        if (reason := job.why_not_on_gpu) is not None:
+    for job in plan.losses:
+        if (reason := why_not_on_gpu(job)) is not None:
             raise UsageError(
                 f"{job.spec.name}: executor='cuda' cannot evaluate it, because {reason}; expected a loss of rows "
                 "over elements or classes. Use executor='auto', which evaluates it on the CPU."

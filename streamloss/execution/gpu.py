@@ -18,7 +18,7 @@ from ..errors import UsageError
 from ..kernels import cpu
 from ..kernels.cuda.launch import Lane, Operand
 from ..planning.alignment import View
-from ..planning.dtypes import GPU_WEIGHTS
+from ..planning.gpu import GPU_WEIGHTS, gpu_reads, why_not_on_gpu
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
 from ..storage.sources import Source
@@ -51,11 +51,11 @@ class CudaExecutor(ThreadsExecutor):
             super().run(task, done)
             return
         # small calls on arrays that are there wait for no new memory; what is copied there may be large: it is not kept
-        place = place_here(task.plan) if any(s.on_gpu for s in task.plan.sources) else self.new_place(task)
+        place = place_here(task.plan) if any(s.on_gpu for s in task.plan.sources) else self.new_backend(task)
         for block in task.blocks():
             done(BlockResult(block.index, block.index + 1, run_block(task, block, place)))
 
-    def new_place(self, task: Run) -> CpuBackend:
+    def new_backend(self, task: Run) -> CpuBackend:
         return GpuBackend(task.plan, self._pinned, self._device)
 
 
@@ -121,7 +121,7 @@ class GpuBackend(CpuBackend):
         return array if array is None or isinstance(array, np.ndarray) else array.copy_to_host()
 
     def operands(self, plan: Plan, job: PlannedLoss, rows: BlockInputs) -> tuple[Any, Any]:
-        if job.why_not_on_gpu is not None:
+        if why_not_on_gpu(job) is not None:
             return super().operands(plan, job, rows)
         y_true = _as_stored(job, rows, plan.y_true, job.alignment.y_true)
         y_pred = _as_stored(job, rows, plan.y_pred, job.alignment.y_pred)
@@ -157,7 +157,7 @@ class GpuBackend(CpuBackend):
 
 def _as_stored(job: PlannedLoss, rows: BlockInputs, source: Source, view: View) -> Operand | None:
     """What kernels read as it is: arrays on the GPU, and the bits of 16-bit floats. None: it is to be converted."""
-    if not job.gpu_reads(source):
+    if not gpu_reads(job, source):
         return None
     halves = source.dtype.name if source.dtype.name in HALVES else ""
     there = rows.in_place(source, view)

@@ -238,7 +238,7 @@ def test_labels_are_looked_at_once(monkeypatch):
 
             result = sl.evaluate("hinge", "labels.npy", "p.zarr", out="out.zarr", checkpoint="s", progress=progress)
         except Stop:
-            monkeypatch.setattr("streamloss.api.evaluate.all_labels_are_binary", None)
+            monkeypatch.setattr("streamloss.api.run.all_labels_are_binary", None)
     assert result["hinge"].state.to_bytes() == expected["hinge"].state.to_bytes()
     written = [zarr.open_array(f"{name}.zarr/hinge")[:].tobytes() for name in ("whole", "out")]
     assert written[0] == written[1]
@@ -289,7 +289,7 @@ import numpy as np
 import streamloss as sl
 from streamloss.aggregation import checkpoint
 from streamloss.planning import blocks
-from streamloss.execution import base, threads
+from streamloss.execution import block, threads
 from streamloss.storage.sinks import zarr
 from streamloss.storage.sources import zarr  # once, too; threads begin in the children only
 
@@ -297,7 +297,7 @@ blocks.SMALLEST = blocks.TARGET = 1
 checkpoint.SHARE = 1.0
 rows = np.zeros((4, 3), np.float32)
 sl.evaluate("mse", rows, rows, executor="inline")  # compiled once, for all that are forked
-run_block = base.run_block
+run_block = block.run_block
 
 def slowly(*arguments, **options):
     time.sleep(0.004)
@@ -346,9 +346,9 @@ SLOW = textwrap.dedent(
     """
     import sys, time
     from streamloss.planning import blocks
-    from streamloss.execution import base, threads
+    from streamloss.execution import block, threads
     blocks.SMALLEST = blocks.TARGET = 1
-    run_block = base.run_block
+    run_block = block.run_block
     def slowly(*arguments, **options):
         time.sleep(0.1)
         return run_block(*arguments, **options)
