@@ -1,38 +1,34 @@
-"""The façade: resolve, plan, execute, report."""
+"""The public functions ``evaluate`` and ``plan``."""
 
 from __future__ import annotations
 
+import math
+import operator
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from ..aggregation.checkpoint import opened
-from ..aggregation.checks import concluded, filled_chunks, refuse_undefined_cells, warned
+from ..aggregation.checks import concluded
 from ..aggregation.manifest import evaluation_key
-from ..aggregation.reductions import losses_of_cells, reduce_state
+from ..core.blocks import Ranges
 from ..core.machine import DEFAULT_MEMORY
-from ..core.types import Progress, Reduction
+from ..core.types import Progress
+from ..core.version import __version__
 from ..errors import UnknownNameError, UsageError
-from ..execution import EXECUTORS, Executor, Run, get_executor, is_of_dask
-from ..execution.block import NAN_POLICIES, all_labels_are_binary
-from ..execution.collector import Collector
+from ..execution import Executor
+from ..execution.block import NAN_POLICIES
 from ..planning.plan import Plan
-from ..storage.sinks.memory import sink_beside
-from ..storage.sources.base import on_gpu
+from ..planning.request import LossRequest
+from ..storage.sources.base import nbytes
 from ..storage.sources.dask import is_lazy
-from .interop import describe
-from .loss import Loss
-from .request import described, named_losses, planned, shard_of
+from .interop import loss_requests
+from .request import Inputs, Options, plan_request, prepare_inputs
 from .result import Result, result_of
-from .targets import open_sinks, targets_by_name, write_cells
-
-BUFFERS = 3
-"""Blocks at a time for a GPU, at least: one is read, one copied, one evaluated."""
+from .run import choose_executor, run_plan
+from .targets import open_sinks, refuse_targets, targets_by_name, write_cells
 
 
 def evaluate(
@@ -126,58 +122,57 @@ def evaluate(
 
     """
     begin = time.perf_counter()
-    named = named_losses(losses)
-    chosen = {name: loss.reduction if reduction == "" else Reduction.parse(reduction) for name, loss in named.items()}
+    options = Options(
+        class_weight=class_weight,
+        reduction=reduction,
+        out=out,
+        overwrite=overwrite,
+        executor=executor,
+        scheduler=scheduler,
+        scheduler_file=scheduler_file,
+        memory=memory,
+        workers=workers,
+        rows=rows,
+        shard=shard,
+        checkpoint=checkpoint,
+        nan_policy=nan_policy,
+        missing_chunks=missing_chunks,
+        progress=progress,
+    )
+    requests = loss_requests(losses, options.reduction)
     if nan_policy not in NAN_POLICIES:
         raise UnknownNameError("nan_policy", nan_policy, NAN_POLICIES)
-    kept = shard is not None or checkpoint is not None
-    arrays = (y_true, y_pred, sample_weight, mask)
-    graph = _graph(named, arrays, class_weight, rows, out is not None, kept)
-    if graph is not None:
-        the_plan = graph.plan
-    else:
-        machine_independent = kept or is_of_dask(executor, scheduler, scheduler_file)
-        least, written = BUFFERS if executor == "cuda" else 1, out is not None
-        the_plan = planned(
-            named,
-            *arrays,
-            class_weight,
-            memory,
-            workers,
-            rows,
-            missing_chunks,
-            machine_independent,
-            None,
-            least,
-            written,
+    inputs = prepare_inputs(Inputs(y_true, y_pred, sample_weight, mask), options.resumable)
+    plan = plan_request(requests, inputs, options, losses_on_host=out is not None)
+    chosen = choose_executor(plan, inputs, options)
+    targets = targets_by_name(out, [request.name for request in requests])
+    refuse_targets(plan, requests, targets, options)
+    manifest = _manifest_of(plan, requests, targets, options)
+    todo = None if shard is None else _blocks_of(shard, plan.num_blocks)
+    with nullcontext() if checkpoint is None else opened(str(checkpoint), shard, manifest) as saved:
+        resumed = saved is not None and saved.partial is not None and len(saved.partial.covered) > 0
+        key = evaluation_key(manifest) if options.resumable else None
+        configs = {request.name: request.config for request in requests}
+        sinks = open_sinks(plan, configs, targets, overwrite and not resumed, key, resumed)
+        collected = run_plan(
+            plan,
+            chosen,
+            sinks,
+            lazy=inputs.lazy,
+            nan_policy=nan_policy,
+            todo=todo,
+            evaluation=manifest,
+            checkpoint=saved,
+            progress=progress,
+            begin=begin,
         )
-    targets = targets_by_name(out, named)
-    _refuse_outputs(the_plan, chosen, targets, shard, overwrite)
-    runner = _runner(graph, the_plan, executor, scheduler, scheduler_file)
-    about = described(the_plan, named, chosen, targets, nan_policy, missing_chunks, kept)
-    wanted = None if shard is None else shard_of(the_plan.num_blocks, shard)
-    with nullcontext() if checkpoint is None else opened(str(checkpoint), shard, about) as saved:
-        found = None if saved is None else saved.partial
-        resumed = found is not None and len(found.covered) > 0
-        configs = {name: describe(loss) for name, loss in named.items()}
-        key = evaluation_key(about) if kept else None
-        sinks = open_sinks(the_plan, configs, targets, overwrite and not resumed, key, resumed)
-        binary = found.all_binary if found is not None else {} if graph is not None else _conventions(the_plan, sinks)
-        task = Run(the_plan, sinks, nan_policy, binary, wanted)
-        if found is not None:
-            task = replace(task, todo=task.numbers - found.covered)
-        collector = Collector(task, about, saved, progress, begin)
-        try:
-            runner.run(task, collector.add)
-        finally:  # also where it was interrupted
-            collector.save()
-    partial = collector.partial
-    said: list[str] = []
-    if not partial.missing:
-        said = concluded(partial)
-        write_cells(the_plan, partial.states, sinks)
-    workers_used = getattr(runner, "threads", None) or the_plan.workers
-    return result_of(partial, the_plan.to_dict(), runner.name, workers_used, said)
+    snapshot = collected.partial
+    messages: list[str] = []
+    if not snapshot.missing:
+        messages = concluded(snapshot)
+        write_cells(plan, snapshot.states, sinks)
+    workers_used = getattr(chosen, "threads", None) or plan.workers
+    return result_of(snapshot, plan.to_dict(), chosen.name, workers_used, messages)
 
 
 def plan(
@@ -193,116 +188,77 @@ def plan(
     rows: slice | None = None,
     missing_chunks: str | None = None,
 ) -> Plan:
-    """What :func:`evaluate` would do with the same arguments: blocks, workers, projected memory. Reads no data.
+    """Return what :func:`evaluate` would do with the same arguments: blocks, workers, projected memory. Reads no data.
 
     Raises what `evaluate` would raise before its first block, and UsageError for Dask arrays.
     """
-    if any(map(is_lazy, (y_true, y_pred, sample_weight, mask))):
+    inputs = Inputs(y_true, y_pred, sample_weight, mask)
+    if any(map(is_lazy, inputs.by_role().values())):
         raise UsageError(
             "plan received Dask arrays, whose chunks, and how many of them are in memory at a time, Dask decides; "
             "expected arrays that are read block by block. See array.chunks, or store them (array.to_zarr)."
         )
-    return planned(
-        named_losses(losses), y_true, y_pred, sample_weight, mask, class_weight, memory, workers, rows, missing_chunks
+    options = Options(
+        class_weight=class_weight, memory=memory, workers=workers, rows=rows, missing_chunks=missing_chunks
     )
+    return plan_request(loss_requests(losses), inputs, options)
 
 
-def call(loss: Loss, y_true: Any, y_pred: Any, sample_weight: Any, mask: Any) -> Any:
-    """``loss(y_true, y_pred, sample_weight)``: the value, or for NONE an array of the losses of rows; lazy if one of
-    the arrays is Dask's.
+def _manifest_of(
+    plan: Plan, requests: Sequence[LossRequest], targets: Mapping[str, str], options: Options
+) -> dict[str, Any]:
+    """Return what tells an evaluation from any other one: inputs (with their fingerprints, where parts are to be
+    merged or gone on with), losses, settings, blocks.
+
+    What may change from one part of it to the next is left out: workers, memory, executor.
     """
-    if any(map(is_lazy, (y_true, y_pred, sample_weight, mask))):
-        from ..execution.dask.graph import lazy_call
-
-        return lazy_call(loss, y_true, y_pred, sample_weight, mask)
-    named = {loss.name: loss}
-    arrays = (y_true, y_pred, sample_weight, mask)
-    the_plan = planned(named, *arrays, None, DEFAULT_MEMORY, None, None, None, written=not on_gpu(y_pred))
-    runner = _runner(None, the_plan, "auto", None, None)
-    job = the_plan.jobs[0]
-    unreduced = loss.reduction is Reduction.NONE
-    sinks = {}
-    if unreduced and job.alignment.ratio_shape is None:
-        sinks[job.name] = sink_beside(the_plan.y_pred, the_plan.shape, job.dtype)
-    collector = Collector(Run(the_plan, sinks, all_binary=_conventions(the_plan, sinks)))
-    runner.run(collector.task, collector.add)
-    state = collector.partial.states[0]
-    refuse_undefined_cells(job.name, state, "raise")
-    if job.name in sinks:
-        return sinks[job.name].array()
-    if unreduced:
-        return losses_of_cells(state, weighted=True)
-    warned({job.name: state}, filled_chunks(the_plan.sources))
-    return np.float64(reduce_state(state, loss.reduction))
-
-
-def _conventions(the_plan: Plan, sinks: Mapping[str, Any]) -> dict[str, bool]:
-    """Losses of rows are written as they are computed, so what all labels decide must be known before."""
+    inputs = {
+        source.role: {
+            "where": source.where,
+            "shape": list(source.shape),
+            "dtype": str(source.dtype),
+            "chunks": list(source.chunk_shape),
+            "bytes": nbytes(source.shape, source.dtype),
+            **({"stamp": source.fingerprint()} if options.resumable else {}),
+        }
+        for source in plan.sources
+    }
+    losses = [
+        {
+            "name": request.name,
+            "config": request.config,
+            "dtype": str(loss.dtype),
+            "reduction": str(request.reduction),
+            "out": targets.get(request.name),
+        }
+        for request, loss in zip(requests, plan.losses, strict=True)
+    ]
     return {
-        job.name: all_labels_are_binary(the_plan, job)
-        for job in the_plan.jobs
-        if job.name in sinks and job.spec.both_conventions
+        "streamloss": __version__,
+        "inputs": inputs,
+        "losses": losses,
+        "sample_weight": plan.sample_weight if isinstance(plan.sample_weight, float) else None,
+        "class_weight": {str(k): v for k, v in (plan.class_weight or {}).items()},
+        "rows": {"start": plan.start, "shape": list(plan.shape)},
+        "block_shape": list(plan.block_shape),
+        "nan_policy": options.nan_policy,
+        "missing_chunks": options.missing_chunks,
+        "all_rows": _rows_of_arrays(plan),
     }
 
 
-def _graph(
-    named: Mapping[str, Loss],
-    arrays: Sequence[Any],
-    class_weight: Mapping[int, float] | None,
-    rows: slice | None,
-    written: bool,
-    kept: bool,
-) -> Any:
-    """The graph of losses of Dask arrays; None where no array is one."""
-    if not any(map(is_lazy, arrays)):
-        return None
-    if kept:
-        raise UsageError(
-            "shard and checkpoint need arrays that can be read again in parts; received Dask arrays. Store them "
-            "(array.to_zarr), or evaluate without; Dask tries again what its workers lose."
-        )
-    from ..execution.dask.graph import Graph
-
-    y_true, y_pred, sample_weight, mask = arrays
-    return Graph.of(named, y_true, y_pred, sample_weight, mask, class_weight, rows, on_blocks=written)
+def _rows_of_arrays(plan: Plan) -> int:
+    """Return the number of rows of the arrays, those that are not evaluated among them."""
+    axes = plan.losses[0].alignment.y_pred.axes
+    return math.prod(n for n, axis in zip(plan.y_pred.shape, axes, strict=True) if axis >= 0)
 
 
-def _runner(graph: Any, the_plan: Plan, executor: Any, scheduler: Any, scheduler_file: str | None) -> Executor:
-    if graph is None:
-        sources = the_plan.sources
-        in_memory, gpu = all(s.in_memory for s in sources), any(s.on_gpu for s in sources)
-        return get_executor(executor, in_memory, scheduler, scheduler_file, gpu)
-    from ..execution.dask.graph import GraphExecutor
-
-    if isinstance(executor, str):
-        if executor not in EXECUTORS:
-            raise UnknownNameError("executor", executor, EXECUTORS)
-        scheduler = {"threads": "threads", "inline": "synchronous"}.get(executor, scheduler)
-    else:
-        scheduler = executor
-    return GraphExecutor(graph, scheduler, scheduler_file, gpu=executor == "cuda")
-
-
-def _refuse_outputs(
-    the_plan: Plan,
-    chosen: Mapping[str, Reduction],
-    targets: Mapping[str, str],
-    shard: tuple[int, int] | None,
-    overwrite: bool,
-) -> None:
-    """Raises UsageError for losses of rows without a place, and for places that shards could not share."""
-    for job in the_plan.jobs:
-        if chosen[job.name] is Reduction.NONE and job.name not in targets:
-            raise UsageError(
-                f"{job.name}: reduction 'none' needs a place for the losses of rows: pass out='losses.zarr' (--out)."
-            )
-        if shard is not None and job.name in targets and job.alignment.ratio_shape is not None:
-            raise UsageError(
-                f"{job.name}: out: ratios over the whole data are known when all shards are merged, so no shard can "
-                "write them. Leave it out of out=; the merged result has their sum and mean."
-            )
-    if shard is not None and targets and overwrite:
-        raise UsageError(
-            "overwrite with shard: each shard would remove what the others wrote; expected a place where nothing is. "
-            "Remove what is there, then start the shards."
-        )
+def _blocks_of(shard: tuple[int, int], num_blocks: int) -> Ranges:
+    """Return the blocks of shard ``(i, n)``. Raises UsageError where there is no such shard."""
+    try:
+        index, count = (operator.index(number) for number in shard)
+    except (TypeError, ValueError):
+        raise UsageError(f"shard must be (i, n), such as (0, 4); received {shard!r}.") from None
+    if not 0 <= index < count:
+        raise UsageError(f"shard {index}/{count}: expected i from 0 to n - 1, so the first of four is 0/4.")
+    return Ranges.of([(index * num_blocks // count, (index + 1) * num_blocks // count)])

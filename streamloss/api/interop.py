@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from ..core.types import Reduction
 from ..errors import UsageError, ValueRangeError
 from ..formulas._registry import find
+from ..planning.request import LossRequest
 from .loss import Loss, loss_class, loss_function
 
 KERAS_REDUCTIONS = ("none", "sum", "sum_over_batch_size", "mean", "mean_with_sample_weight")
@@ -92,6 +93,41 @@ def as_loss(identifier: Any) -> Loss:
     if callable(found) and getattr(found, "__module__", None) == "streamloss.losses" and name:
         return loss_class(name)()
     raise UsageError(f"expected a loss, its name or its config; received {identifier!r}.")
+
+
+def loss_requests(losses: Any, reduction: str | None = "") -> tuple[LossRequest, ...]:
+    """Return what ``evaluate`` takes for losses as requests, each with the name that it has in the result.
+
+    `reduction` is for all of them; "" leaves each loss its own. Raises UsageError where two losses have one name.
+    """
+    return tuple(
+        LossRequest(
+            name,
+            loss.spec,
+            loss.dtype,
+            loss.precision,
+            loss.reduction if reduction == "" else Reduction.parse(reduction),
+            describe(loss),
+        )
+        for name, loss in _named_losses(losses).items()
+    )
+
+
+def _named_losses(losses: Any) -> dict[str, Loss]:
+    if isinstance(losses, Mapping) and "class_name" not in losses:
+        named = {str(name): as_loss(loss) for name, loss in losses.items()}
+    else:
+        single = isinstance(losses, str | Mapping | Loss) or callable(losses) or not isinstance(losses, Iterable)
+        instances = [as_loss(loss) for loss in ([losses] if single else losses)]
+        named = {loss.name: loss for loss in instances}
+        if len(named) < len(instances):
+            raise UsageError(
+                f"two losses have one name: {', '.join(loss.name for loss in instances)}. Give them names: "
+                "Loss(..., name='a'), or pass a mapping."
+            )
+    if not named:
+        raise UsageError("no losses were given.")
+    return named
 
 
 def is_categorical_crossentropy(loss: Any) -> bool:

@@ -11,6 +11,9 @@ from ..core.types import Reduction
 from ..errors import UnknownNameError, UsageError
 from ..formulas._parameters import Parameter
 from ..formulas._registry import Declaration, LossSpec, declarations, find
+from ..planning.request import LossRequest
+from .request import Inputs
+from .run import call
 
 DTYPES = ("float32", "float64", "float16", "bfloat16")
 
@@ -64,9 +67,8 @@ class Loss:
             For a label, prediction or weight that has no loss; the message names it.
 
         """
-        from .evaluate import call
-
-        return call(self, y_true, y_pred, sample_weight, mask)
+        request = LossRequest(self.name, self.spec, self.dtype, self.precision, self.reduction)
+        return call(request, Inputs(y_true, y_pred, sample_weight, mask))
 
     def get_config(self) -> dict[str, Any]:
         """Keras' configuration of this loss: ``deserialize`` and ``from_config`` take it."""

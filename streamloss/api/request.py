@@ -1,149 +1,144 @@
-"""What was asked for, as the floors below take it: losses by name, arrays opened, a plan."""
+"""What a user asked for, as records, and the plan that is made of it."""
 
 from __future__ import annotations
 
-import math
-import operator
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..core.blocks import Ranges
-from ..core.machine import parse_memory
-from ..core.types import Reduction
-from ..core.version import __version__
-from ..errors import UsageError, ValueRangeError
-from ..planning.dtypes import result_dtype
-from ..planning.plan import LossRequest, Plan
+from ..core.machine import DEFAULT_MEMORY, parse_memory
+from ..core.types import Progress
+from ..errors import ShapeError, UsageError, ValueRangeError
+from ..execution import Executor, is_of_dask
+from ..planning.gpu import BUFFERS
+from ..planning.plan import Plan
 from ..planning.planner import make_plan
+from ..planning.request import Limits, LossRequest, Sources
 from ..storage.sources import Source, open_source
-from ..storage.sources.base import nbytes
-from .interop import as_loss, describe
-from .loss import Loss
+from ..storage.sources.dask import as_lazy, is_lazy, open_lazy, refuse_unknown_chunks, refuse_weight_without_axis
 
 
-def named_losses(losses: Any) -> dict[str, Loss]:
-    """By the names that they have in the result."""
-    if isinstance(losses, Mapping) and "class_name" not in losses:
-        named = {str(name): as_loss(loss) for name, loss in losses.items()}
-    else:
-        single = isinstance(losses, str | Mapping | Loss) or callable(losses) or not isinstance(losses, Iterable)
-        instances = [as_loss(loss) for loss in ([losses] if single else losses)]
-        named = {loss.name: loss for loss in instances}
-        if len(named) < len(instances):
-            raise UsageError(
-                f"two losses have one name: {', '.join(loss.name for loss in instances)}. Give them names: "
-                "Loss(..., name='a'), or pass a mapping."
-            )
-    if not named:
-        raise UsageError("no losses were given.")
-    return named
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What :func:`streamloss.evaluate` takes beside the losses and the arrays; see there."""
+
+    class_weight: Mapping[int, float] | None = None
+    reduction: str | None = ""
+    out: str | Mapping[str, str] | None = None
+    overwrite: bool = False
+    executor: str | Executor = "auto"
+    scheduler: Any = None
+    scheduler_file: str | None = None
+    memory: int | str = DEFAULT_MEMORY
+    workers: int | None = None
+    rows: slice | None = None
+    shard: tuple[int, int] | None = None
+    checkpoint: str | os.PathLike[str] | None = None
+    nan_policy: str = "raise"
+    missing_chunks: str | None = None
+    progress: Callable[[Progress], None] | None = None
+
+    @property
+    def resumable(self) -> bool:
+        """Whether other processes evaluate other parts, or go on later: then parts must be of the same evaluation."""
+        return self.shard is not None or self.checkpoint is not None
 
 
-def planned(
-    named: Mapping[str, Loss],
-    y_true: Any,
-    y_pred: Any,
-    sample_weight: Any,
-    mask: Any,
-    class_weight: Mapping[int, float] | None,
-    memory: int | str,
-    workers: int | None,
-    rows: slice | None,
-    missing_chunks: str | None,
-    machine_independent: bool = False,
-    opener: Callable[[Any, str, str], Source] | None = None,
-    least_workers: int = 1,
-    written: bool = True,
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The arrays of an evaluation, not yet opened."""
+
+    y_true: Any
+    y_pred: Any
+    sample_weight: Any = None
+    mask: Any = None
+    lazy: bool = False
+    """Whether they are Dask arrays, all of them; see :func:`prepare_inputs`."""
+
+    def by_role(self) -> dict[str, Any]:
+        """Return the arrays by the names that errors give them."""
+        return {
+            "y_true": self.y_true,
+            "y_pred": self.y_pred,
+            "sample_weight": self.sample_weight,
+            "mask": self.mask,
+        }
+
+
+def prepare_inputs(inputs: Inputs, resumable: bool = False) -> Inputs:
+    """Return the inputs as they are; or, where one is a Dask array, all arrays as Dask arrays.
+
+    Raises UsageError for what cannot be a Dask array, and for Dask arrays of an evaluation that is `resumable`.
+    """
+    if not any(map(is_lazy, (inputs.y_true, inputs.y_pred, inputs.sample_weight, inputs.mask))):
+        return inputs
+    if resumable:
+        raise UsageError(
+            "shard and checkpoint need arrays that can be read again in parts; received Dask arrays. Store them "
+            "(array.to_zarr), or evaluate without; Dask tries again what its workers lose."
+        )
+    refuse_weight_without_axis(inputs.sample_weight)
+    arrays = {
+        role: as_lazy(array, role)
+        for role, array in inputs.by_role().items()
+        if array is not None and not _is_number(role, array)
+    }
+    return replace(inputs, **arrays, lazy=True)
+
+
+def plan_request(
+    requests: Sequence[LossRequest], inputs: Inputs, options: Options, *, losses_on_host: bool = True
 ) -> Plan:
-    """The plan of an evaluation, its arrays opened; see :func:`streamloss.evaluate` for the arguments."""
-    opener = opener or open_source
-    true_source = opener(y_true, "y_true", missing_chunks or "warn")
-    pred_source = opener(y_pred, "y_pred", missing_chunks or "error")
-    requests = [
-        LossRequest(name, loss.spec, result_dtype(pred_source.dtype, loss.dtype), loss.precision)
-        for name, loss in named.items()
-    ]
-    return make_plan(
-        requests,
-        true_source,
-        pred_source,
-        _open_weight(sample_weight, missing_chunks or "warn", opener),
-        _open_mask(mask, missing_chunks or "error", opener),
-        _checked_class_weight(class_weight),
-        memory_bytes=parse_memory(memory),
-        workers=workers,
-        rows=rows,
-        machine_independent=machine_independent,
-        least_workers=least_workers,
-        written=written,
+    """Open the arrays and return the plan of their evaluation; `inputs` are prepared.
+
+    `losses_on_host` says whether losses of rows are held by the host until they are written. Raises UsageError and
+    DataError for what the evaluation would refuse before its first block.
+    """
+    sources = open_inputs(inputs, options.missing_chunks)
+    class_weight = _checked_class_weight(options.class_weight)
+    limits = Limits.unlimited() if inputs.lazy else _limits(options, losses_on_host)
+    try:
+        return make_plan(requests, sources, limits, class_weight=class_weight, rows=options.rows)
+    except ShapeError:
+        if inputs.lazy:
+            refuse_unknown_chunks(inputs.by_role())
+        raise
+
+
+def open_inputs(inputs: Inputs, missing_chunks: str | None) -> Sources:
+    """Return the opened arrays. By default a missing chunk of `y_pred` or `mask` is an error, and one of the others is
+    warned about.
+
+    Raises SourceError where there is no array, UsageError and ValueRangeError for what is no weight or mask.
+    """
+    opener = open_lazy if inputs.lazy else open_source
+    return Sources(
+        opener(inputs.y_true, "y_true", missing_chunks or "warn"),
+        opener(inputs.y_pred, "y_pred", missing_chunks or "error"),
+        _open_weight(inputs.sample_weight, missing_chunks or "warn", opener),
+        _open_mask(inputs.mask, missing_chunks or "error", opener),
     )
 
 
-def described(
-    plan: Plan,
-    named: Mapping[str, Loss],
-    reductions: Mapping[str, Reduction],
-    targets: Mapping[str, str],
-    nan_policy: str,
-    missing_chunks: str | None,
-    fingerprinted: bool,
-) -> dict[str, Any]:
-    """Describe an evaluation, for JSON: inputs (with their fingerprints, if `fingerprinted`), losses, settings, blocks.
-
-    What may change from one part of it to the next is left out: workers, memory, executor.
-    """
-    inputs = {
-        source.role: {
-            "where": source.where,
-            "shape": list(source.shape),
-            "dtype": str(source.dtype),
-            "chunks": list(source.chunk_shape),
-            "bytes": nbytes(source.shape, source.dtype),
-            **({"stamp": source.fingerprint()} if fingerprinted else {}),
-        }
-        for source in plan.sources
-    }
-    losses = [
-        {
-            "name": job.name,
-            "config": describe(named[job.name]),
-            "dtype": str(job.dtype),
-            "reduction": str(reductions[job.name]),
-            "out": targets.get(job.name),
-        }
-        for job in plan.jobs
-    ]
-    return {
-        "streamloss": __version__,
-        "inputs": inputs,
-        "losses": losses,
-        "sample_weight": plan.sample_weight if isinstance(plan.sample_weight, float) else None,
-        "class_weight": {str(k): v for k, v in (plan.class_weight or {}).items()},
-        "rows": {"start": plan.start, "shape": list(plan.shape)},
-        "block_shape": list(plan.block_shape),
-        "nan_policy": nan_policy,
-        "missing_chunks": missing_chunks,
-        "all_rows": _all_rows(plan),
-    }
+def _limits(options: Options, losses_on_host: bool) -> Limits:
+    return Limits(
+        parse_memory(options.memory),
+        options.workers,
+        least_workers=BUFFERS if options.executor == "cuda" else 1,
+        machine_independent=options.resumable
+        or is_of_dask(options.executor, options.scheduler, options.scheduler_file),
+        losses_on_host=losses_on_host,
+    )
 
 
-def _all_rows(plan: Plan) -> int:
-    """Of the arrays, those that are not evaluated among them."""
-    axes = plan.jobs[0].alignment.y_pred.axes
-    return math.prod(n for n, axis in zip(plan.y_pred.shape, axes, strict=True) if axis >= 0)
-
-
-def shard_of(num_blocks: int, shard: tuple[int, int]) -> Ranges:
-    """The blocks of shard ``(i, n)``. Raises UsageError where there is no such shard."""
-    try:
-        index, count = (operator.index(number) for number in shard)
-    except (TypeError, ValueError):
-        raise UsageError(f"shard must be (i, n), such as (0, 4); received {shard!r}.") from None
-    if not 0 <= index < count:
-        raise UsageError(f"shard {index}/{count}: expected i from 0 to n - 1, so the first of four is 0/4.")
-    return Ranges.of([(index * num_blocks // count, (index + 1) * num_blocks // count)])
+def _is_number(role: str, array: Any) -> bool:
+    """Return whether it is one weight for all rows."""
+    if role != "sample_weight" or isinstance(array, str) or hasattr(array, "__fspath__"):
+        return False
+    return np.ndim(array) == 0
 
 
 def _open_weight(
@@ -151,7 +146,7 @@ def _open_weight(
 ) -> Source | float | None:
     if sample_weight is None:
         return None
-    if not isinstance(sample_weight, str) and np.ndim(sample_weight) == 0 and not hasattr(sample_weight, "__fspath__"):
+    if _is_number("sample_weight", sample_weight):
         weight = float(sample_weight)
         if not 0.0 <= weight < np.inf:
             raise ValueRangeError(f"sample_weight is {weight:g}; expected a finite weight of at least 0.")
@@ -171,7 +166,9 @@ def _open_mask(mask: Any, missing_chunks: str, opener: Callable[[Any, str, str],
 
 
 def _checked_class_weight(class_weight: Mapping[int, float] | None) -> dict[int, float] | None:
-    """None where no class has a weight. Raises UsageError for what is no class or no weight."""
+    """Return the weights by label; None where no class has a weight. Raises UsageError for what is no class or no
+    weight.
+    """
     if class_weight is None:
         return None
     if not isinstance(class_weight, Mapping):

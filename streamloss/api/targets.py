@@ -1,8 +1,8 @@
-"""Where the losses of rows go: targets by name, created before anything is read."""
+"""The targets of losses of rows: by name, checked and created before anything is read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,14 +10,20 @@ import numpy as np
 from ..aggregation.reductions import losses_of_cells
 from ..aggregation.state import State
 from ..core.blocks import Block
+from ..core.types import Reduction
 from ..errors import StateError, UnknownNameError, UsageError
 from ..planning.plan import Plan, PlannedLoss
+from ..planning.request import LossRequest
 from ..storage.sinks import Sink
 from ..storage.uris import same_place
+from .request import Options
 
 
 def targets_by_name(out: str | Mapping[str, str] | None, named: Iterable[str]) -> dict[str, str]:
-    """Where the losses of rows go, by name."""
+    """Return the URIs that losses of rows are written to, by the loss' name.
+
+    Raises UnknownNameError for a name in `out` that no loss has.
+    """
     names = list(named)
     if out is None:
         return {}
@@ -29,22 +35,44 @@ def targets_by_name(out: str | Mapping[str, str] | None, named: Iterable[str]) -
     return {name: f"{str(out).rstrip('/')}/{name}" for name in names}
 
 
+def refuse_targets(plan: Plan, requests: Sequence[LossRequest], targets: Mapping[str, str], options: Options) -> None:
+    """Raise UsageError for losses of rows without a target, and for targets that shards could not share."""
+    sharded = options.shard is not None
+    for request, loss in zip(requests, plan.losses, strict=True):
+        if request.reduction is Reduction.NONE and loss.name not in targets:
+            raise UsageError(
+                f"{loss.name}: reduction 'none' needs a place for the losses of rows: pass out='losses.zarr' (--out)."
+            )
+        if sharded and loss.name in targets and loss.alignment.ratio_shape is not None:
+            raise UsageError(
+                f"{loss.name}: out: ratios over the whole data are known when all shards are merged, so no shard can "
+                "write them. Leave it out of out=; the merged result has their sum and mean."
+            )
+    if sharded and targets and options.overwrite:
+        raise UsageError(
+            "overwrite with shard: each shard would remove what the others wrote; expected a place where nothing is. "
+            "Remove what is there, then start the shards."
+        )
+
+
 def open_sinks(
-    the_plan: Plan,
+    plan: Plan,
     configs: Mapping[str, Any],
     targets: Mapping[str, str],
     overwrite: bool,
     key: str | None = None,
     begun: bool = False,
 ) -> dict[str, Sink]:
-    """Create the targets; none of them if one is refused. `key` tells the evaluation, for parts that write to one
-    array; if it has `begun`, its targets must be there.
+    """Create the targets and return the sinks by the loss' name; none is created if one is refused.
+
+    `key` tells the evaluation from others, for parts that write to one array; if it has `begun`, its targets must be
+    there. Raises UsageError for a target that is read from or written twice, and StateError for one that is gone.
     """
     if not targets:
         return {}
     from ..storage.sinks.zarr import ZarrSink, check_target
 
-    taken = {f"{source.role} is read from": source.where for source in the_plan.sources}
+    taken = {f"{source.role} is read from": source.where for source in plan.sources}
     for name, uri in targets.items():
         for use, place in taken.items():
             if same_place(uri, place):
@@ -52,25 +80,25 @@ def open_sinks(
         taken[f"{name} is written"] = uri
         check_target(uri, overwrite, key)
 
-    def open_sink(job: PlannedLoss) -> Sink:
-        shape, chunks, dtype = the_plan.shape, the_plan.block_shape, job.dtype
-        if job.alignment.ratio_shape is not None:
-            shape, chunks, dtype = job.alignment.ratio_shape, job.alignment.ratio_shape, np.dtype(np.float64)
-        attributes = {"loss": configs[job.name], "rows_from": the_plan.start}
-        sink = ZarrSink(targets[job.name], shape, chunks, dtype, attributes, overwrite, key)
+    def open_sink(loss: PlannedLoss) -> Sink:
+        shape, chunks, dtype = plan.shape, plan.block_shape, loss.dtype
+        if loss.alignment.ratio_shape is not None:
+            shape, chunks, dtype = loss.alignment.ratio_shape, loss.alignment.ratio_shape, np.dtype(np.float64)
+        attributes = {"loss": configs[loss.name], "rows_from": plan.start}
+        sink = ZarrSink(targets[loss.name], shape, chunks, dtype, attributes, overwrite, key)
         if begun and not sink.joined:
             raise StateError(
-                f"out: the checkpoint says that rows were written to {targets[job.name]!r}, which is not there; "
+                f"out: the checkpoint says that rows were written to {targets[loss.name]!r}, which is not there; "
                 "expected the array as it was. Restore it, or remove the checkpoint, and this array, to begin anew."
             )
         return sink
 
-    return {job.name: open_sink(job) for job in the_plan.jobs if job.name in targets}
+    return {loss.name: open_sink(loss) for loss in plan.losses if loss.name in targets}
 
 
-def write_cells(the_plan: Plan, states: Iterable[State], sinks: Mapping[str, Sink]) -> None:
-    """Ratios over the whole data, which are known at the end only."""
-    for job, state in zip(the_plan.jobs, states, strict=True):
-        if job.alignment.ratio_shape is not None and job.name in sinks:
-            block = Block(0, (0,) * len(job.alignment.ratio_shape), job.alignment.ratio_shape)
-            sinks[job.name].write(block, losses_of_cells(state, weighted=True))
+def write_cells(plan: Plan, states: Iterable[State], sinks: Mapping[str, Sink]) -> None:
+    """Write the ratios over the whole data, which are known at the end only."""
+    for loss, state in zip(plan.losses, states, strict=True):
+        if loss.alignment.ratio_shape is not None and loss.name in sinks:
+            block = Block(0, (0,) * len(loss.alignment.ratio_shape), loss.alignment.ratio_shape)
+            sinks[loss.name].write(block, losses_of_cells(state, weighted=True))

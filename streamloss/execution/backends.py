@@ -13,6 +13,7 @@ from ..core.blocks import Block
 from ..errors import UsageError
 from ..kernels import cpu
 from ..kernels.base import KernelKey, Operands, Output, Settings, Totals
+from ..planning.gpu import why_not_on_gpu
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
 from .inputs import BlockInputs, BufferPool, host_labels, host_mask, host_predictions, host_weight
@@ -25,8 +26,8 @@ PARALLEL_FROM = 1 << 17
 
 def refuse_what_gpus_cannot(plan: Plan) -> None:
     """Raise UsageError for a loss that a GPU cannot evaluate, where a GPU was asked for by name."""
-    for planned in plan.jobs:
-        if (reason := planned.why_not_on_gpu) is not None:
+    for planned in plan.losses:
+        if (reason := why_not_on_gpu(planned)) is not None:
             raise UsageError(
                 f"{planned.spec.name}: executor='cuda' cannot evaluate it, because {reason}; expected a loss of rows "
                 "over elements or classes. Use executor='auto', which evaluates it on the CPU."

@@ -48,14 +48,20 @@ class Run:
 
     @property
     def numbers(self) -> Ranges:
-        """Of the blocks to evaluate."""
+        """The numbers of the blocks to evaluate."""
         return Ranges.of([(0, self.plan.num_blocks)]) if self.todo is None else self.todo
 
+    def without(self, covered: Ranges) -> Run:
+        """Return the run of the blocks that are not `covered`."""
+        return dataclasses.replace(self, todo=self.numbers - covered)
+
     def blocks(self) -> Iterator[Block]:
+        """Yield the blocks to evaluate, in the order of their numbers."""
         return self.plan.blocks() if self.todo is None else map(self.plan.grid.block, self.todo)
 
     def empty(self) -> States:
-        return tuple(State.empty(identity(job, self.plan)) for job in self.plan.jobs)
+        """Return the states of no rows."""
+        return tuple(State.empty(identity(loss, self.plan)) for loss in self.plan.losses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,51 +77,52 @@ class BlockResult:
 
 
 class Executor(Protocol):
-    """Evaluates the blocks of a task. Exact states make the order, and the workers' number, irrelevant."""
+    """Evaluates the blocks of a run. Exact states make the order, and the workers' number, irrelevant."""
 
     name: str
 
-    def run(self, task: Run, done: Callable[[BlockResult], None]) -> None:
-        """Calls `done` with each part, in any order, from the calling thread."""
+    def run(self, run: Run, done: Callable[[BlockResult], None]) -> None:
+        """Evaluate all blocks of `run`, and call `done` with each result, in any order, from the calling thread."""
 
 
-def run_block(task: Run, block: Block, backend: Backend | None = None) -> States:
+def run_block(run: Run, block: Block, backend: Backend | None = None) -> States:
     """Read a block, evaluate its losses, write them where they go, and return the states of its rows.
 
-    Losses that differ only in name or reduction are evaluated once.
-    ``backend`` is the calling thread's; None: one core, once.
-    Raises DataError for the first row that has no loss, naming it.
+    Losses that differ only in name or reduction are evaluated once. `backend` is the calling thread's; None: a new one
+    of one core. Raises DataError for the first row that has no loss, naming it.
     """
     backend = backend or CpuBackend()
     with backend.activate():
-        return _run_block(task, block, backend)
+        return _run_block(run, block, backend)
 
 
-def _run_block(task: Run, block: Block, backend: Backend) -> States:
-    plan, inputs = task.plan, BlockInputs(task.plan, block, backend.buffers)
+def _run_block(run: Run, block: Block, backend: Backend) -> States:
+    plan, inputs = run.plan, BlockInputs(run.plan, block, backend.buffers)
     weight, mask = backend.weight_of(plan, inputs), backend.mask_of(plan, inputs)
     alike: dict[str, list[PlannedLoss]] = {}
-    for job in plan.jobs:
-        alike.setdefault(f"{canonical_json(identity(job, plan))} {job.alignment}", []).append(job)
+    for loss in plan.losses:
+        alike.setdefault(f"{canonical_json(identity(loss, plan))} {loss.alignment}", []).append(loss)
     states: dict[str, State] = {}
-    for jobs in alike.values():
-        written = [job for job in jobs if job.name in task.sinks and job.alignment.ratio_shape is None]
-        first = written[0] if written else jobs[0]
-        losses: Any = backend.new_losses(task.sinks[first.name], block, first.dtype) if written else None
-        binary = task.all_binary.get(first.name)
-        loss = LossOnBlock(plan, first, inputs, weight, mask, task.nan_policy, backend, task.statistics)
-        state = loss.evaluate(losses, binary)
-        for job in written:
-            task.sinks[job.name].write(block, losses.reshape(block.shape))
-        states.update((job.name, state) for job in jobs)
-    return tuple(states[job.name] for job in plan.jobs)
+    for equal in alike.values():
+        written = [loss for loss in equal if loss.name in run.sinks and loss.alignment.ratio_shape is None]
+        first = written[0] if written else equal[0]
+        losses: Any = backend.new_losses(run.sinks[first.name], block, first.dtype) if written else None
+        binary = run.all_binary.get(first.name)
+        on_block = LossOnBlock(plan, first, inputs, weight, mask, run.nan_policy, backend, run.statistics)
+        state = on_block.evaluate(losses, binary)
+        for loss in written:
+            run.sinks[loss.name].write(block, losses.reshape(block.shape))
+        states.update((loss.name, state) for loss in equal)
+    return tuple(states[loss.name] for loss in plan.losses)
 
 
-def all_labels_are_binary(plan: Plan, job: PlannedLoss) -> bool:
-    """Whether all labels that there are, also beyond the rows that the plan evaluates, are 0 or 1. Reads the labels."""
-    everywhere = dataclasses.replace(plan, start=0, shape=job.alignment.rows)
+def all_labels_are_binary(plan: Plan, loss: PlannedLoss) -> bool:
+    """Return whether all labels that there are, also beyond the rows that the plan evaluates, are 0 or 1. Reads the
+    labels.
+    """
+    everywhere = dataclasses.replace(plan, start=0, shape=loss.alignment.rows)
     for block in everywhere.blocks():
         inputs = BlockInputs(everywhere, block)
-        if labels_beside_0_and_1(inputs.read(plan.y_true, job.alignment.y_true), host_mask(everywhere, inputs)):
+        if labels_beside_0_and_1(inputs.read(plan.y_true, loss.alignment.y_true), host_mask(everywhere, inputs)):
             return False
     return True

@@ -20,25 +20,25 @@ class Collector:
 
     def __init__(
         self,
-        task: Run,
+        run: Run,
         evaluation: Mapping[str, Any] | None = None,
         checkpoint: Checkpoint | None = None,
         progress: Callable[[Progress], None] | None = None,
         begin: float = 0.0,
     ) -> None:
         found = None if checkpoint is None else checkpoint.partial
-        self.task, self._checkpoint, self._progress, self._begin = task, checkpoint, progress, begin
-        self._now = Snapshot(evaluation or {}, Ranges(), task.empty(), task.all_binary) if found is None else found
+        self.run, self._checkpoint, self._progress, self._begin = run, checkpoint, progress, begin
+        self._now = Snapshot(evaluation or {}, Ranges(), run.empty(), run.all_binary) if found is None else found
         self._before = self._now
         self._unsaved = Ranges()
-        self._rows = task.plan.grid.rows(self._now.covered)
-        self._total = self._rows + task.plan.grid.rows(task.numbers)
+        self._rows = run.plan.grid.rows(self._now.covered)
+        self._total = self._rows + run.plan.grid.rows(run.numbers)
 
     @property
     def partial(self) -> Snapshot:
         """Everything up to now."""
         filled = dict(self._now.filled)
-        for source in self.task.plan.sources:
+        for source in self.run.plan.sources:
             if count := source.filled:
                 filled[source.role] = filled.get(source.role, 0) + count
         seconds = self._before.seconds + time.perf_counter() - self._begin
@@ -57,7 +57,7 @@ class Collector:
         if self._checkpoint is not None and self._checkpoint.due:
             self.save()
         if self._progress is not None:
-            self._rows += self.task.plan.grid.rows(Ranges(((part.first, part.stop),)))
+            self._rows += self.run.plan.grid.rows(Ranges(((part.first, part.stop),)))
             self._progress(Progress(self._rows, self._total, time.perf_counter() - self._begin))
 
     def save(self) -> None:
@@ -65,8 +65,8 @@ class Collector:
         if self._checkpoint is None or not self._unsaved:
             return
         begin, unsaved = time.perf_counter(), self._unsaved
-        for sink in self.task.sinks.values():
-            sink.sync(map(self.task.plan.grid.block, unsaved))
+        for sink in self.run.sinks.values():
+            sink.sync(map(self.run.plan.grid.block, unsaved))
         self._checkpoint.save(self.partial)
         self._checkpoint.waits_for(time.perf_counter() - begin)
         self._unsaved -= unsaved

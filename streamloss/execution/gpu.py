@@ -21,7 +21,7 @@ from ..errors import UsageError
 from ..kernels.base import KernelKey, Operands, Output, Settings
 from ..kernels.cuda.launch import Lane, StoredArray
 from ..planning.alignment import View
-from ..planning.dtypes import GPU_WEIGHTS
+from ..planning.gpu import GPU_WEIGHTS, gpu_reads, why_not_on_gpu
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
 from ..storage.sources import Source
@@ -48,20 +48,20 @@ class CudaExecutor(ThreadsExecutor):
         self._pinned = Pinned()
         self._device = current_device()  # the caller's, for arrays of the host
 
-    def run(self, task: Run, done: Callable[[BlockResult], None]) -> None:
+    def run(self, run: Run, done: Callable[[BlockResult], None]) -> None:
         if self._strict:
-            refuse_what_gpus_cannot(task.plan)
-        if task.plan.workers > 1:
-            super().run(task, done)
+            refuse_what_gpus_cannot(run.plan)
+        if run.plan.workers > 1:
+            super().run(run, done)
             return
         # small calls on arrays that are there wait for no new memory; what is copied there may be large: it is not kept
-        on_gpu = any(source.on_gpu for source in task.plan.sources)
-        backend = backend_here(task.plan) if on_gpu else self.new_backend(task)
-        for block in task.blocks():
-            done(BlockResult(block.index, block.index + 1, run_block(task, block, backend)))
+        on_gpu = any(source.on_gpu for source in run.plan.sources)
+        backend = backend_here(run.plan) if on_gpu else self.new_backend(run)
+        for block in run.blocks():
+            done(BlockResult(block.index, block.index + 1, run_block(run, block, backend)))
 
-    def new_backend(self, task: Run) -> Backend:
-        return GpuBackend(task.plan, self._pinned, self._device)
+    def new_backend(self, run: Run) -> Backend:
+        return GpuBackend(run.plan, self._pinned, self._device)
 
 
 _of_thread = threading.local()
@@ -131,7 +131,7 @@ class GpuBackend:
         """Return labels and predictions as :class:`~streamloss.kernels.cuda.launch.StoredArray`; for a loss that the
         processor evaluates, arrays of the host.
         """
-        if planned.why_not_on_gpu is not None:
+        if why_not_on_gpu(planned) is not None:
             return self._cpu.operands(plan, planned, inputs, self.to_host(weight), self.to_host(mask))
         y_true = _as_stored(planned, inputs, plan.y_true, planned.alignment.y_true)
         y_pred = _as_stored(planned, inputs, plan.y_pred, planned.alignment.y_pred)
@@ -162,7 +162,7 @@ class GpuBackend:
 
 def _as_stored(planned: PlannedLoss, inputs: BlockInputs, source: Source, view: View) -> StoredArray | None:
     """Return what kernels read as it is: arrays on the GPU, and the bits of 16-bit floats. None: convert it."""
-    if not planned.gpu_reads(source):
+    if not gpu_reads(planned, source):
         return None
     halves = source.dtype.name if source.dtype.name in HALVES else ""
     on_device = inputs.on_device(source, view)

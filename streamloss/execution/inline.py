@@ -16,7 +16,7 @@ class InlineExecutor:
     def __init__(self, parallel: bool = False) -> None:
         self._parallel = parallel
 
-    def run(self, task: Run, done: Callable[[BlockResult], None]) -> None:
+    def run(self, run: Run, done: Callable[[BlockResult], None]) -> None:
         backend = CpuBackend(self._parallel)
-        for block in task.blocks():
-            done(BlockResult(block.index, block.index + 1, run_block(task, block, backend)))
+        for block in run.blocks():
+            done(BlockResult(block.index, block.index + 1, run_block(run, block, backend)))

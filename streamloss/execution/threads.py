@@ -20,22 +20,22 @@ from .block import BlockResult, Run, run_block
 class ThreadsExecutor:
     name = "threads"
 
-    def new_backend(self, task: Run) -> Backend:
+    def new_backend(self, run: Run) -> Backend:
         """Return the backend of one thread."""
         return CpuBackend()
 
-    def run(self, task: Run, done: Callable[[BlockResult], None]) -> None:
-        blocks, own = task.blocks(), threading.local()
+    def run(self, run: Run, done: Callable[[BlockResult], None]) -> None:
+        blocks, own = run.blocks(), threading.local()
 
         def evaluate(block: Block) -> States:
-            own.backend = getattr(own, "backend", None) or self.new_backend(task)
-            return run_block(task, block, own.backend)
+            own.backend = getattr(own, "backend", None) or self.new_backend(run)
+            return run_block(run, block, own.backend)
 
         running: dict[Future[States], Block] = {}
-        with ThreadPoolExecutor(task.plan.workers, thread_name_prefix="streamloss") as pool:
+        with ThreadPoolExecutor(run.plan.workers, thread_name_prefix="streamloss") as pool:
             try:
                 while True:
-                    while len(running) < task.plan.workers and (block := next(blocks, None)) is not None:
+                    while len(running) < run.plan.workers and (block := next(blocks, None)) is not None:
                         running[pool.submit(evaluate, block)] = block
                     if not running:
                         return

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 
 from ..storage.sources.base import Source, nbytes
-from .alignment import Shape, View
+from .alignment import CLASS_AXIS, Shape, View
+from .memory import BlockCost
 
 TARGET = 32 << 20
 """Bytes of `y_pred` in a block: a millisecond of scheduling is nothing beside it, and a few fit any budget."""
@@ -15,39 +15,37 @@ TARGET_ON_GPU = 4 << 30
 """Which a GPU reads in a millisecond or two; to launch its kernels takes a tenth of one."""
 SMALLEST = 1 << 20
 MAX_ROWS = 1 << 29
-"""A block's sums fit their limbs; see ``exact.accumulator.MAX_VALUES``."""
-
-Arrays = Sequence[tuple[Source, View]]
-Bytes = Callable[[Shape], int]
-"""Upper bound of the memory that a block of this shape takes."""
+"""A block's sums fit their limbs; see ``aggregation.accumulator.MAX_VALUES``."""
 
 
-def choose_block(arrays: Arrays, y_pred: Source, shape: Shape, share: int, block_bytes: Bytes, workers: int) -> Shape:
-    """The shape of all blocks but the last along each axis; within `share` bytes where whole chunks can be."""
-    view = next(view for source, view in arrays if source is y_pred)
-    grown = _grow(shape, _grain(view, shape, y_pred), y_pred, view, share, block_bytes, workers)
-    return _on_all_grains(arrays, shape, grown, share, block_bytes)
+def choose_block(cost: BlockCost, y_pred: Source, shape: Shape, share: int, workers: int) -> Shape:
+    """Return the shape of all blocks but the last along each axis; within `share` bytes where whole chunks can be.
+
+    `shape` is that of the losses, and `workers` the number of workers that are to have blocks.
+    """
+    view = next(view for source, view in cost.arrays if source is y_pred)
+    return _end_with_chunks(cost, shape, _grow(cost, shape, y_pred, view, share, workers), share)
 
 
-def notes(arrays: Arrays, block_shape: Shape) -> list[str]:
-    """What costs time and could be stored otherwise, said once."""
-    said = {}
-    for source, view in arrays:
+def notes(cost: BlockCost, block_shape: Shape) -> list[str]:
+    """Return what costs time and could be stored otherwise, one note for each array."""
+    found = {}
+    for source, view in cost.arrays:
         for size, chunk, axis in zip(source.shape, source.chunk_shape, view.axes, strict=True):
-            if axis == -1 and 1 < chunk < size:
-                said[source.role] = (
+            if axis == CLASS_AXIS and 1 < chunk < size:
+                found[source.role] = (
                     f"{source.role} is chunked along its classes ({chunk} of {size}): rows are assembled in memory"
                 )
             elif axis >= 0 and chunk > block_shape[axis]:
-                said[source.role] = (
+                found[source.role] = (
                     f"{source.role} has chunks of {chunk:,} rows, more than a block's {block_shape[axis]:,}: "
                     "each is decoded for every block it touches"
                 )
-    return list(said.values())
+    return list(found.values())
 
 
-def _grain(view: View, shape: Shape, y_pred: Source) -> Shape:
-    """The rows that `y_pred` decodes as a whole, for each axis of the losses."""
+def _rows_of_chunk(view: View, shape: Shape, y_pred: Source) -> Shape:
+    """Return the rows that `y_pred` decodes as a whole, for each axis of the losses."""
     chunk_shape = [1] * len(shape)
     for size, axis in zip(y_pred.chunk_shape, view.axes, strict=True):
         if axis >= 0:
@@ -55,23 +53,22 @@ def _grain(view: View, shape: Shape, y_pred: Source) -> Shape:
     return tuple(chunk_shape)
 
 
-def _grow(
-    shape: Shape, chunk_shape: Shape, y_pred: Source, view: View, share: int, block_bytes: Bytes, workers: int
-) -> Shape:
-    """Whole grains up to the target, the last axis first; fewer where the budget asks for it."""
+def _grow(cost: BlockCost, shape: Shape, y_pred: Source, view: View, share: int, workers: int) -> Shape:
+    """Return whole chunks up to the target, the last axis first; fewer where the budget asks for it."""
     total = nbytes(view.selected_shape(shape), y_pred.dtype)
     read = max(SMALLEST, min(TARGET, total // (4 * workers)))
     target = TARGET_ON_GPU if y_pred.on_gpu else TARGET_IN_MEMORY if y_pred.in_memory else read
 
     def fits(candidate: Shape) -> bool:
         bytes_read = nbytes(view.selected_shape(candidate), y_pred.dtype)
-        return bytes_read <= target and block_bytes(candidate) <= share and math.prod(candidate) <= MAX_ROWS
+        return bytes_read <= target and cost.bytes_of(candidate) <= share and math.prod(candidate) <= MAX_ROWS
 
     if all(shape) and fits(shape):
         return shape
+    chunk_shape = _rows_of_chunk(view, shape, y_pred)
     block = list(chunk_shape)
     for axis in reversed(range(len(shape))):
-        low, high = 1, -(-shape[axis] // chunk_shape[axis])  # in grains; the largest that fits, by bisection
+        low, high = 1, -(-shape[axis] // chunk_shape[axis])  # in chunks; the largest that fits, by bisection
         while low < high:
             middle = (low + high + 1) // 2
             block[axis] = min(middle * chunk_shape[axis], shape[axis])
@@ -82,10 +79,10 @@ def _grow(
     return tuple(block)
 
 
-def _on_all_grains(arrays: Arrays, shape: Shape, block: Shape, share: int, block_bytes: Bytes) -> Shape:
-    """The block, cut or doubled at most so that it ends where all arrays' chunks end: each is decoded once."""
+def _end_with_chunks(cost: BlockCost, shape: Shape, block: Shape, share: int) -> Shape:
+    """Return the block, cut or doubled at most so that it ends where all arrays' chunks end: each is decoded once."""
     common = [1] * len(shape)
-    for source, view in arrays:
+    for source, view in cost.arrays:
         for chunk, axis in zip(source.chunk_shape, view.axes, strict=True):
             if axis >= 0:
                 common[axis] = math.lcm(common[axis], chunk)
@@ -94,4 +91,4 @@ def _on_all_grains(arrays: Arrays, shape: Shape, block: Shape, share: int, block
         for size, n, c in zip(block, shape, common, strict=True)
     )
     aligned = tuple(max(1, min(size, n)) for size, n in zip(aligned, shape, strict=True))
-    return aligned if block_bytes(aligned) <= max(share, block_bytes(block)) else block
+    return aligned if cost.bytes_of(aligned) <= max(share, cost.bytes_of(block)) else block

@@ -1,4 +1,4 @@
-"""Which dtypes an evaluation computes in, and which ones a GPU reads as they are stored."""
+"""Which dtypes an evaluation computes in."""
 
 from __future__ import annotations
 
@@ -7,17 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..core.types import HALVES
-
-GPU_LABELS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")
-GPU_TARGETS = ("bool", "uint8", "float32", "float64", *HALVES)
-GPU_PREDICTIONS = ("float32", "float64", *HALVES)
-GPU_WEIGHTS = ("float32", "float64")
-"""Dtypes that kernels on a GPU read as they are stored there; others are converted on the host."""
-
 
 def result_dtype(y_pred: np.dtype[Any], asked: str | None) -> np.dtype[Any]:
-    """float64 where `y_pred` is, or where it was asked for; else float32."""
+    """Return the dtype of losses of rows: float64 where `y_pred` is, or where it was asked for; else float32."""
     if asked is not None:
         return np.dtype(np.float64 if asked == "float64" else np.float32)  # float16 and bfloat16 round the inputs
     return np.dtype(np.float64 if y_pred.kind == "f" and y_pred.itemsize >= 8 else np.float32)
@@ -25,7 +17,7 @@ def result_dtype(y_pred: np.dtype[Any], asked: str | None) -> np.dtype[Any]:
 
 @cache
 def floating_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """float32 or float64, whichever holds every value of `dtype` (int64 and uint64: up to 2**53)."""
+    """Return float32 or float64, whichever holds every value of `dtype` (int64 and uint64: up to 2**53)."""
     if dtype.name == "bfloat16" or np.can_cast(dtype, np.float32):
         return np.dtype(np.float32)
     return np.dtype(np.float64)

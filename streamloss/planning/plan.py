@@ -1,69 +1,49 @@
-"""What is asked for and what was decided: a loss of an evaluation, and the plan of all of them."""
+"""What was decided before anything is read: the losses of an evaluation, and the plan of all of them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..core.blocks import Block, Grid
 from ..core.machine import mib
-from ..formulas._kinds import Formula, LabelSequence, Sparse
+from ..formulas._kinds import Formula
 from ..formulas._registry import LossSpec
 from ..storage.sources.base import Source
-from . import dtypes
 from .alignment import Alignment, Shape, View
+from .request import Sources
 
 COMPILER = 224 << 20
 """What compiling kernels, and the libraries' own pools, add to a process (measured: up to 190 MiB)."""
 
 
 @dataclass(frozen=True, slots=True)
-class LossRequest:
-    """One loss that is asked for."""
-
-    name: str
-    spec: LossSpec
-    dtype: np.dtype[Any]
-    """Of the losses of rows."""
-    precision: str | None = None
-    """"float16" or "bfloat16" where labels and predictions are to be rounded to it first."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedLoss(LossRequest):
+class PlannedLoss:
     """One loss of an evaluation, and how the arrays' axes meet in it."""
 
-    alignment: Alignment = field(kw_only=True)
+    name: str
+    """Its name in the result."""
+    spec: LossSpec
+    dtype: np.dtype[Any]
+    """The dtype of the losses of rows: float32 or float64."""
+    precision: str | None
+    """"float16" or "bfloat16" where labels and predictions are rounded to it first."""
+    alignment: Alignment
 
     @property
     def formula(self) -> Formula:
         return self.spec.formula
-
-    @property
-    def why_not_on_gpu(self) -> str | None:
-        """Why it cannot be evaluated on a GPU, or None if it can."""
-        if isinstance(self.formula, LabelSequence):
-            return "its rows are sequences"
-        return None if self.alignment.ratio_shape is None else "it is a ratio of sums over the whole data"
-
-    def gpu_reads(self, source: Source) -> bool:
-        """Whether its kernels on a GPU read labels or predictions as `source` has them."""
-        labels, integers = source.role == "y_true", isinstance(self.formula, Sparse)
-        if self.why_not_on_gpu is not None or (self.precision is not None and not (labels and integers)):
-            return False
-        known = (dtypes.GPU_LABELS if integers else dtypes.GPU_TARGETS) if labels else dtypes.GPU_PREDICTIONS
-        return source.dtype.name in known
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The decisions. ``print(plan)`` shows them."""
 
-    jobs: tuple[PlannedLoss, ...]
+    losses: tuple[PlannedLoss, ...]
     y_true: Source
     y_pred: Source
     sample_weight: Source | float | None
@@ -101,8 +81,8 @@ class Plan:
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        optional = (self.sample_weight, self.mask)
-        return (self.y_true, self.y_pred, *(s for s in optional if s is not None and not isinstance(s, float)))
+        """All arrays that there are; a weight that is a number is none."""
+        return Sources(self.y_true, self.y_pred, self.sample_weight, self.mask).arrays
 
     @property
     def weighted(self) -> bool:
@@ -129,7 +109,7 @@ class Plan:
     def to_dict(self) -> dict[str, Any]:
         """For JSON: the same facts as ``str(plan)``."""
         return {
-            "losses": {job.name: {"loss": job.spec.name, "dtype": str(job.dtype)} for job in self.jobs},
+            "losses": {loss.name: {"loss": loss.spec.name, "dtype": str(loss.dtype)} for loss in self.losses},
             "arrays": {
                 s.role: {"where": s.where, "shape": s.shape, "dtype": str(s.dtype), "chunks": s.chunk_shape}
                 for s in self.sources
@@ -148,7 +128,7 @@ class Plan:
 
     def __str__(self) -> str:
         lines = [
-            f"losses    {', '.join(f'{job.name} ({job.dtype})' for job in self.jobs)}",
+            f"losses    {', '.join(f'{loss.name} ({loss.dtype})' for loss in self.losses)}",
             *(
                 f"{s.role.removeprefix('sample_'):<9} {s.where}: {s.shape} {s.dtype}"
                 + (f", chunks of {s.chunk_shape}" if max(s.chunk_shape, default=1) > 1 else "")

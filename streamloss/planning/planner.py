@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 
 import numpy as np
 
 from ..core.machine import available_cpus, mib, resident_bytes
 from ..errors import MemoryBudgetError, ShapeError, UsageError
-from ..formulas._kinds import Elementwise, LabelSequence, Overlap, Rowwise, Sparse
-from ..formulas._registry import LossSpec
+from ..formulas._kinds import Elementwise, Rowwise, Sparse
 from ..storage.sources.base import Source, nbytes
-from . import blocks as blocking
-from .alignment import CLASS_AXIS, Shape, View, align, align_weight
-from .dtypes import GPU_WEIGHTS, floating_dtype
-from .plan import COMPILER, LossRequest, Plan, PlannedLoss
+from . import blocks
+from .alignment import CLASS_AXIS, Shape, align, align_weight
+from .dtypes import result_dtype
+from .memory import BlockCost
+from .plan import COMPILER, Plan, PlannedLoss
+from .request import Limits, LossRequest, Sources
+from .rows import cut_to_common_rows, range_of
 
 MACHINE_INDEPENDENT_SHARE, MACHINE_INDEPENDENT_WORKERS = 96 << 20, 16
 """Bytes for a block, and workers to cut for, of plans that do not depend on the machine."""
@@ -24,89 +25,61 @@ MACHINE_INDEPENDENT_SHARE, MACHINE_INDEPENDENT_WORKERS = 96 << 20, 16
 WAITING = 4
 """Threads for each processor where arrays come over a network: most of them wait."""
 
-CELL_BYTES = 4 << 10
-"""For each ratio over the whole data: its sums, as integers and on the way there."""
-
 
 def make_plan(
     requests: Sequence[LossRequest],
-    y_true: Source,
-    y_pred: Source,
-    sample_weight: Source | float | None,
-    mask: Source | None = None,
-    class_weight: Mapping[int, float] | None = None,
+    sources: Sources,
+    limits: Limits,
     *,
-    memory_bytes: int,
-    workers: int | None,
-    rows: slice | None,
-    machine_independent: bool = False,
-    least_workers: int = 1,
-    written: bool = True,
+    class_weight: Mapping[int, float] | None = None,
+    rows: slice | None = None,
 ) -> Plan:
-    """`machine_independent` cuts blocks by the data alone, whatever memory and workers: parts evaluated on other
-    machines, or another day, have the same ones. `least_workers` is for where `workers` is not given, and memory
-    allows them; `written` says whether losses of rows are held by the host until they are written.
+    """Return the plan of an evaluation of `rows`, by default all. Reads no data.
 
-    Raises ShapeError where the arrays do not align and MemoryBudgetError where nothing fits.
+    Raises ShapeError where the arrays do not align, UsageError for weights without a meaning, and MemoryBudgetError
+    where nothing fits.
     """
+    workers = limits.workers
     if workers is not None and not (isinstance(workers, int | np.integer) and workers >= 1):
         raise UsageError(f"workers must be an integer of at least 1; received {workers!r}.")
-    weight = None if isinstance(sample_weight, float) else sample_weight
-    sources = [y_true, y_pred, *(source for source in (weight, mask) if source is not None)]
-    shapes: Mapping[str, Shape] = {source.role: source.shape for source in sources}
+    y_true, y_pred, mask = sources.y_true, sources.y_pred, sources.mask
+    weight = None if isinstance(sources.sample_weight, float) else sources.sample_weight
+    shapes: Mapping[str, Shape] = {source.role: source.shape for source in sources.arrays}
     if rows is not None:
-        shapes = _cut_to_common_rows(shapes, [request.spec for request in requests])
-    jobs = tuple(_job(request, shapes) for request in requests)
-    shape = _common_shape(jobs)
-    arrays = [(y_true, job.alignment.y_true) for job in jobs] + [(y_pred, job.alignment.y_pred) for job in jobs]
+        shapes = cut_to_common_rows(shapes, [request.spec for request in requests])
+    losses = tuple(_align_loss(request, shapes, y_pred) for request in requests)
+    shape = _common_shape(losses)
+    arrays = [(y_true, loss.alignment.y_true) for loss in losses] + [(y_pred, loss.alignment.y_pred) for loss in losses]
     weight_view = None if weight is None else align_weight(shapes[weight.role], shape)
     mask_view = None if mask is None else align_weight(shapes[mask.role], shape, mask.role)
     for source, view in ((weight, weight_view), (mask, mask_view)):
         if source is not None and view is not None:
             arrays.append((source, view))
-    _refuse_weights(jobs, weight, class_weight)
-    long_enough = [source for source in sources if source.shape and source.shape[0] >= shape[0]]
-    shortest = min(long_enough, key=lambda source: source.shape[0], default=y_pred)
-    start, stop = _range(rows, shape[0], shortest.role)
+    _refuse_weights(losses, weight, class_weight)
+    start, stop = range_of(rows, shape[0], _shortest(sources, shape[0]).role)
     shape = (stop - start, *shape[1:])
 
-    def block_bytes(block_shape: Shape) -> int:
-        read = {
-            (source.role, view): _read_bytes(source, view, block_shape, jobs, class_weight is not None)
-            for source, view in arrays
-        }
-        rows_in_block = math.prod(block_shape)
-        by_class = 4 * 8 * rows_in_block if class_weight is not None else 0
-        held = 2 * rows_in_block if written or not y_pred.on_gpu else 0
-        losses = sum(held * job.dtype.itemsize for job in jobs if job.alignment.ratio_shape is None)
-        ratios = sum(
-            CELL_BYTES * math.prod(job.alignment.ratio_shape) for job in jobs if job.alignment.ratio_shape is not None
-        )
-        return by_class + sum(read.values()) + losses + ratios
-
-    waiting = WAITING if any(source.remote for source in sources) else 1
-    usual = 1 if y_pred.on_gpu else max(least_workers, available_cpus() * waiting)  # a GPU has one block at a time
-    wanted = workers or usual
-    share, parts = (
-        (MACHINE_INDEPENDENT_SHARE, MACHINE_INDEPENDENT_WORKERS)
-        if machine_independent
-        else ((memory_bytes - COMPILER) // wanted, wanted)
-    )
-    block_shape = blocking.choose_block(arrays, y_pred, shape, share, block_bytes, parts)
-    each = block_bytes(block_shape)
-    fitting = (memory_bytes - COMPILER) // max(1, each)
+    held = limits.losses_on_host or not y_pred.on_gpu
+    cost = BlockCost(tuple(arrays), losses, class_weight is not None, held)
+    budget, wanted = limits.memory_bytes - COMPILER, workers or _usual_workers(sources, limits)
+    share, parts = budget // wanted, wanted
+    if limits.machine_independent:
+        share, parts = MACHINE_INDEPENDENT_SHARE, MACHINE_INDEPENDENT_WORKERS
+    block_shape = blocks.choose_block(cost, y_pred, shape, share, parts)
+    block_bytes = cost.bytes_of(block_shape)
+    fitting = budget // max(1, block_bytes)
     if fitting < 1:
-        raise MemoryBudgetError(_too_small(memory_bytes, each, block_shape, shape, arrays))
-    blocks = math.prod(-(-n // b) for n, b in zip(shape, block_shape, strict=True))
-    used = max(1, min(wanted, fitting, blocks))
-    notes = blocking.notes(arrays, block_shape)
-    if fitting < min(wanted, blocks):
+        raise MemoryBudgetError(_too_small(limits.memory_bytes, block_bytes, block_shape, shape, sources))
+    num_blocks = math.prod(-(-n // b) for n, b in zip(shape, block_shape, strict=True))
+    used = max(1, min(wanted, fitting, num_blocks))
+    notes = blocks.notes(cost, block_shape)
+    if fitting < min(wanted, num_blocks):
         notes.insert(0, f"{used} of {wanted} workers: more would not fit the memory allowed")
     return Plan(
-        jobs=jobs,
+        losses=losses,
         y_true=y_true,
         y_pred=y_pred,
-        sample_weight=sample_weight,
+        sample_weight=sources.sample_weight,
         weight_view=weight_view,
         mask=mask,
         mask_view=mask_view,
@@ -115,136 +88,83 @@ def make_plan(
         start=start,
         block_shape=block_shape,
         workers=used,
-        block_bytes=each,
+        block_bytes=block_bytes,
         baseline_bytes=resident_bytes(),
-        memory_bytes=memory_bytes,
+        memory_bytes=limits.memory_bytes,
         notes=tuple(notes),
     )
 
 
-def _job(request: LossRequest, shapes: Mapping[str, Shape]) -> PlannedLoss:
+def _align_loss(request: LossRequest, shapes: Mapping[str, Shape], y_pred: Source) -> PlannedLoss:
     alignment = align(request.spec, shapes["y_true"], shapes["y_pred"])
     classes = [n for n, axis in zip(alignment.y_pred.shape, alignment.y_pred.axes, strict=True) if axis == CLASS_AXIS]
     request.spec.per_class(math.prod(classes))  # refuses a list of another length
-    return PlannedLoss(**{f.name: getattr(request, f.name) for f in fields(request)}, alignment=alignment)
+    dtype = result_dtype(y_pred.dtype, request.dtype)
+    return PlannedLoss(request.name, request.spec, dtype, request.precision, alignment)
 
 
 def _refuse_weights(
-    jobs: Sequence[PlannedLoss], weight: Source | None, class_weight: Mapping[int, float] | None
+    losses: Sequence[PlannedLoss], weight: Source | None, class_weight: Mapping[int, float] | None
 ) -> None:
-    """Raises UsageError where weights would have no meaning."""
-    for job in jobs:
-        if job.alignment.ratio_shape is not None and (weight is not None or class_weight is not None):
+    """Raise UsageError where weights would have no meaning."""
+    for loss in losses:
+        if loss.alignment.ratio_shape is not None and (weight is not None or class_weight is not None):
             raise UsageError(
-                f"{job.name}: one ratio over the whole data has no rows that could be weighted; expected no "
+                f"{loss.name}: one ratio over the whole data has no rows that could be weighted; expected no "
                 "weights, or one number. Leave the first axis out of axis= for a loss of each row, which can be."
             )
-        classes = CLASS_AXIS in job.alignment.y_pred.axes
-        one_label = isinstance(job.formula, Sparse | Rowwise) or (isinstance(job.formula, Elementwise) and not classes)
+        classes = CLASS_AXIS in loss.alignment.y_pred.axes
+        one_label = isinstance(loss.formula, Sparse | Rowwise) or (
+            isinstance(loss.formula, Elementwise) and not classes
+        )
         if class_weight is not None and not one_label:
             raise UsageError(
-                f"{job.name}: class_weight needs one label for each row: an integer, or one-hot over the classes; this "
-                f"loss has labels of shape {job.alignment.y_true.shape}. Pass sample_weight instead."
+                f"{loss.name}: class_weight needs one label for each row: an integer, or one-hot over the classes; "
+                f"this loss has labels of shape {loss.alignment.y_true.shape}. Pass sample_weight instead."
             )
 
 
-def _common_shape(jobs: Sequence[PlannedLoss]) -> Shape:
-    """The losses' shape, which losses evaluated in one pass share."""
-    shape = jobs[0].alignment.rows
-    for job in jobs[1:]:
-        if job.alignment.rows != shape:
+def _common_shape(losses: Sequence[PlannedLoss]) -> Shape:
+    """Return the losses' shape, which losses evaluated in one pass share. Raises ShapeError where they do not."""
+    shape = losses[0].alignment.rows
+    for loss in losses[1:]:
+        if loss.alignment.rows != shape:
             raise ShapeError(
-                f"{job.name} has losses of shape {job.alignment.rows}, but {jobs[0].name} of {shape}; losses evaluated "
-                "in one pass must have one shape. Evaluate them apart."
+                f"{loss.name} has losses of shape {loss.alignment.rows}, but {losses[0].name} of {shape}; losses "
+                "evaluated in one pass must have one shape. Evaluate them apart."
             )
     return shape
 
 
-def _too_small(memory_bytes: int, each: int, block_shape: Shape, shape: Shape, arrays: blocking.Arrays) -> str:
+def _shortest(sources: Sources, rows: int) -> Source:
+    """Return the array that ends first, of those that have a row for each loss."""
+    long_enough = [source for source in sources.arrays if source.shape and source.shape[0] >= rows]
+    return min(long_enough, key=lambda source: source.shape[0], default=sources.y_pred)
+
+
+def _usual_workers(sources: Sources, limits: Limits) -> int:
+    """Return how many blocks are evaluated at a time where nobody asks for a number."""
+    if sources.y_pred.on_gpu:
+        return 1  # a GPU has one block at a time
+    waiting = WAITING if any(source.remote for source in sources.arrays) else 1
+    return max(limits.least_workers, available_cpus() * waiting)
+
+
+def _too_small(memory_bytes: int, block_bytes: int, block_shape: Shape, shape: Shape, sources: Sources) -> str:
     held = resident_bytes()
     message = (
-        f"the smallest block, {block_shape} of {shape} rows, needs {mib(each)} and the compiler {mib(COMPILER)}, "
-        f"but memory leaves {mib(max(0, memory_bytes))} beyond the {mib(held)} that the process holds. "
-        f"Allow at least {mib(each + COMPILER)} "
-        f"(on the command line: --memory {-(-(held + each + COMPILER) >> 20)}MiB)"
+        f"the smallest block, {block_shape} of {shape} rows, needs {mib(block_bytes)} and the compiler "
+        f"{mib(COMPILER)}, but memory leaves {mib(max(0, memory_bytes))} beyond the {mib(held)} that the process "
+        f"holds. Allow at least {mib(block_bytes + COMPILER)} "
+        f"(on the command line: --memory {-(-(held + block_bytes + COMPILER) >> 20)}MiB)"
     )
     chunks = {
         source.role: (
             f"{source.role} has chunks of {source.chunk_shape} ({mib(nbytes(source.chunk_shape, source.dtype))})"
         )
-        for source, _ in arrays
+        for source in sources.arrays
         if max(source.chunk_shape) > 1
     }
     return message + (
-        f", or store smaller chunks: {'; '.join(chunks.values())}." if each > COMPILER and chunks else "."
+        f", or store smaller chunks: {'; '.join(chunks.values())}." if block_bytes > COMPILER and chunks else "."
     )
-
-
-def _cut_to_common_rows(shapes: Mapping[str, Shape], specs: Sequence[LossSpec]) -> Mapping[str, Shape]:
-    """Under ``rows=``, arrays may differ in their number of rows: as if the longer ones ended with the shortest.
-
-    Only where the first axis is rows for every loss; cut classes would be another loss.
-    """
-    y_pred = shapes["y_pred"]
-    if not y_pred or any(len(y_pred) > 1 and _reads_first_axis_whole(spec, len(y_pred)) for spec in specs):
-        return shapes
-    fewest = min(shape[0] for shape in shapes.values() if shape and (shape[0] != 1 or y_pred[0] == 1))
-    return {role: (min(shape[0], fewest), *shape[1:]) if shape else shape for role, shape in shapes.items()}
-
-
-def _reads_first_axis_whole(spec: LossSpec, rank: int) -> bool:
-    return isinstance(spec.axis, int) and spec.axis % rank == 0 and not isinstance(spec.formula, Overlap)
-
-
-def _range(rows: slice | None, count: int, shortest: str) -> tuple[int, int]:
-    """The first row and one past the last."""
-    if rows is None:
-        return 0, count
-    if not isinstance(rows, slice) or not all(isinstance(v, int | np.integer | None) for v in (rows.start, rows.stop)):
-        raise UsageError(f"rows must be a slice of integers, such as slice(0, 1000); received {rows!r}.")
-    if rows.step not in (None, 1) or any(v is not None and v < 0 for v in (rows.start, rows.stop)):
-        raise UsageError(f"rows must be a slice of non-negative rows with step 1; received {rows}.")
-    start = 0 if rows.start is None else rows.start
-    stop = count if rows.stop is None else rows.stop
-    if start > stop:
-        raise UsageError(f"rows={start}:{stop} starts behind its end; expected START:STOP with START <= STOP.")
-    if stop > count:
-        raise UsageError(f"rows={start}:{stop} reaches past {shortest}, which has {count:,} rows.")
-    return start, stop
-
-
-def _stays_on_gpu(source: Source, view: View, rank: int, jobs: Sequence[PlannedLoss], weights_by_class: bool) -> bool:
-    """Whether an array is on a GPU and read nowhere else."""
-    if not source.on_gpu or not view.in_order(rank):
-        return False
-    conventions = any(job.spec.both_conventions for job in jobs)  # which labels that count decide, on the host
-    match source.role:
-        case "sample_weight":
-            return source.dtype.name in GPU_WEIGHTS and not weights_by_class
-        case "mask":
-            return source.dtype == np.bool_ and not conventions
-        case "y_true":
-            return all(job.gpu_reads(source) for job in jobs) and not weights_by_class and not conventions
-        case _:
-            return all(job.gpu_reads(source) for job in jobs)
-
-
-def _read_bytes(
-    source: Source, view: View, block_shape: Shape, jobs: Sequence[PlannedLoss], weights_by_class: bool
-) -> int:
-    """Reading a block of one array, and converting it to what kernels take."""
-    if _stays_on_gpu(source, view, len(block_shape), jobs, weights_by_class):
-        return 0
-    selected = view.selected_shape(block_shape)
-    read = source.read_bytes(selected)
-    rows = math.prod(block_shape)
-    classes = math.prod(n for n, axis in zip(view.shape, view.axes, strict=True) if axis == CLASS_AXIS)
-    if source.role in ("sample_weight", "mask"):
-        return read + 8 * rows
-    integers = source.role == "y_true" and any(isinstance(job.spec.formula, Sparse | LabelSequence) for job in jobs)
-    if integers:
-        return read + 3 * 8 * rows * classes  # int64, and two steps on the way there from floats
-    # in memory and float already: views; axes out of order or another dtype: one copy
-    in_order = CLASS_AXIS not in view.axes or view.axes[-1] == CLASS_AXIS
-    plain = floating_dtype(source.dtype) == source.dtype and in_order and all(job.precision is None for job in jobs)
-    return read + (0 if plain else 2 * rows * classes * floating_dtype(source.dtype).itemsize)

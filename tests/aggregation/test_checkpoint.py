@@ -237,7 +237,7 @@ def test_labels_are_looked_at_once(monkeypatch):
 
             result = sl.evaluate("hinge", "labels.npy", "p.zarr", out="out.zarr", checkpoint="s", progress=progress)
         except Stop:
-            monkeypatch.setattr("streamloss.api.evaluate.all_labels_are_binary", None)
+            monkeypatch.setattr("streamloss.api.run.all_labels_are_binary", None)
     assert result["hinge"].state.to_bytes() == expected["hinge"].state.to_bytes()
     written = [zarr.open_array(f"{name}.zarr/hinge")[:].tobytes() for name in ("whole", "out")]
     assert written[0] == written[1]

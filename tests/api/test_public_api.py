@@ -138,7 +138,16 @@ def test_get_suggests_the_nearest_name():
         sl.losses.get("mean_square_error")
 
 
-PUBLIC_MODULES = ["", ".errors", ".evaluation", ".exact.state", ".jobs", ".losses", ".result", ".types"]
+PUBLIC_MODULES = [
+    "",
+    ".aggregation.state",
+    ".api.evaluate",
+    ".api.result",
+    ".core.types",
+    ".errors",
+    ".losses",
+    ".planning.plan",
+]
 
 
 @pytest.mark.parametrize("inner", PUBLIC_MODULES)

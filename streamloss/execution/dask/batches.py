@@ -18,9 +18,9 @@ _LEAST = 0.1  # ... but no smaller ones than this share
 def projected_seconds(plan: Plan) -> float:
     """Of a block, for a plan of which nothing was measured."""
     block = plan.grid.block(0)
-    view = plan.jobs[0].alignment.y_pred
+    view = plan.losses[0].alignment.y_pred
     read = nbytes(view.selected_shape(block.shape), plan.y_pred.dtype)
-    return _BLOCK_SECONDS + len(plan.jobs) * read / _BYTES_PER_SECOND
+    return _BLOCK_SECONDS + len(plan.losses) * read / _BYTES_PER_SECOND
 
 
 class Batches:

@@ -116,9 +116,9 @@ def _report_versions(client: Any) -> None:
             )
 
 
-def run_on_cluster(client: Any, packed: bytes, task: Run, done: Callable[[BlockResult], None]) -> int:
+def run_on_cluster(client: Any, packed: bytes, run: Run, done: Callable[[BlockResult], None]) -> int:
     """The most threads that were there. Raises ClusterError where the cluster gives up, or is gone."""
-    flight = _Flight(client, packed, task)
+    flight = _Flight(client, packed, run)
     try:
         while flight.ahead():
             done(flight.land())
@@ -142,12 +142,12 @@ def compute_on(client: Any, lazy: Any) -> Any:
 class _Flight:
     """The tasks that are on the cluster: a bounded number, whatever the number of blocks."""
 
-    def __init__(self, client: Any, packed: bytes, task: Run) -> None:
-        self._client, self._packed, self._task = client, packed, task
-        self._groups = Batches(task.numbers, projected_seconds(task.plan))
+    def __init__(self, client: Any, packed: bytes, run: Run) -> None:
+        self._client, self._packed, self._run = client, packed, run
+        self._groups = Batches(run.numbers, projected_seconds(run.plan))
         self._running: dict[Any, tuple[int, int]] = {}
         self._arrived = distributed.as_completed(loop=client.loop)
-        self._run = uuid.uuid4().hex[:8]
+        self._run_id = uuid.uuid4().hex[:8]
         self._threads, self._looked = 1, -math.inf
         self._address = _address(client)
         self.most = 0
@@ -167,7 +167,7 @@ class _Flight:
                     self._packed,
                     first,
                     stop,
-                    key=f"streamloss-{self._run}-{first}-{stop}",
+                    key=f"streamloss-{self._run_id}-{first}-{stop}",
                     pure=False,
                     retries=RETRIES,
                 )
@@ -180,7 +180,7 @@ class _Flight:
         future = next(self._arrived)
         first, stop = self._running.pop(future)
         if future.status == "error":
-            rows = self._task.plan.grid.describe(Ranges.of([(first, stop)]), self._task.plan.start)
+            rows = self._run.plan.grid.describe(Ranges.of([(first, stop)]), self._run.plan.start)
             raise _failed(future.exception(), rows)
         with _connection(self._address):
             outcome = future.result()

@@ -33,21 +33,21 @@ class DaskExecutor:
         self.threads: int | None = None
         """Threads that were at work, when it is known."""
 
-    def run(self, task: Run, done: Callable[[BlockResult], None]) -> None:
-        if not task.numbers:
+    def run(self, run: Run, done: Callable[[BlockResult], None]) -> None:
+        if not run.numbers:
             return
         if self._gpu:
-            refuse_what_gpus_cannot(task.plan)
-        packed = pack(replace(task, on_gpu=self._gpu))
+            refuse_what_gpus_cannot(run.plan)
+        packed = pack(replace(run, on_gpu=self._gpu))
         scheduler = self._scheduler or (None if self._file else _configured())
         if isinstance(scheduler, str) and scheduler in LOCAL:
-            self.threads = 1 if scheduler == "synchronous" else task.plan.workers
-            _run_locally(scheduler, packed, task, done)
+            self.threads = 1 if scheduler == "synchronous" else run.plan.workers
+            _run_locally(scheduler, packed, run, done)
             return
         from .cluster import connected, run_on_cluster
 
         with connected(scheduler, self._file) as client:
-            self.threads = run_on_cluster(client, packed, task, done)
+            self.threads = run_on_cluster(client, packed, run, done)
 
 
 def compute(lazy: Any, scheduler: Any, scheduler_file: str | None) -> Any:
@@ -88,23 +88,23 @@ def _configured() -> Any:
     )
 
 
-def _run_locally(scheduler: str, packed: bytes, task: Run, done: Callable[[BlockResult], None]) -> None:
+def _run_locally(scheduler: str, packed: bytes, run: Run, done: Callable[[BlockResult], None]) -> None:
     """All groups as one graph of Dask's; parts are taken as they come."""
     from dask.base import compute
     from dask.callbacks import Callback
     from dask.delayed import delayed
 
-    groups = Batches(task.numbers, projected_seconds(task.plan))
+    groups = Batches(run.numbers, projected_seconds(run.plan))
     pieces: dict[str, tuple[int, int]] = {}
     while groups:
-        first, stop = groups.take(task.plan.workers)
+        first, stop = groups.take(run.plan.workers)
         pieces[f"streamloss-{first}-{stop}"] = (first, stop)
-    run = delayed(run_group, pure=False)
-    tasks = [run(__version__, packed, *piece, dask_key_name=key) for key, piece in pieces.items()]
+    evaluate = delayed(run_group, pure=False)
+    tasks = [evaluate(__version__, packed, *piece, dask_key_name=key) for key, piece in pieces.items()]
 
     def came(key: Any, outcome: Any, *_: Any) -> None:
         if key in pieces:
             done(part(*pieces[key], outcome))
 
     with Callback(posttask=came):
-        compute(*tasks, scheduler=scheduler, num_workers=task.plan.workers, optimize_graph=False)
+        compute(*tasks, scheduler=scheduler, num_workers=run.plan.workers, optimize_graph=False)

@@ -17,129 +17,78 @@ import numpy as np
 from dask.delayed import delayed
 from dask.layers import ArrayBlockIdDep
 
-from ...api.loss import Loss
-from ...api.request import planned
 from ...core.types import Reduction
-from ...errors import ShapeError, UsageError
+from ...errors import UnknownNameError, UsageError
 from ...planning.alignment import BROADCAST_AXIS, View
 from ...planning.plan import Plan, PlannedLoss
-from ...storage.sources.dask import DaskSource, as_lazy, open_lazy
-from .. import BlockResult, Run
+from ...storage.sources.base import Source
+from ...storage.sources.dask import DaskSource
+from .. import EXECUTORS, BlockResult, Run
 from ..backends import refuse_what_gpus_cannot
 from .executor import compute
 from .graph_tasks import LabelsBeside, LossesOf, Merge, OnBlock, RatiosOf, StatesOf, ValueOf, unchanged, views_of
 
 SPLIT = 8
 """States that a task of the tree merges."""
-UNLIMITED = 1 << 62  # bytes: how much is in memory at a time is for the chunks, and for Dask, to say
-
-
-def lazy_call(loss: Loss, y_true: Any, y_pred: Any, sample_weight: Any, mask: Any) -> Any:
-    """``loss(y_true, y_pred, sample_weight)`` as a Dask array: of the losses' shape for NONE, else of one float64."""
-    graph = Graph.of({loss.name: loss}, y_true, y_pred, sample_weight, mask)
-    job = graph.plan.jobs[0]
-    if loss.reduction is not Reduction.NONE:
-        return graph.states().map_blocks(
-            ValueOf(job, loss.reduction), dtype=np.float64, meta=np.float64(0), token="streamloss"
-        )
-    if job.alignment.ratio_shape is None:
-        return graph.losses()
-    ratios = delayed(RatiosOf(job))(graph.states().to_delayed().item())
-    return da.from_delayed(ratios, job.alignment.ratio_shape, np.float64)
 
 
 class Graph:
-    """A plan over Dask arrays, and the arrays with chunks that meet."""
+    """The evaluation of a plan over Dask arrays as a graph of Dask's."""
 
-    def __init__(self, plan: Plan, arrays: Mapping[str, Any]) -> None:
-        self.plan, self._arrays = plan, dict(arrays)
+    def __init__(self, plan: Plan, arrays: Mapping[str, Any], *, on_blocks: bool = False) -> None:
+        """`arrays` are Dask arrays by role. `on_blocks` says whether chunks of rows are to be the plan's blocks, as
+        sinks need them.
+
+        Raises UsageError where chunks cannot be made to meet.
+        """
+        self.plan = plan
         self._views = views_of(plan)
+        selected = {source.role: _evaluated_rows(plan, source, arrays[source.role]) for source in plan.sources}
+        self._chunks = _chunks_of_rows(plan, self._views["y_pred"], selected["y_pred"], on_blocks)
+        self._arrays = {
+            role: _rechunked(role, selected[role], view, self._chunks) for role, view in self._views.items()
+        }
         known = all(source.known for source in plan.sources if isinstance(source, DaskSource))
-        y_pred = self._views["y_pred"].axes
-        self._chunks = tuple(self._arrays["y_pred"].chunks[y_pred.index(axis)] for axis in range(len(plan.shape)))
         self._starts = tuple(tuple(itertools.accumulate(sizes, initial=0)) for sizes in self._chunks) if known else None
 
-    @classmethod
-    def of(
-        cls,
-        named: Mapping[str, Loss],
-        y_true: Any,
-        y_pred: Any,
-        sample_weight: Any = None,
-        mask: Any = None,
-        class_weight: Mapping[int, float] | None = None,
-        rows: slice | None = None,
-        *,
-        on_blocks: bool | None = None,
-    ) -> Graph:
-        """`on_blocks`: whether chunks of rows are to be the plan's blocks, for sinks; None: chunk sizes may be unknown.
-
-        Raises UsageError where chunk sizes would have to be known, with the call that finds them out.
-        """
-        if getattr(sample_weight, "ndim", None) == 0 and isinstance(sample_weight, da.Array):
-            raise UsageError(
-                "sample_weight is a Dask array of no axis; expected a number, or an array: weight.compute()."
+    def value(self, reduction: Reduction) -> Any:
+        """Return the plan's one loss as a Dask array: of the losses' shape for NONE, else of one float64."""
+        (loss,) = self.plan.losses
+        if reduction is not Reduction.NONE:
+            return self.states().map_blocks(
+                ValueOf(loss, reduction), dtype=np.float64, meta=np.float64(0), token="streamloss"
             )
-        given = {"y_true": y_true, "y_pred": y_pred, "sample_weight": sample_weight, "mask": mask}
-        try:
-            plan = planned(
-                named,
-                y_true,
-                y_pred,
-                sample_weight,
-                mask,
-                class_weight,
-                UNLIMITED,
-                1,
-                rows,
-                None,
-                opener=open_lazy,
-                machine_independent=True,
-            )
-        except ShapeError:
-            _refuse_unknown(given)
-            raise
-        arrays = {source.role: as_lazy(given[source.role], source.role) for source in plan.sources}
-        views = views_of(plan)
-        for source in plan.sources:
-            assert isinstance(source, DaskSource)
-            if not source.known and on_blocks is not None:
-                raise UsageError(
-                    f"{source.role} has chunks of unknown sizes; expected known ones for evaluate. "
-                    f"Call {source.role}.compute_chunk_sizes() first."
-                )
-        if rows is not None:
-            stop = plan.start + plan.shape[0]
-            for role, array in arrays.items():
-                if 0 in views[role].axes:
-                    arrays[role] = array[(slice(None),) * views[role].axes.index(0) + (slice(plan.start, stop),)]
-        chunks = _chunks_of_rows(plan, views["y_pred"], arrays["y_pred"], bool(on_blocks))
-        return cls(plan, {role: _rechunked(role, arrays[role], views[role], chunks) for role in arrays})
+        if loss.alignment.ratio_shape is None:
+            return self.losses()
+        ratios = delayed(RatiosOf(loss))(self.states().to_delayed().item())
+        return da.from_delayed(ratios, loss.alignment.ratio_shape, np.float64)
 
     def losses(self) -> Any:
-        """Of rows, of the plan's one loss: a Dask array with the rows' chunks."""
-        job = self.plan.jobs[0]
-        return self._each(LossesOf, Run(self.plan), job.dtype, None, self._conventions([job]))
+        """Return the losses of rows of the plan's one loss: a Dask array with the rows' chunks."""
+        (loss,) = self.plan.losses
+        return self._each(LossesOf, Run(self.plan), loss.dtype, None, self._conventions([loss]))
 
-    def states(self, task: Run | None = None) -> Any:
-        """All rows' states, merged: a Dask array of one object, which is a tuple of states."""
-        task = task or Run(self.plan)
-        written = [job for job in self.plan.jobs if job.name in task.sinks]
-        each = self._each(StatesOf, task, np.dtype(object), 1, self._conventions(written))
-        merge = Merge(task)
+    def states(self, run: Run | None = None) -> Any:
+        """Return all rows' states, merged: a Dask array of one object, which is a tuple of states."""
+        run = run or Run(self.plan)
+        written = [loss for loss in self.plan.losses if loss.name in run.sinks]
+        each = self._each(StatesOf, run, np.dtype(object), 1, self._conventions(written))
+        merge = Merge(run)
         meta = np.empty((), object)
         return da.reduction(
             each, unchanged, merge, combine=merge, concatenate=False, dtype=object, split_every=SPLIT, meta=meta
         )
 
-    def _conventions(self, jobs: list[PlannedLoss]) -> list[Any]:
-        """What all labels decide about losses that are written, as a lazy boolean; none where nothing is open."""
-        if not any(job.spec.both_conventions for job in jobs):
+    def _conventions(self, losses: list[PlannedLoss]) -> list[Any]:
+        """Return whether all labels are 0 or 1, as a lazy boolean; nothing where no loss depends on it."""
+        if not any(loss.spec.both_conventions for loss in losses):
             return []
         return [~self._each(LabelsBeside, Run(self.plan), np.dtype(bool), 1, []).any()]
 
-    def _each(self, run: type[OnBlock], task: Run, dtype: np.dtype[Any], size: int | None, scalars: list[Any]) -> Any:
-        """An array whose chunks are what `run` makes of each block: of the block's shape, or `size` along each axis."""
+    def _each(self, kind: type[OnBlock], run: Run, dtype: np.dtype[Any], size: int | None, scalars: list[Any]) -> Any:
+        """Return an array whose chunks are what `kind` makes of each block: of the block's shape, or `size` along each
+        axis. `scalars` follow the chunks as arguments.
+        """
         rows = tuple(range(len(self.plan.shape)))
         others = itertools.count(len(rows))  # axes that blocks have whole
         operands: list[Any] = [ArrayBlockIdDep(self._chunks), rows]
@@ -152,7 +101,7 @@ class Graph:
         for scalar in scalars:
             operands += [scalar, ()]
         return da.blockwise(
-            run(task, tuple(self._views), self._starts),
+            kind(run, tuple(self._views), self._starts),
             rows,
             *operands,
             dtype=dtype,
@@ -165,7 +114,7 @@ class Graph:
 
 
 class GraphExecutor:
-    """Evaluates a graph on a scheduler of Dask's, as one part."""
+    """Evaluates all blocks as one graph on a scheduler of Dask's."""
 
     name = "dask"
 
@@ -173,34 +122,57 @@ class GraphExecutor:
         """`gpu`: workers evaluate on their GPUs also what was computed in the host's memory."""
         self._graph, self._scheduler, self._file, self._gpu = graph, scheduler, scheduler_file, gpu
 
-    def run(self, task: Run, done: Callable[[BlockResult], None]) -> None:
+    def run(self, run: Run, done: Callable[[BlockResult], None]) -> None:
         if self._gpu:
-            refuse_what_gpus_cannot(task.plan)
-            task = replace(task, on_gpu=True)
-        states = compute(self._graph.states(task), self._scheduler, self._file)
-        done(BlockResult(0, task.plan.num_blocks, states[()]))
+            refuse_what_gpus_cannot(run.plan)
+            run = replace(run, on_gpu=True)
+        states = compute(self._graph.states(run), self._scheduler, self._file)
+        done(BlockResult(0, run.plan.num_blocks, states[()]))
 
 
-def _refuse_unknown(given: Mapping[str, Any]) -> None:
-    """Raises UsageError for arrays whose axes do not meet, where chunk sizes that are not known may be why."""
-    for role, array in given.items():
-        if isinstance(array, da.Array) and any(map(math.isnan, array.shape)):
-            others = ", ".join(f"{r} {a.numblocks}" for r, a in given.items() if isinstance(a, da.Array))
+def graph_executor(
+    plan: Plan, arrays: Mapping[str, Any], on_blocks: bool, executor: Any, scheduler: Any, scheduler_file: str | None
+) -> GraphExecutor:
+    """Return the executor of a plan over Dask arrays; see :class:`Graph`, and :func:`streamloss.evaluate` for the rest.
+
+    Raises UsageError where chunk sizes are not known, with the call that finds them out.
+    """
+    for source in plan.sources:
+        assert isinstance(source, DaskSource)
+        if not source.known:
             raise UsageError(
-                f"{role} has chunks of unknown sizes, which do not meet the others' (numbers of chunks: {others}); "
-                f"expected as many, or known ones. Call {role}.compute_chunk_sizes()."
+                f"{source.role} has chunks of unknown sizes; expected known ones for evaluate. "
+                f"Call {source.role}.compute_chunk_sizes() first."
             )
+    if not isinstance(executor, str):
+        scheduler = executor
+    elif executor not in EXECUTORS:
+        raise UnknownNameError("executor", executor, EXECUTORS)
+    else:
+        scheduler = {"threads": "threads", "inline": "synchronous"}.get(executor, scheduler)
+    return GraphExecutor(Graph(plan, arrays, on_blocks=on_blocks), scheduler, scheduler_file, gpu=executor == "cuda")
 
 
-def _chunks_of_rows(plan: Plan, view: View, y_pred: Any, on_blocks: bool) -> tuple[tuple[float, ...], ...]:
-    """For each axis of the losses: as `y_pred` has them, or the plan's blocks."""
+def _evaluated_rows(plan: Plan, source: Source, array: Any) -> Any:
+    """Return the rows of an array that are evaluated."""
+    assert isinstance(source, DaskSource)
+    axes = views_of(plan)[source.role].axes
+    if not source.known or 0 not in axes or source.shape[axes.index(0)] == plan.shape[0]:
+        return array
+    return array[(slice(None),) * axes.index(0) + (slice(plan.start, plan.start + plan.shape[0]),)]
+
+
+def _chunks_of_rows(plan: Plan, view: View, y_pred: Any, on_blocks: bool) -> tuple[tuple[Any, ...], ...]:
+    """Return the chunk sizes for each axis of the losses: as `y_pred` has them, NaN where they are not known, or the
+    plan's blocks.
+    """
     if on_blocks:
         return da.core.normalize_chunks(plan.block_shape, plan.shape)
     return tuple(y_pred.chunks[view.axes.index(axis)] for axis in range(len(plan.shape)))
 
 
 def _rechunked(role: str, array: Any, view: View, chunks: tuple[tuple[float, ...], ...]) -> Any:
-    """Rows as `chunks` say, everything else whole."""
+    """Return an array whose rows are chunked as `chunks` say, and everything else whole."""
     wanted = {}
     for i, axis in enumerate(view.axes):
         have, want = array.chunks[i], chunks[axis] if axis >= 0 else (array.shape[i],)

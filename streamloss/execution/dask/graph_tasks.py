@@ -1,4 +1,4 @@
-"""What is done with the chunks of Dask arrays, in a task of their graph: evaluated as blocks, merged, reduced.
+"""What is done with the chunks of Dask arrays, in a run of their graph: evaluated as blocks, merged, reduced.
 
 Everything here is pickled with a graph, so it holds descriptions and no data.
 """
@@ -30,12 +30,12 @@ from ..loss_on_block import labels_beside_0_and_1
 
 def views_of(plan: Plan) -> dict[str, View]:
     """By the array's role. Raises UsageError where two losses see one array differently."""
-    views = {"y_true": plan.jobs[0].alignment.y_true, "y_pred": plan.jobs[0].alignment.y_pred}
-    for job in plan.jobs:
-        if (job.alignment.y_true, job.alignment.y_pred) != tuple(views.values()):
+    views = {"y_true": plan.losses[0].alignment.y_true, "y_pred": plan.losses[0].alignment.y_pred}
+    for loss in plan.losses:
+        if (loss.alignment.y_true, loss.alignment.y_pred) != tuple(views.values()):
             raise UsageError(
-                f"{job.name} and {plan.jobs[0].name} have rows along other axes; expected the same for losses of Dask "
-                "arrays evaluated in one pass. Evaluate them apart."
+                f"{loss.name} and {plan.losses[0].name} have rows along other axes; expected the same for losses of "
+                "Dask arrays evaluated in one pass. Evaluate them apart."
             )
     if plan.weight_view is not None:
         views["sample_weight"] = plan.weight_view
@@ -47,32 +47,32 @@ def views_of(plan: Plan) -> dict[str, View]:
 class OnBlock:
     """What is done with the chunks under one block."""
 
-    def __init__(self, task: Run, roles: tuple[str, ...], starts: tuple[tuple[int, ...], ...] | None) -> None:
-        self._task, self._roles, self._starts = task, roles, starts
+    def __init__(self, run: Run, roles: tuple[str, ...], starts: tuple[tuple[int, ...], ...] | None) -> None:
+        self._run, self._roles, self._starts = run, roles, starts
 
     def __call__(self, where: tuple[int, ...], *chunks: Any) -> Any:
         arrays = dict(zip(self._roles, chunks, strict=False))
-        view = views_of(self._task.plan)["y_pred"]
+        view = views_of(self._run.plan)["y_pred"]
         shape = tuple(arrays["y_pred"].shape[view.axes.index(axis)] for axis in range(len(where)))
         start = (
             (0,) * len(where) if self._starts is None else tuple(s[i] for s, i in zip(self._starts, where, strict=True))
         )
-        plan = self._task.plan
+        plan = self._run.plan
         unknown = where if self._starts is None else None
-        index = int(np.ravel_multi_index(where, plan.grid_shape)) if self._task.sinks else 0
+        index = int(np.ravel_multi_index(where, plan.grid_shape)) if self._run.sinks else 0
         block = Block(index, start, tuple(a + n for a, n in zip(start, shape, strict=True)))
         given: Any = {s.role: _given(s, arrays[s.role], unknown) for s in plan.sources if isinstance(s, DaskSource)}
-        return self.of_block(dataclasses.replace(self._task, plan=dataclasses.replace(plan, **given)), block, chunks)
+        return self.of_block(dataclasses.replace(self._run, plan=dataclasses.replace(plan, **given)), block, chunks)
 
-    def of_block(self, task: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
+    def of_block(self, run: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
         raise NotImplementedError
 
-    def decided(self, task: Run, chunks: tuple[Any, ...]) -> Run:
+    def decided(self, run: Run, chunks: tuple[Any, ...]) -> Run:
         """With what all labels decided, which comes behind the chunks."""
         if len(chunks) == len(self._roles):
-            return task
-        all_binary = {job.name: bool(chunks[-1]) for job in task.plan.jobs if job.spec.both_conventions}
-        return dataclasses.replace(task, all_binary=all_binary)
+            return run
+        all_binary = {job.name: bool(chunks[-1]) for job in run.plan.losses if job.spec.both_conventions}
+        return dataclasses.replace(run, all_binary=all_binary)
 
 
 def _given(source: DaskSource, chunk: Any, unknown: tuple[int, ...] | None) -> Source:
@@ -83,20 +83,20 @@ def _given(source: DaskSource, chunk: Any, unknown: tuple[int, ...] | None) -> S
     return GivenGpuSource(GivenSource(source, np.empty(0), unknown), chunk)
 
 
-def _backend_of(task: Run) -> Backend | None:
+def _backend_of(run: Run) -> Backend | None:
     """A GPU, if it was asked for or has a chunk; None: the processor."""
-    if not (task.on_gpu or any(source.on_gpu for source in task.plan.sources)):
+    if not (run.on_gpu or any(source.on_gpu for source in run.plan.sources)):
         return None
     from ..gpu import backend_here
 
-    return backend_here(task.plan)
+    return backend_here(run.plan)
 
 
 class LossesOf(OnBlock):
-    def of_block(self, task: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
-        plan, job = task.plan, task.plan.jobs[0]
+    def of_block(self, run: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
+        plan, job = run.plan, run.plan.losses[0]
         here = _AnyBlock(sink_beside(plan.y_pred, block.shape, job.dtype), block.shape)
-        run_block(dataclasses.replace(self.decided(task, chunks), sinks={job.name: here}), block, _backend_of(task))
+        run_block(dataclasses.replace(self.decided(run, chunks), sinks={job.name: here}), block, _backend_of(run))
         return here.array()
 
 
@@ -122,16 +122,16 @@ class _AnyBlock:
 
 
 class StatesOf(OnBlock):
-    def of_block(self, task: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
-        return _one(run_block(self.decided(task, chunks), block, _backend_of(task)), len(block.shape))
+    def of_block(self, run: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
+        return _one(run_block(self.decided(run, chunks), block, _backend_of(run)), len(block.shape))
 
 
 class LabelsBeside(OnBlock):
     """Whether a block has labels beside 0 and 1."""
 
-    def of_block(self, task: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
-        plan, inputs = task.plan, BlockInputs(task.plan, block)
-        labels = inputs.read(plan.y_true, plan.jobs[0].alignment.y_true)
+    def of_block(self, run: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
+        plan, inputs = run.plan, BlockInputs(run.plan, block)
+        labels = inputs.read(plan.y_true, plan.losses[0].alignment.y_true)
         beside = labels_beside_0_and_1(labels, host_mask(plan, inputs)) > 0
         return np.full((1,) * len(block.shape), beside)
 
@@ -139,8 +139,8 @@ class LabelsBeside(OnBlock):
 class Merge:
     """A node of the tree: lists of arrays of one object, nested as the axes are."""
 
-    def __init__(self, task: Run) -> None:
-        self._empty = task.empty()
+    def __init__(self, run: Run) -> None:
+        self._empty = run.empty()
 
     def __call__(self, parts: Any, axis: Any = None, keepdims: bool = False) -> Any:
         merged, rank = self._empty, 0

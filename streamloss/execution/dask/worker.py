@@ -40,13 +40,13 @@ class WorkerResult:
     """Wrong data, which trying again would not put right."""
 
 
-def pack(task: Run) -> bytes:
+def pack(run: Run) -> bytes:
     """The description. Raises UsageError where arrays in memory would have to travel."""
-    inside = [source for source in task.plan.sources if source.in_memory]
+    inside = [source for source in run.plan.sources if source.in_memory]
     stays = any(s.on_gpu for s in inside) or sum(nbytes(s.shape, s.dtype) for s in inside) > LARGEST
-    packed = b"" if stays else zlib.compress(pickle.dumps(task), 1)
+    packed = b"" if stays else zlib.compress(pickle.dumps(run), 1)
     if not packed or len(packed) > LARGEST:
-        roles = ", ".join(source.role for source in inside or task.plan.sources)
+        roles = ", ".join(source.role for source in inside or run.plan.sources)
         raise UsageError(
             f"{roles}: in the memory of this process, and would travel to the workers with every task; expected arrays "
             "that workers open themselves. Pass URIs or zarr.Arrays on a disk they share, Dask arrays, or "
@@ -66,26 +66,26 @@ def run_group(version: str, packed: bytes, first: int, stop: int) -> WorkerResul
             "differ. Install it on all workers."
         )
     opened = _open(packed)
-    task = opened.task
-    states, seconds, backend = task.empty(), [], _backend_of(task)
+    run = opened.run
+    states, seconds, backend = run.empty(), [], _backend_of(run)
     for index in range(first, stop):
         begin = time.perf_counter()
         try:
-            states = merge_all(states, run_block(task, task.plan.grid.block(index), backend))
+            states = merge_all(states, run_block(run, run.plan.grid.block(index), backend))
         except CorruptChunkError:
             raise
         except DataError as error:
-            return WorkerResult(task.empty(), {}, 0.0, error)
+            return WorkerResult(run.empty(), {}, 0.0, error)
         seconds.append(time.perf_counter() - begin)
     return WorkerResult(states, opened.newly_filled(), statistics.median(seconds) * len(seconds))
 
 
-def _backend_of(task: Run) -> Backend:
-    if not task.on_gpu:
+def _backend_of(run: Run) -> Backend:
+    if not run.on_gpu:
         return CpuBackend()
     from ..gpu import backend_here
 
-    return backend_here(task.plan)
+    return backend_here(run.plan)
 
 
 def part(first: int, stop: int, outcome: WorkerResult) -> BlockResult:
@@ -98,14 +98,14 @@ def part(first: int, stop: int, outcome: WorkerResult) -> BlockResult:
 class _Opened:
     """A task in this process, and which missing chunks were told of."""
 
-    def __init__(self, task: Run) -> None:
-        self.task = task
+    def __init__(self, run: Run) -> None:
+        self.run = run
         self._told: dict[str, int] = {}
 
     def newly_filled(self) -> dict[str, int]:
         new = {}
         with _lock:
-            for source in self.task.plan.sources:
+            for source in self.run.plan.sources:
                 filled, told = source.filled, self._told.get(source.role, 0)
                 if filled > told:
                     new[source.role] = filled - told

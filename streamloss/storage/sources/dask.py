@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,26 @@ class GivenSource(HostSource):
 def open_lazy(array: Any, role: str, missing_chunks: str) -> DaskSource:
     """Open a Dask array, or any array that is evaluated beside Dask arrays; `missing_chunks` has no effect."""
     return DaskSource(as_lazy(array, role), role)
+
+
+def refuse_weight_without_axis(sample_weight: Any) -> None:
+    """Raise UsageError for a Dask array that is one number: its value is not there to be looked at."""
+    if is_lazy(sample_weight) and getattr(sample_weight, "ndim", None) == 0:
+        raise UsageError("sample_weight is a Dask array of no axis; expected a number, or an array: weight.compute().")
+
+
+def refuse_unknown_chunks(arrays: Mapping[str, Any]) -> None:
+    """Raise UsageError for arrays whose axes do not meet, where chunk sizes that are not known may be why; `arrays` by
+    role.
+    """
+    lazy = {role: array for role, array in arrays.items() if is_lazy(array)}
+    for role, array in lazy.items():
+        if any(map(math.isnan, array.shape)):
+            others = ", ".join(f"{r} {a.numblocks}" for r, a in lazy.items())
+            raise UsageError(
+                f"{role} has chunks of unknown sizes, which do not meet the others' (numbers of chunks: {others}); "
+                f"expected as many, or known ones. Call {role}.compute_chunk_sizes()."
+            )
 
 
 def as_lazy(array: Any, role: str) -> Any:

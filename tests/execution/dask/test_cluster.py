@@ -23,7 +23,8 @@ import zarr
 import streamloss as sl
 from processes import SUPPORT, environment
 from streamloss import cli
-from streamloss.api.request import named_losses, planned
+from streamloss.api.interop import loss_requests
+from streamloss.api.request import Inputs, Options, plan_request
 from streamloss.core.blocks import Ranges
 from streamloss.errors import ClusterError, CorruptChunkError, StreamlossWarning, UsageError, ValueRangeError
 from streamloss.execution import BlockResult, Run
@@ -152,9 +153,7 @@ def test_wrong_data_on_a_worker_is_named_and_not_tried_again(client):
 def test_wrong_data_comes_back_as_a_value_and_files_that_fail_as_errors(place):
     """What may be another time is for Dask to try again; what will not is not."""
     zarr.open_array("p.zarr")[2, 3] = np.nan
-    plan = planned(
-        named_losses(MSE), "y.zarr", "p.zarr", None, None, None, "1GiB", 1, None, None, machine_independent=True
-    )
+    plan = plan_request(loss_requests(MSE), Inputs("y.zarr", "p.zarr"), Options(executor="dask", workers=1))
     packed = pack(Run(plan))
     assert isinstance(worker.run_group(sl.__version__, packed, 0, 3).error, ValueRangeError)
     assert worker.run_group(sl.__version__, packed, 1, 3).error is None

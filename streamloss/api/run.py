@@ -1,0 +1,108 @@
+"""The one way from a plan to what its blocks add up to, for ``evaluate`` and for losses that are called directly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..aggregation.checkpoint import Checkpoint
+from ..aggregation.checks import filled_chunks, refuse_undefined_cells, warned
+from ..aggregation.reductions import losses_of_cells, reduce_state
+from ..core.blocks import Ranges
+from ..core.types import Progress, Reduction
+from ..execution import Executor, Run, get_executor
+from ..execution.block import all_labels_are_binary
+from ..execution.collector import Collector
+from ..planning.plan import Plan
+from ..planning.request import LossRequest
+from ..storage.sinks import Sink
+from ..storage.sinks.memory import sink_beside
+from ..storage.sources.base import on_gpu
+from .request import Inputs, Options, plan_request, prepare_inputs
+
+DEFAULTS = Options()
+
+
+def run_plan(
+    plan: Plan,
+    executor: Executor,
+    sinks: Mapping[str, Sink],
+    *,
+    lazy: bool = False,
+    nan_policy: str = "raise",
+    todo: Ranges | None = None,
+    evaluation: Mapping[str, Any] | None = None,
+    checkpoint: Checkpoint | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    begin: float = 0.0,
+) -> Collector:
+    """Evaluate the blocks of a plan, and return what they add up to.
+
+    `todo` are the blocks by number, by default all; those that `checkpoint` holds are not evaluated again. `lazy` says
+    whether the arrays are Dask's, whose graph finds out what all labels decide. `begin` is the time of
+    ``time.perf_counter`` when the evaluation began.
+    """
+    saved = None if checkpoint is None else checkpoint.partial
+    if saved is not None:
+        all_binary = saved.all_binary
+    else:
+        all_binary = {} if lazy else _label_conventions(plan, sinks)
+    run = Run(plan, sinks, nan_policy, all_binary, todo)
+    if saved is not None:
+        run = run.without(saved.covered)
+    collector = Collector(run, evaluation, checkpoint, progress, begin)
+    try:
+        executor.run(run, collector.add)
+    finally:  # also where it was interrupted
+        collector.save()
+    return collector
+
+
+def choose_executor(plan: Plan, inputs: Inputs, options: Options) -> Executor:
+    """Return the executor that was asked for, or one that suits the arrays. Raises UsageError for an unknown one."""
+    executor, scheduler, file = options.executor, options.scheduler, options.scheduler_file
+    if inputs.lazy:
+        from ..execution.dask.graph import graph_executor
+
+        return graph_executor(plan, inputs.by_role(), options.out is not None, executor, scheduler, file)
+    sources = plan.sources
+    in_memory, gpu = all(s.in_memory for s in sources), any(s.on_gpu for s in sources)
+    return get_executor(executor, in_memory, scheduler, file, gpu)
+
+
+def call(request: LossRequest, inputs: Inputs) -> Any:
+    """Return the reduced loss as a float64 scalar or, for NONE, the array of losses of rows; a Dask array if one of
+    the arrays is Dask's.
+    """
+    inputs = prepare_inputs(inputs)
+    plan = plan_request((request,), inputs, DEFAULTS, losses_on_host=not on_gpu(inputs.y_pred))
+    if inputs.lazy:
+        from ..execution.dask.graph import Graph
+
+        return Graph(plan, inputs.by_role()).value(request.reduction)
+    (loss,) = plan.losses
+    unreduced = request.reduction is Reduction.NONE
+    sinks: dict[str, Any] = {}
+    if unreduced and loss.alignment.ratio_shape is None:
+        sinks[loss.name] = sink_beside(plan.y_pred, plan.shape, loss.dtype)
+    (state,) = run_plan(plan, choose_executor(plan, inputs, DEFAULTS), sinks).partial.states
+    refuse_undefined_cells(loss.name, state, "raise")
+    if loss.name in sinks:
+        return sinks[loss.name].array()
+    if unreduced:
+        return losses_of_cells(state, weighted=True)
+    warned({loss.name: state}, filled_chunks(plan.sources))
+    return np.float64(reduce_state(state, request.reduction))
+
+
+def _label_conventions(plan: Plan, sinks: Mapping[str, Sink]) -> dict[str, bool]:
+    """Return whether all labels are 0 or 1, by name, for losses whose losses of rows depend on it: these are written
+    as they are computed, so it must be known before.
+    """
+    return {
+        loss.name: all_labels_are_binary(plan, loss)
+        for loss in plan.losses
+        if loss.name in sinks and loss.spec.both_conventions
+    }

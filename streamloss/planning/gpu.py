@@ -1,0 +1,56 @@
+"""What a GPU can evaluate, and which arrays it reads where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..core.types import HALVES
+from ..formulas._kinds import LabelSequence, Sparse
+from ..storage.sources.base import Source
+from .alignment import View
+from .plan import PlannedLoss
+
+GPU_LABELS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")
+GPU_TARGETS = ("bool", "uint8", "float32", "float64", *HALVES)
+GPU_PREDICTIONS = ("float32", "float64", *HALVES)
+GPU_WEIGHTS = ("float32", "float64")
+"""Dtypes that kernels on a GPU read as they are stored there; others are converted on the host."""
+
+BUFFERS = 3
+"""Blocks at a time for a GPU, at least: one is read, one copied, one evaluated."""
+
+
+def why_not_on_gpu(loss: PlannedLoss) -> str | None:
+    """Return why a loss cannot be evaluated on a GPU; None if it can."""
+    if isinstance(loss.formula, LabelSequence):
+        return "its rows are sequences"
+    return None if loss.alignment.ratio_shape is None else "it is a ratio of sums over the whole data"
+
+
+def gpu_reads(loss: PlannedLoss, source: Source) -> bool:
+    """Return whether a loss' kernels on a GPU read labels or predictions as `source` has them."""
+    labels, integers = source.role == "y_true", isinstance(loss.formula, Sparse)
+    if why_not_on_gpu(loss) is not None or (loss.precision is not None and not (labels and integers)):
+        return False
+    known = (GPU_LABELS if integers else GPU_TARGETS) if labels else GPU_PREDICTIONS
+    return source.dtype.name in known
+
+
+def stays_on_gpu(source: Source, view: View, rank: int, losses: Sequence[PlannedLoss], by_class: bool) -> bool:
+    """Return whether an array is on a GPU and read nowhere else; `rank` is that of the losses, and `by_class` says
+    whether rows are weighted by their labels.
+    """
+    if not source.on_gpu or not view.in_order(rank):
+        return False
+    conventions = any(loss.spec.both_conventions for loss in losses)  # which labels that count decide, on the host
+    match source.role:
+        case "sample_weight":
+            return source.dtype.name in GPU_WEIGHTS and not by_class
+        case "mask":
+            return source.dtype == np.bool_ and not conventions
+        case "y_true":
+            return all(gpu_reads(loss, source) for loss in losses) and not by_class and not conventions
+        case _:
+            return all(gpu_reads(loss, source) for loss in losses)
