@@ -142,7 +142,7 @@ def cluster():
 
 
 def by_executor(case):
-    """Call `evaluate` itself, with weights, arrays in chunks that several threads read, and the losses of rows written."""
+    """Call `evaluate` itself, with weights, arrays in chunks that several threads read, and losses of rows written."""
     rng, found = np.random.default_rng(6), []
     y, p, w = rng.random((40, 2), dtype=np.float32), rng.random((40, 2)), rng.random(40)
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as started:
