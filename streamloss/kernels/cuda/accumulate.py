@@ -1,4 +1,4 @@
-"""What happens to the losses of rows on the device, by the declarations and the policy of the processor's loops.
+"""The addition of the losses of rows on the device, by the declarations and the policy of the processor's loops.
 
 A thread adds up a row where it has computed its loss, so nothing of a row goes to memory but what NONE writes. Values
 in the window of `streamloss.aggregation.accumulator` are added up in three integers of each thread; its block adds
@@ -37,7 +37,7 @@ NO_ROW = np.iinfo(np.int64).max
 
 
 class Gathered(NamedTuple):
-    """What all blocks of a launch found."""
+    """The sums and counts of all blocks of a launch."""
 
     limbs: Any
     """int64 (sums, SIZE)"""
