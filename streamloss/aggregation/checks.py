@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterable, Mapping
 
@@ -58,7 +57,7 @@ def warned(states: Mapping[str, State], said: Iterable[str] = ()) -> list[str]:
 
 def refuse_undefined_cells(name: str, state: State, nan_policy: str) -> None:
     """Raises ValueRangeError for a ratio over the whole data that is 0 / 0."""
-    if nan_policy != "raise" or "cells" not in json.loads(state.of) or not state.count("elements"):
+    if nan_policy != "raise" or state.identity.ratio_shape is None or not state.count("elements"):
         return
     undefined = np.argwhere(np.isnan(losses_of_cells(state)))
     if len(undefined):

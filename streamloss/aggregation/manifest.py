@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .state import canonical_json
+from .identity import canonical_json
 
 _ASPECTS = {
     "metadata": "its metadata",

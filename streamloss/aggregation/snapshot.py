@@ -16,7 +16,8 @@ from typing import Any
 
 from ..core.blocks import Grid, Ranges
 from ..errors import StateError
-from .state import State, canonical_json
+from .identity import canonical_json
+from .state import State
 
 FORMAT, VERSION = "streamloss.partial", 1
 
@@ -57,7 +58,7 @@ class Snapshot:
             "version": VERSION,
             "evaluation": self.evaluation,
             "covered": self.covered.pieces,
-            "states": [json.loads(state.to_bytes()) for state in self.states],
+            "states": [state.to_dict() for state in self.states],
             "all_binary": self.all_binary,
             "filled": self.filled,
             "seconds": round(self.seconds, 6),

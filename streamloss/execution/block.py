@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ..aggregation.state import State, States, canonical_json
+from ..aggregation.state import State, States
 from ..core.blocks import Ranges
 from ..core.types import Block
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
 from .backends import NAN_POLICIES, CpuBackend
 from .inputs import BlockInputs, mask_of
-from .loss_on_block import identity, labels_beside_0_and_1, run_job
+from .loss_on_block import labels_beside_0_and_1, run_job
 
 __all__ = [
     "NAN_POLICIES",
@@ -60,7 +60,7 @@ class Run:
 
     def empty(self) -> States:
         """Return the states of no rows."""
-        return tuple(State.empty(identity(loss, self.plan)) for loss in self.plan.losses)
+        return tuple(State.empty(loss.identity) for loss in self.plan.losses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def _run_block(run: Run, block: Block, backend: CpuBackend) -> States:
     weight, mask = backend.weight_of(plan, rows), backend.mask_of(plan, rows)
     alike: dict[str, list[PlannedLoss]] = {}
     for loss in plan.losses:
-        alike.setdefault(f"{canonical_json(identity(loss, plan))} {loss.alignment}", []).append(loss)
+        alike.setdefault(f"{loss.identity} {loss.alignment}", []).append(loss)
     states: dict[str, State] = {}
     for equal in alike.values():
         written = [loss for loss in equal if loss.name in run.sinks and loss.alignment.ratio_shape is None]

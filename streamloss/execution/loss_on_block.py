@@ -21,24 +21,6 @@ from .inputs import BlockInputs, class_weight_of, weight_of
 Array = np.ndarray[Any, Any]
 
 
-def identity(job: PlannedLoss, plan: Plan) -> dict[str, Any]:
-    """What a state is a state of: only rows that were evaluated alike may be added up."""
-    of: dict[str, Any] = {
-        "loss": job.spec.name,
-        "parameters": dict(job.spec.parameters),
-        "dtype": str(job.dtype),
-        "weighted": plan.weighted,
-    }
-    if job.precision is not None:
-        of["precision"] = job.precision
-    if plan.class_weight is not None:
-        of["class_weight"] = {str(label): weight for label, weight in sorted(plan.class_weight.items())}
-    if job.alignment.ratio_shape is not None:
-        of["cells"] = job.alignment.ratio_shape
-        of["weight"] = 1.0 if plan.sample_weight is None else plan.sample_weight
-    return of
-
-
 def run_job(
     plan: Plan,
     job: PlannedLoss,
@@ -68,7 +50,7 @@ def run_job(
     sums = {**state.sums, "loss_binary": binary.sum("loss")}
     labels, counted = rows.of(plan.y_true, job.alignment.y_true), place.host(mask)
     counts = {**state.counts, "other_labels": labels_beside_0_and_1(labels, counted)}
-    return State(state.of, sums, counts)
+    return State(state.identity, sums, counts)
 
 
 def labels_beside_0_and_1(labels: Array, mask: Array | None) -> int:
@@ -106,7 +88,7 @@ class _Loop:
             "loss": ExactSum.of_limbs(limbs[accumulate.VALUES]),
             "weight": weight if self._plan.weighted else ExactSum.of_count(total["count"]),
         }
-        return State(State.empty(identity(self._job, self._plan)).of, sums, total)
+        return State(self._job.identity, sums, total)
 
     def state_of_cells(self) -> State:
         """The exact sums that ratios over the whole data are made of."""
@@ -118,7 +100,7 @@ class _Loop:
             "omitted": int(counts[accumulate.OMITTED]),
             "ignored": int(counts[accumulate.IGNORED_ROWS]),
         }
-        return State(State.empty(identity(self._job, self._plan)).of, dict(sums), total)
+        return State(self._job.identity, dict(sums), total)
 
     @property
     def _classes(self) -> int:

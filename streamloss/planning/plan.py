@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..aggregation.identity import StateIdentity
 from ..core.blocks import Grid
 from ..core.machine import mib
 from ..core.types import Block
@@ -34,6 +35,8 @@ class PlannedLoss:
     precision: str | None
     """"float16" or "bfloat16" where labels and predictions are rounded to it first."""
     alignment: Alignment
+    identity: StateIdentity
+    """What its states are states of."""
 
     @property
     def formula(self) -> Formula:
