@@ -18,7 +18,7 @@ bench: $(VENV)/.bench
 billion: $(VENV)/.bench
 	$(BIN)/python bench/billion.py
 
-# On a machine with a GPU: are rows and sums on it those of the CPU, bit for bit? And how fast are its kernels?
+# On a machine with a GPU: compares its rows and sums with those of the CPU, bit for bit, then measures its kernels.
 gpu: $(VENV)/.ready
 	$(BIN)/python -m pytest tests/kernels/cuda
 	$(BIN)/python bench/gpu.py
@@ -39,4 +39,4 @@ $(VENV)/.ready: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) data .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) data .hypothesis .pytest_cache .mypy_cache .ruff_cache

@@ -1,7 +1,11 @@
-"""The main job on real data: three predictions for 226,349 flights, in Zarr, to exact losses and a table.
+"""Evaluate the predictions of three models for 226,349 real flights, and print a table.
 
-For each model the log loss of its five delay classes (sparse categorical cross-entropy), unweighted and
-weighted by the flights' distance; the losses of single flights go to a Zarr array.
+    make demo                  (or: pip install 'streamloss[demo]', then python examples/demo.py)
+
+For each model it evaluates the log loss of five delay classes (sparse categorical cross-entropy), unweighted and
+weighted by the flights' distance; the losses of single flights go to a Zarr array. Then it computes the means again by
+scikit-learn and the sums by math.fsum, and exits with 1 where they disagree. The first run builds the data by
+flights.py. Everything is written to data/ in the current directory.
 """
 
 from __future__ import annotations
@@ -59,7 +63,7 @@ def main() -> None:
 
 
 def evaluate(model: str, weight: Path | None) -> sl.Result:
-    """The log loss of one model; the losses of rows are kept where they are unweighted."""
+    """Return the log loss of one model; write the losses of rows where they are unweighted."""
     loss = sl.losses.SparseCategoricalCrossentropy(name="log_loss")
     return sl.evaluate(
         loss,
@@ -72,7 +76,7 @@ def evaluate(model: str, weight: Path | None) -> sl.Result:
 
 
 def check(console: Console) -> None:
-    """The table's unweighted means again, by scikit-learn in float64, and the sums by math.fsum."""
+    """Compute the unweighted means again, by scikit-learn in float64, and the sums by math.fsum."""
     from sklearn.metrics import log_loss
 
     y_true = zarr.open_array(DATA / "y_true", mode="r")[:]

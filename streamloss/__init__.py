@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan", "Reduction", "Result", "State", "errors", "evaluate", "losses", "merge", "nn", "plan"]
 
-# Loaded on first use: NumPy, Numba and Zarr take a second to import, which a command's --help need not wait for.
+# Modules are loaded on first use: NumPy, Numba and Zarr take a second to import, for which --help need not wait.
 _WHERE = {
     "Plan": "planning.plan",
     "Reduction": "core.types",

@@ -1,10 +1,10 @@
-"""What can go wrong, as one tree; ``exit_code`` is what the command line returns.
+"""The exceptions that streamloss raises, as one tree; ``exit_code`` is the exit code of the command line.
 
 ::
 
     StreamlossError
     ├── UsageError (ValueError)               2   an argument, a parameter or a setting
-    │   ├── UnknownNameError                      a name nobody knows, with the nearest known one
+    │   ├── UnknownNameError                      an unknown name, with the nearest known one
     │   ├── ConfigError                           a TOML file that does not fit the schema
     │   ├── OutputExistsError                     NONE's target exists and overwriting was not asked for
     │   └── MemoryBudgetError                     no plan fits the memory allowed
@@ -23,7 +23,7 @@
     │   └── ClusterError                          a scheduler that cannot be reached, workers that die
     └── StoppedError                         75   stopped by a signal; the same command goes on
 
-and :class:`StreamlossWarning` (UserWarning), for values that need a word.
+and :class:`StreamlossWarning` (UserWarning), for values that need an explanation.
 
 Messages say what was wrong, what was expected, what was received, where, and what to do.
 """
@@ -35,16 +35,16 @@ from collections.abc import Iterable
 from typing import Any
 
 FEW = 8
-"""Names that are listed beside a suggestion."""
+"""The most names that are listed beside a suggestion."""
 
 
 class StreamlossError(Exception):
-    """Base of everything streamloss raises on purpose."""
+    """The base of everything that streamloss raises on purpose."""
 
     exit_code = 1
 
     def __reduce__(self) -> Any:
-        """Errors travel from workers with their message, whatever their constructors take."""
+        """Pickle the message instead of the constructor's arguments, so that errors of workers arrive unchanged."""
         return _rebuilt, (type(self), self.args)
 
 
@@ -59,7 +59,9 @@ class UsageError(StreamlossError, ValueError):
 
 
 class UnknownNameError(UsageError):
-    """``UnknownNameError("loss", "hubber", known=[...])`` suggests the nearest known name, or lists `shown`."""
+    """An unknown name: ``UnknownNameError("loss", "hubber", known=[...])`` suggests the nearest known name, or lists
+    `shown`.
+    """
 
     def __init__(self, what: str, name: object, known: Iterable[str], shown: Iterable[str] | None = None) -> None:
         names = [str(k) for k in known]
@@ -118,7 +120,7 @@ class MachineError(StreamlossError, RuntimeError):
 
 
 class MissingExtraError(MachineError, ImportError):
-    """``MissingExtraError("reading s3://", "s3")``"""
+    """A missing optional package: ``MissingExtraError("reading s3://", "s3")``."""
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs an optional package. Install it: pip install 'streamloss[{extra}]'")
@@ -145,4 +147,4 @@ class StoppedError(StreamlossError):
 
 
 class StreamlossWarning(UserWarning):
-    """A value came out that a person should know something about."""
+    """A warning about a value that needs an explanation."""

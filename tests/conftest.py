@@ -7,6 +7,8 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from left_behind import untracked
+from small_blocks import small_blocks as blocks_of_single_chunks
 from streamloss.formulas._registry import declarations
 
 collect_ignore_glob = ["support/*"]  # helpers, and scripts for processes of their own: doctests would run them
@@ -77,3 +79,33 @@ def a_process_of_its_own(monkeypatch):
     """The command line counts all memory of its process as its own; in tests most of it is other tests' kernels."""
     for module in ("cli.commands", "planning.planner"):
         monkeypatch.setattr(f"streamloss.{module}.resident_bytes", lambda: 200 << 20)
+
+
+untracked_before = pytest.StashKey()
+left_in_root = pytest.StashKey()
+
+
+def pytest_sessionstart(session):
+    if not hasattr(session.config, "workerinput"):  # the process that starts xdist's workers looks for all of them
+        session.config.stash[untracked_before] = untracked(session.config.rootpath)
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """Let a session fail whose tests leave something in the repository's root: they have `tmp_path`."""
+    stash = session.config.stash
+    if untracked_before in stash:
+        stash[left_in_root] = sorted(untracked(session.config.rootpath) - stash[untracked_before])
+        if stash[left_in_root] and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for entry in config.stash.get(left_in_root, []):
+        terminalreporter.write_line(f"ERROR: the tests left {entry} in {config.rootpath}", red=True)
+
+
+@pytest.fixture(scope="module")
+def small_blocks():
+    """Blocks of single chunks in all tests of a module: small arrays then have many blocks."""
+    with blocks_of_single_chunks() as patch:
+        yield patch

@@ -19,20 +19,14 @@ from oracles import exact_sum, rounded
 from strategies import Case, cases, every_loss, over_rows
 from streamloss.execution import backends
 from streamloss.formulas._kinds import LabelSequence, Parametric, Sparse
-from streamloss.planning import blocks
 
 LOSSES = every_loss()
 
 
 @pytest.fixture(autouse=True, scope="module")
-def small_blocks():
-    """Blocks of single chunks, and the parallel loop for any size: small arrays then have many blocks."""
-    patch = pytest.MonkeyPatch()
-    for name in ("TARGET", "TARGET_IN_MEMORY", "SMALLEST"):
-        patch.setattr(blocks, name, 1)
-    patch.setattr(backends, "PARALLEL_FROM", 0)
-    yield
-    patch.undo()
+def parallel_loops(small_blocks):
+    """The loop over all cores for arrays of any size, too."""
+    small_blocks.setattr(backends, "PARALLEL_FROM", 0)
 
 
 def stored(data: st.DataObject, array: np.ndarray) -> zarr.Array:

@@ -29,7 +29,7 @@ def concluded(partial: Snapshot) -> list[str]:
 
 def filled_chunks(sources: Iterable[Source]) -> list[str]:
     """Words about the missing chunks that sources of this process met."""
-    return [_filled(s.role, s.filled, s.where) for s in sources if getattr(s, "filled", 0)]  # type: ignore[attr-defined]
+    return [_filled(s.role, s.filled, s.where) for s in sources if s.filled]
 
 
 def _filled(role: str, count: int, where: str) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..aggregation.reductions import losses_of_cells
 from ..aggregation.state import State
-from ..core.types import Block, Reduction
+from ..core.blocks import Block
+from ..core.types import Reduction
 from ..errors import StateError, UnknownNameError, UsageError
 from ..planning.plan import Plan, PlannedLoss
 from ..planning.request import LossRequest

@@ -15,7 +15,7 @@ from ..core.version import __version__
 from ..errors import MachineError, StreamlossError, UnknownNameError
 
 DEFECT = 70
-"""Exit code of an unexpected exception: EX_SOFTWARE of sysexits.h."""
+"""The exit code of an unexpected exception: EX_SOFTWARE of sysexits.h."""
 
 EPILOG = """\b
 Exit codes: 0 done; 1 a --fail-if gate failed; 2 wrong usage or configuration;
@@ -184,7 +184,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _say(message: str) -> None:
-    """On stderr, wrapped between words where it is a terminal."""
+    """Print a message on stderr, wrapped between words if it is a terminal."""
     for line in message.splitlines():
         width = max(40, shutil.get_terminal_size().columns)
         indent = " " * (len(line) - len(line.lstrip()) + 2)
@@ -193,7 +193,7 @@ def _say(message: str) -> None:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """The exit code of a command. Errors of ours are one message on stderr, no traceback."""
+    """Run a command and return its exit code. Our own errors are one message on stderr, without a traceback."""
     try:
         return cli.main(arguments, prog_name="streamloss", standalone_mode=False) or 0
     except StreamlossError as error:
@@ -205,7 +205,7 @@ def run(arguments: list[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
-        if isinstance(error.__cause__, EOFError):  # click takes it for the end of what somebody types
+        if isinstance(error.__cause__, EOFError):  # click takes it for the end of the terminal's input
             traceback.print_exc()
             return DEFECT
         _say("streamloss: interrupted; what --out holds by now is valid.")

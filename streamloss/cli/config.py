@@ -1,4 +1,4 @@
-"""The TOML configuration of an evaluation: its schema, and where each setting comes from.
+"""The TOML configuration of an evaluation: its schema, and the places that settings come from.
 
 A setting is taken from the first place that has it: command-line flags, ``-s key=value``, the environment
 (``STREAMLOSS_MEMORY``, ...), the file, the defaults of :func:`streamloss.evaluate`.
@@ -7,7 +7,6 @@ A setting is taken from the first place that has it: command-line flags, ``-s ke
 from __future__ import annotations
 
 import difflib
-import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ..errors import ConfigError
+from .values import is_none, parse_loss, parse_rows, parse_shard, parse_value
 
 ENVIRONMENT = "STREAMLOSS_"
 
@@ -25,24 +25,24 @@ class _Strict(BaseModel):
 
 
 class LossConfig(BaseModel):
-    """One ``[[losses]]`` table; its other keys are the loss' own parameters and are checked by the loss."""
+    """One ``[[losses]]`` table; its other keys are the loss' own parameters, which the loss checks."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     loss: str
-    """Any of its names: "mse", "BinaryCrossentropy"."""
+    """Any name of the loss: "mse", "BinaryCrossentropy"."""
     name: str | None = None
-    """In the results; by default the loss' own."""
+    """The loss' name in results; by default its own."""
 
     def to_loss(self) -> Any:
         from ..api.loss import loss_class
 
-        given = {key: None if _is_none(value) else value for key, value in (self.model_extra or {}).items()}
+        given = {key: None if is_none(value) else value for key, value in (self.model_extra or {}).items()}
         return loss_class(self.loss)(name=self.name, **given)
 
 
 class Config(_Strict):
-    """Everything ``streamloss evaluate`` needs to know."""
+    """All settings of ``streamloss evaluate``."""
 
     losses: list[LossConfig] = Field(min_length=1)
     y_true: str
@@ -68,7 +68,7 @@ class Config(_Strict):
     @field_validator("losses", mode="before")
     @classmethod
     def _names_are_losses(cls, value: Any) -> Any:
-        """``losses = "mse"`` and ``losses = ["mse", "bce:from_logits=true"]`` are short for tables."""
+        """Replace texts by tables: ``losses = "mse"`` and ``losses = ["mse", "bce:from_logits=true"]`` are allowed."""
         values = [value] if isinstance(value, str) else value
         return (
             [parse_loss(v) if isinstance(v, str) else v for v in values] if isinstance(values, list | tuple) else values
@@ -77,7 +77,7 @@ class Config(_Strict):
     @field_validator("sample_weight", mode="before")
     @classmethod
     def _weight_is_a_number_or_a_place(cls, value: Any) -> Any:
-        """Flags and the environment give numbers as text."""
+        """Return a number, which flags and the environment give as text, or the URI."""
         if isinstance(value, bool) or not isinstance(value, str | float | int | None):
             raise ValueError(f"expected a number or a URI, received {value!r}")
         try:
@@ -105,7 +105,7 @@ class Config(_Strict):
         return value
 
     def arguments(self) -> dict[str, Any]:
-        """For :func:`streamloss.plan`; all that decides what is read."""
+        """Return the arguments of :func:`streamloss.plan`: all that determine what is read."""
         return {
             "losses": [loss.to_loss() for loss in self.losses],
             "y_true": self.y_true,
@@ -120,12 +120,12 @@ class Config(_Strict):
         }
 
     def part(self) -> tuple[int, int] | None:
-        """The shard; a state that is to be written of no shard is of all rows."""
+        """Return the shard; (0, 1), all rows, where a state is to be written without a shard."""
         whole = (0, 1) if self.state is not None and self.checkpoint is None else None
         return parse_shard(self.shard) or whole
 
     def run_arguments(self) -> dict[str, Any]:
-        """For :func:`streamloss.evaluate`."""
+        """Return the arguments of :func:`streamloss.evaluate`."""
         given = {"reduction": self.reduction} if self.reduction is not None else {}
         return self.arguments() | given | {
             "out": self.out,
@@ -142,13 +142,13 @@ class Config(_Strict):
 def load(
     file: Path | None, environment: Mapping[str, str], settings: Sequence[str], flags: Mapping[str, Any]
 ) -> Config:
-    """The configuration from all places. Raises ConfigError that names every wrong key at once."""
+    """Return the configuration from all places. Raises one ConfigError that names every wrong key."""
     content: dict[str, Any] = _read(file) if file is not None else {}
     origin = dict.fromkeys(content, str(file))
     for variable, text in sorted(environment.items()):
         if variable.startswith(ENVIRONMENT) and text:
             key = variable.removeprefix(ENVIRONMENT).lower()
-            content[key], origin[key] = _value(text), variable
+            content[key], origin[key] = parse_value(text), variable
     if flags.get("losses") not in (None, ()):  # before the settings, which may change the losses' parameters
         content["losses"], origin["losses"] = _losses(flags["losses"]), "--loss"
     for setting in settings:
@@ -165,44 +165,11 @@ def load(
 
 
 def _losses(given: Any) -> Any:
-    """The tables that --loss means; what means none stays, for the schema to refuse."""
+    """Return the tables that --loss means; values that mean none are returned as they are, for the schema to refuse."""
     try:
         return [parse_loss(text) for text in given]
     except (ValueError, TypeError, AttributeError):
         return given
-
-
-def parse_loss(text: str) -> dict[str, Any]:
-    """``bce:from_logits=true,label_smoothing=0.1`` -> a ``[[losses]]`` table."""
-    loss, _, parameters = text.partition(":")
-    table: dict[str, Any] = {"loss": loss.strip()}
-    for item in filter(None, (part.strip() for part in re.split(r",(?![^\[\]]*\])", parameters))):
-        key, separator, value = item.partition("=")
-        if not separator:
-            raise ValueError(f"expected NAME[:parameter=value,...], received {text!r}")
-        table[key.strip()] = _value(value.strip())
-    return table
-
-
-def parse_rows(text: str | None) -> slice | None:
-    """``1000:2000``, ``:2000`` or ``1000:`` -> a slice."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"\s*(-?\d+)?\s*:\s*(-?\d+)?\s*", text)
-    if match is None:
-        raise ValueError(f"expected START:STOP, such as 1000:2000, :2000 or 1000:, received {text!r}")
-    first, last = match.groups()
-    return slice(None if first is None else int(first), None if last is None else int(last))
-
-
-def parse_shard(text: str | None) -> tuple[int, int] | None:
-    """``3/7`` -> (3, 7)."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", text)
-    if match is None or int(match[1]) >= int(match[2]):
-        raise ValueError(f"expected I/N with I from 0 to N - 1, such as 0/4 for the first of four, received {text!r}")
-    return int(match[1]), int(match[2])
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -211,27 +178,12 @@ def _read(file: Path) -> dict[str, Any]:
             return tomllib.load(stream)
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {str(file)!r}: {error.strerror or error}.") from None
-    except ValueError as error:  # also bytes that are no text
+    except ValueError as error:  # also bytes that are not text
         raise ConfigError(f"{str(file)!r} is not valid TOML: {error}.") from None
 
 
-def _value(text: str) -> Any:
-    """A TOML value where the text is one, Python's True and False too, else the text itself."""
-    if text in ("True", "False"):
-        return text == "True"
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _is_none(value: Any) -> bool:
-    """TOML has no null, but ``axis = "none"`` has to be said."""
-    return isinstance(value, str) and value.lower() == "none"
-
-
 def _set(content: dict[str, Any], setting: str) -> str:
-    """Apply ``memory=2GiB`` or ``losses.0.epsilon=0``; returns the top-level key."""
+    """Apply ``memory=2GiB`` or ``losses.0.epsilon=0``; return the top-level key."""
     path, separator, value = setting.partition("=")
     if not separator:
         raise ConfigError(f"-s takes key=value; received {setting!r}.")
@@ -241,14 +193,14 @@ def _set(content: dict[str, Any], setting: str) -> str:
         for key in keys[:-1]:
             place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
         last = keys[-1]
-        place[int(last) if isinstance(place, list) else last] = _value(value.strip())
+        place[int(last) if isinstance(place, list) else last] = parse_value(value.strip())
     except (IndexError, ValueError, TypeError, AttributeError):
         raise ConfigError(f"-s {setting}: the configuration has no place {path.strip()!r}.") from None
     return keys[0]
 
 
 def _explain(error: Any, origin: Mapping[str, str]) -> str:
-    """One line for one wrong key: which, from where, what is wrong."""
+    """Return one line about a wrong key: its name, the place it comes from, what is wrong."""
     path = ".".join(str(part) for part in error["loc"])
     top = str(error["loc"][0])
     found = f"{path} ({origin[top]})" if top in origin else path
@@ -262,7 +214,7 @@ def _explain(error: Any, origin: Mapping[str, str]) -> str:
         case "missing":
             flag = "--loss" if path == "losses" else f"--{path.replace('_', '-')}"
             return f"  {found}: required; set it in the file or pass {flag}"
-        case "value_error":  # ours: it says what was received
+        case "value_error":  # raised here, with what was received
             return f"  {found}: {error['msg'].removeprefix('Value error, ')}"
     message = error["msg"][0].lower() + error["msg"][1:]
     return f"  {found}: {message}; received {error['input']!r}"

@@ -1,4 +1,4 @@
-"""``losses`` and ``info``."""
+"""The commands ``losses`` and ``info``."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _list(chosen: list[Declaration]) -> None:
 
 
 def _markdown(chosen: list[Declaration]) -> str:
-    """A page of the documentation: a row for each loss."""
+    """Return the page of the documentation with a row for each loss."""
     lines = [
         "# Losses",
         "",
@@ -72,7 +72,7 @@ def _parameters(declaration: Declaration) -> str:
 
 
 def _range(parameter: Parameter) -> str:
-    """Where a number may lie; nothing for any integer."""
+    """Return the interval of a number as text; nothing for any integer."""
     interval = parameter.interval
     return "" if interval is None or interval.low <= -(2.0**63) else f"in {interval}"
 

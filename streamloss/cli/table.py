@@ -1,4 +1,4 @@
-"""Results and texts as a person reads them."""
+"""Results as tables, and texts wrapped to the terminal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..api.result import Result
 from ..core.types import Reduction
 
 UNLIMITED = 1000
-"""Columns where stdout is no terminal: lines are for grep, and stay whole."""
+"""The width in columns where stdout is no terminal: lines are for grep, and are not wrapped."""
 
 
 def stdout() -> Console:
@@ -22,7 +22,7 @@ def stdout() -> Console:
 
 
 def hanging(line: str, indent: int) -> str:
-    """A line wrapped to the terminal, its continuations indented."""
+    """Return a line wrapped to the terminal, its continuations indented."""
     width = max(stdout().width, indent + 20)
     return textwrap.fill(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
 
@@ -35,7 +35,7 @@ def new_table(*titles: str) -> Table:
 
 
 def print_result(result: Result) -> None:
-    """On stdout: a row for each loss, where its losses of rows went, then what the run took."""
+    """Print a row for each loss, the targets of losses of rows, and a summary of the run."""
     console = stdout()
     reductions = {loss.reduction for loss in result.values()}
     num_values = 2 if len(reductions) > 1 else 0 if reductions <= {Reduction.NONE, Reduction.SUM} else 1
@@ -62,7 +62,7 @@ def print_result(result: Result) -> None:
 
 
 def summary(result: Result) -> str:
-    """One line: rows, time, speed, memory."""
+    """Return one line with the rows, the time, the speed and the memory of a run."""
     merged = result.executor == "merge"
     how = f"merged from {result.workers} states" if merged else f"{result.workers} x {result.executor}"
     rate = f" ({result.rows_per_second:,.0f} rows/s)" if result.rows_per_second >= 1 else ""

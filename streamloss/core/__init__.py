@@ -1,1 +1,1 @@
-"""What everything else stands on: compiler options, primitive operations, shared records, the machine and the GPU."""
+"""The foundation of all other folders: compiler options, primitive operations, shared records, the machine, the GPU."""

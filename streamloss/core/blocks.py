@@ -1,4 +1,4 @@
-"""The blocks of an evaluation by number: where each lies, and which of them a part covers."""
+"""The blocks of an evaluation: the rows of each, their numbers, and sets of them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,31 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from .types import Block
-
 Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A rectangle of the losses' shape, whose rows are evaluated together."""
+
+    index: int
+    """The position in the plan's row-major order of blocks."""
+    start: tuple[int, ...]
+    """The first row of the rectangle, for each axis of the losses."""
+    stop: tuple[int, ...]
+    """One past the last row, for each axis."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(b - a for a, b in zip(self.start, self.stop, strict=True))
+
+    @property
+    def rows(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        return tuple(slice(a, b) for a, b in zip(self.start, self.stop, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +44,7 @@ class Grid:
 
     @property
     def grid_shape(self) -> Shape:
-        """The number of blocks along each axis."""
+        """Return the number of blocks along each axis."""
         return tuple(-(-n // b) for n, b in zip(self.shape, self.block_shape, strict=True))
 
     @property
@@ -30,7 +52,7 @@ class Grid:
         return math.prod(self.grid_shape)
 
     def block(self, index: int) -> Block:
-        """By its number in row-major order."""
+        """Return a block by its number in row-major order."""
         position, rest = [], index
         for count in reversed(self.grid_shape):
             rest, at = divmod(rest, count)
@@ -38,12 +60,12 @@ class Grid:
         return self._block(index, tuple(reversed(position)))
 
     def blocks(self) -> Iterator[Block]:
-        """All blocks, row-major."""
+        """Return all blocks, in row-major order."""
         for index, position in enumerate(itertools.product(*map(range, self.grid_shape))):
             yield self._block(index, position)
 
     def rows(self, blocks: Ranges) -> int:
-        """How many rows they hold."""
+        """Return the number of rows in a set of blocks."""
         if self.cut_along_first_axis:
             size, whole = math.prod(self.shape[1:]), self.block_shape[0]
             return sum((min(b * whole, self.shape[0]) - a * whole) * size for a, b in blocks.pieces)
@@ -51,11 +73,14 @@ class Grid:
 
     @property
     def cut_along_first_axis(self) -> bool:
-        """Whether each block holds whole rows of the first axis, so that a range of blocks is a range of rows."""
+        """Return whether only the first axis is cut, so that a range of blocks is a range of rows."""
         return self.block_shape[1:] == self.shape[1:]
 
     def describe(self, blocks: Ranges, start: int = 0) -> str:
-        """For a person: ``rows 0 to 4,095 and 8,192 to 9,999``. `start` is the arrays' row of the first one."""
+        """Return the rows of a set of blocks for a message: ``rows 0 to 4,095, 8,192 to 9,999``.
+
+        `start` is the row of the arrays at which the grid begins.
+        """
         few = blocks.pieces[:5]
         more = f", and {len(blocks.pieces) - len(few):,} ranges more" if len(blocks.pieces) > len(few) else ""
         if self.cut_along_first_axis:
@@ -79,7 +104,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """A set of whole numbers as ranges, in order, neither touching nor overlapping.
+    """A set of whole numbers as ranges, in order, which neither touch nor overlap.
 
     >>> Ranges.of([(4, 6), (0, 2)]) | Ranges.of([(2, 3)])
     Ranges(pieces=((0, 3), (4, 6)))
@@ -88,10 +113,11 @@ class Ranges:
     """
 
     pieces: tuple[tuple[int, int], ...] = ()
-    """(first, one past the last)"""
+    """The ranges as (first, one past the last)."""
 
     @classmethod
     def of(cls, pieces: Iterable[tuple[int, int]]) -> Ranges:
+        """Return the union of ranges in any order."""
         merged: list[tuple[int, int]] = []
         for first, stop in sorted((a, b) for a, b in pieces if a < b):
             if merged and first <= merged[-1][1]:
@@ -101,7 +127,7 @@ class Ranges:
         return cls(tuple(merged))
 
     def add(self, first: int, stop: int) -> Ranges:
-        """With one range more; cheap beside many pieces."""
+        """Return the union with one range; cheap also for many pieces."""
         low = bisect.bisect_left(self.pieces, first, key=lambda piece: piece[1])
         high = bisect.bisect_right(self.pieces, stop, key=lambda piece: piece[0])
         touched = Ranges.of([*self.pieces[low:high], (first, stop)]).pieces

@@ -1,10 +1,11 @@
-"""Who compiles for CUDA: numba-cuda, which a successor with the same decorator may replace. Only this module and its
-neighbours `memory` and `elements` know it.
+"""The compiler for CUDA: numba-cuda, which a successor with the same decorator may replace.
 
-Kernels have the bits of the CPU only if nobody fuses ``a * b + c`` behind our backs. NVVM does so unless it is told
-``-fma=0``, for which numba-cuda has no argument; with it every operation is written with its rounding (``.rn``), and
-what is written so, the assembler may not fuse either. The linker may, where it is what makes PTX, so kernels are linked
-from PTX (``lto=False``); and each compilation is looked at before it may run.
+Only this module, `cuda_memory` and `kernels.cuda.loads` depend on its internals.
+
+Kernels have the bits of the CPU only if no compiler fuses ``a * b + c``. NVVM does so unless it receives ``-fma=0``,
+for which numba-cuda has no argument; with it every operation is written with its rounding (``.rn``), and such
+operations the assembler may not fuse either. The linker may, where it makes the PTX, so kernels are linked from PTX
+(``lto=False``); and the code of each compilation is checked before it may run.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ __all__ = [
 ]
 
 SIMULATED = bool(cuda.config.ENABLE_CUDASIM)
-"""Whether kernels run as Python, a thread of the CPU for each of CUDA's (NUMBA_ENABLE_CUDASIM=1)."""
+"""Whether kernels run as Python, with a thread of the CPU for each thread of CUDA (NUMBA_ENABLE_CUDASIM=1)."""
 
 DRIVER = (13, 0)
-"""The least version of the driver, as the compiler is CUDA 13's."""
+"""The least version of the driver: that of the compiler, CUDA 13."""
 WARP = 32
 EVERYONE = 0xFFFFFFFF
 """All lanes of a warp."""
@@ -53,8 +54,8 @@ if not (SIMULATED or hasattr(np, "row_stack")):  # numba-cuda looks it up; NumPy
         f"numba-cuda needs a NumPy below 2.5; found {np.__version__}. Install one: pip install 'streamloss[cuda]'"
     )
 
-_ROUNDED_BY_WHOM = re.compile(rb"\s(?:add|sub|mul|mad)\.f(?:32|64)\s")
-"""Operations of PTX that the assembler may fuse."""
+_FUSIBLE = re.compile(rb"\s(?:add|sub|mul|mad)\.f(?:32|64)\s")
+"""The operations of PTX that the assembler may fuse: those without a rounding."""
 _patching = threading.RLock()
 
 
@@ -68,40 +69,44 @@ class Launcher:
         self._compiled: set[Any] = set()
 
     def launch(self, blocks: int, threads: int, stream: Any, *arguments: Any) -> None:
-        """Nothing is waited for, but for the compiler."""
+        """Start the kernel on a stream, without waiting for it; only a first compilation is waited for."""
         kinds = current_device(), *map(_kind, arguments)  # a GPU may need machine code of its own
         if kinds in self._compiled and not SIMULATED:
             self.dispatcher[blocks, threads, stream](*arguments)
             return
-        with unfused():  # the simulator, too, can do one thing at a time
+        with unfused():  # its lock serves the simulator, too, which runs one kernel at a time
             self.dispatcher[blocks, threads, stream](*arguments)
         self._compiled.add(kinds)
 
 
 def _kind(argument: Any) -> Any:
-    """What a kernel is compiled for: an array's dtype, axes and order, or a type."""
+    """Return what a kernel is compiled for: an array's dtype, number of axes and order, or a type."""
     if hasattr(argument, "is_c_contiguous"):
         return argument.dtype.str, argument.ndim, argument.is_c_contiguous(), argument.is_f_contiguous()
     return (tuple, *map(type, argument)) if isinstance(argument, tuple) else type(argument)
 
 
 def kernel(function: Callable[..., None]) -> Launcher:
+    """Return the launcher of a kernel; a decorator."""
     return Launcher(function)
 
 
 def device(function: Callable[..., Any]) -> Any:
-    """Compile what kernels call, beside the scalar functions of the formulas: these are compiled as they are."""
+    """Compile a function that kernels call. The scalar functions of formulas need no decorator of CUDA's."""
     return cuda.jit(device=True)(function)
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:
-    """What a kernel calls, written as LLVM's instructions."""
+    """Declare a function that kernels call and that is written as instructions of LLVM."""
     return import_module("numba.cuda.extending").intrinsic(function)
 
 
 @contextlib.contextmanager
 def unfused() -> Iterator[None]:
-    """While this lasts, kernels are compiled without fusing, and refused if that was to no avail."""
+    """Compile kernels without fusing while the context lasts.
+
+    Raises MachineError for code that holds a fusible operation nevertheless.
+    """
     if SIMULATED:
         with _patching:
             yield
@@ -112,10 +117,10 @@ def unfused() -> Iterator[None]:
         original, this_thread = nvvm.compile_ir, threading.get_ident()
 
         def compile_ir(modules: Any, **options: Any) -> bytes:
-            if threading.get_ident() != this_thread:  # somebody else's kernel
+            if threading.get_ident() != this_thread:  # a kernel that is not ours
                 return original(modules, **options)
             code: bytes = original(modules, **{**options, "fma": False})
-            found = _ROUNDED_BY_WHOM.search(code)
+            found = _FUSIBLE.search(code)
             if found or {"gen-lto", "gen_lto"} & set(options):
                 received = found.group().decode().strip() if found else "code whose operations the linker chooses"
                 raise MachineError(
@@ -133,12 +138,12 @@ def unfused() -> Iterator[None]:
 
 
 def current_device() -> int:
-    """The calling thread's GPU."""
+    """Return the number of the calling thread's current GPU."""
     return 0 if SIMULATED else int(cuda.get_current_device().id)
 
 
 def require_gpu() -> None:
-    """Raises NoGpuError where there is none to run on."""
+    """Raise NoGpuError unless there is a GPU with a driver of at least version ``DRIVER``."""
     available = cuda.is_available()
     version = (0, 0) if SIMULATED or not available else cuda.cudadrv.driver.get_version()
     if not available or (not SIMULATED and version < DRIVER):

@@ -1,4 +1,4 @@
-"""Memory that a GPU reads from and writes to: pinned on the host, on the device, and other libraries' arrays."""
+"""The memory that a GPU reads and writes: pinned memory of the host, memory of the device, other libraries' arrays."""
 
 from __future__ import annotations
 
@@ -18,29 +18,30 @@ from .machine import mib
 
 Array = np.ndarray[Any, Any]
 
-LEGACY_STREAM = 1  # as DLPack and the CUDA array interface call the stream that waits for all others
+LEGACY_STREAM = 1  # the number in DLPack and the CUDA array interface of the stream that waits for all others
 STAGING = 8 << 20
-"""Bytes of each of the two pieces of pinned memory through which other memory goes."""
+"""The bytes of each of the two pieces of pinned memory through which memory that is not pinned is copied."""
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether the GPU, and nothing else, is short of memory; numba-cuda and cuda-core have an error each."""
+    """Return whether an error says that the GPU is out of memory; numba-cuda and cuda-core have an error each."""
     return type(error).__module__.partition(".")[0] in ("numba", "cuda") and "OUT_OF_MEMORY" in str(error)
 
 
 def free_bytes() -> int:
-    """Of the current GPU's memory."""
+    """Return the free memory of the current GPU in bytes."""
     return 1 << 30 if SIMULATED else int(cuda.current_context().get_memory_info()[0])
 
 
 class Pinned:
-    """Memory of the host that the GPU copies from while the processor does something else."""
+    """Pinned memory of the host, from which the GPU copies while the processor does something else."""
 
     def __init__(self) -> None:
         self._ranges: list[tuple[int, int]] = []
         self._lock = threading.Lock()
 
     def new(self, size: int) -> Array:
+        """Return `size` bytes. Raises MachineError where the system pins no more memory."""
         try:
             memory: Array = cuda.pinned_array(max(1, size), np.uint8)
         except Exception as error:
@@ -55,14 +56,15 @@ class Pinned:
         return memory[:size]
 
     def holds(self, array: Array) -> bool:
+        """Return whether an array lies in memory that was pinned here."""
         low, high = np.lib.array_utils.byte_bounds(array)
         return any(start <= low and high <= stop for start, stop in self._ranges)
 
 
 class DeviceMemory:
-    """Memory of a GPU that one thread uses again for one block after the other, and the stream of what it does there.
+    """Memory of a GPU that one thread uses again for each of its blocks, and the stream of its work there.
 
-    What is copied is read, and what was copied back may be read, after :meth:`wait`.
+    After :meth:`wait`, memory that is copied to the GPU may be overwritten, and memory that is copied back may be read.
     """
 
     def __init__(self, pinned: Pinned) -> None:
@@ -72,17 +74,17 @@ class DeviceMemory:
         self._staging: list[tuple[Array, Any]] = []
 
     def empty(self, key: Hashable, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
-        """An array that holds until the next one of the same key."""
+        """Return an array that is valid until the next one of the same key."""
         size = math.prod(shape) * dtype.itemsize
         if size == 0:
             return cuda.device_array(shape, dtype)
         if key not in self._held or self._held[key].size < size:
-            self._held.pop(key, None)  # first give back, then ask for more
+            self._held.pop(key, None)  # release memory before more is allocated
             self._held[key] = cuda.device_array(size, np.uint8)
         return self._held[key][:size].view(dtype).reshape(shape)
 
     def copy(self, key: Hashable, array: Array) -> Any:
-        """The same on the device. `array` is contiguous, and stays as it is until :meth:`wait`."""
+        """Return a copy of a contiguous array on the device; the array must not change until :meth:`wait`."""
         target = self.empty(key, array.shape, array.dtype)
         if array.size == 0:
             return target
@@ -100,39 +102,43 @@ class DeviceMemory:
         return target
 
     def wait(self) -> None:
+        """Wait for everything on the stream."""
         self.stream.synchronize()
 
     def release(self) -> None:
-        """Give everything on the device back."""
+        """Release all memory on the device."""
         self.wait()
         self._held.clear()
         if not SIMULATED:
             cuda.current_context().memory_manager.deallocations.clear()
 
     def _stage(self, which: int) -> tuple[Array, Any]:
+        """Return a piece of pinned memory, and the event after which it may be overwritten."""
         while len(self._staging) <= which:
             self._staging.append((self._pinned.new(STAGING), cuda.event()))
         return self._staging[which]
 
 
 def _writable(array: Array) -> Array:
-    """The same memory: numba-cuda copies what is read-only first, to memory that is not pinned."""
+    """Return the same memory as a writable array; of a read-only one numba-cuda would first make a copy, in memory that
+    is not pinned.
+    """
     if array.flags.writeable:
         return array
     return _at(array.ctypes.data, array.nbytes).view(array.dtype).reshape(array.shape)
 
 
 def _at(address: int, size: int) -> Array:
-    """So many bytes of the host's memory."""
+    """Return `size` bytes of the host's memory as an array."""
     memory: Any = (ctypes.c_ubyte * size).from_address(address)
     return np.frombuffer(memory, np.uint8)
 
 
 def same_memory(array: Any, dtype: np.dtype[Any]) -> tuple[Any, int]:
-    """A GPU array of any library as an array of Numba's in the same memory, and its GPU. `dtype` is what NumPy calls
-    the array's; for bfloat16, which Numba does not know, the result is of uint16.
+    """Return a GPU array of any library as Numba's array in the same memory, and the number of its GPU.
 
-    What its library has still to write, it will have written when this returns. Raises what the library raises.
+    `dtype` is NumPy's name of the array's; for bfloat16, which Numba does not have, the result is of uint16. Pending
+    writes of the library are finished when this returns. Raises what the library raises.
     """
     dtype = np.dtype(np.uint16) if dtype.name == "bfloat16" else dtype
     device = array.__dlpack_device__()[1] if hasattr(array, "__dlpack_device__") else None
@@ -159,7 +165,7 @@ def _c_strides(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[int, ...]:
 
 
 def _simulated(array: Any, dtype: np.dtype[Any]) -> Any:
-    """The simulator's device is the host, and pointers are its own."""
+    """Return the simulator's array in the same memory: its device is the host, and its pointers are its own."""
     interface = array.__cuda_array_interface__
     shape = tuple(interface["shape"])
     strides = interface.get("strides") or _c_strides(shape, dtype)

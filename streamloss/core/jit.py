@@ -1,4 +1,4 @@
-"""The only Numba options in the package, each with its reason.
+"""The compiler's options, each with its reason; no other module names Numba's decorators.
 
 ``error_model="numpy"``: CUDA has no exceptions, so ``x / 0`` is inf (or NaN) on every target.
 ``nogil=True``: chunks are evaluated by threads side by side.
@@ -27,7 +27,7 @@ def scalar(function: F) -> F:
     """Compile scalar mathematics, to be inlined into the loops that call it.
 
     LLVM is told to inline (``forceinline``), or it would not vectorise the loop: four times slower, measured.
-    Numba's own inlining (``inline="always"``) does it too, at twice the compile time, and refuses ``*arguments``.
+    Numba's own inlining (``inline="always"``) does so too, at twice the compile time, and refuses ``*arguments``.
     """
     return _njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True, _nrt=False)(function)
 
@@ -41,13 +41,13 @@ def no_alloc(function: F) -> F:
 
 
 def compile_once(function: Callable[..., Any]) -> Any:
-    """Compile a long loop as :func:`no_alloc` does, once, for other compiled loops to call. Python cannot call it."""
+    """Compile a long loop as :func:`no_alloc` does, once, for other compiled loops to call; Python cannot call it."""
     options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     return call_compiled(_njit(nogil=True, error_model="numpy", fastmath=False, _nrt=False, **options)(function))
 
 
 def call_compiled(compiled: Any) -> Any:
-    """A compiled function as one that loops call where it stands.
+    """Return a function with which loops call the machine code of a compiled function, instead of linking a copy of it.
 
     Numba links the code of what a function calls into the function, where LLVM optimises it again and makes machine
     code of it again, for each loop around it: half of the time to compile one. Small functions, which LLVM inlines, are
@@ -70,8 +70,8 @@ def call_compiled(compiled: Any) -> Any:
 
 
 def inline(function: F) -> F:
-    """A part of a loop that is compiled within it, and never by itself: LLVM would optimise the same code once more for
-    each function around it. Numba cannot inline what takes ``*arguments``.
+    """Compile a part of a loop within it, and never by itself: LLVM would optimise the same code once more for each
+    function around it. Numba cannot inline functions that take ``*arguments``.
     """
     return _njit(inline="always", nogil=True, error_model="numpy", fastmath=False)(function)
 

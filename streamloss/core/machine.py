@@ -1,4 +1,4 @@
-"""What the machine and the process have: processors, memory, and sizes as people write them."""
+"""The processors and the memory of the machine and the process, and memory sizes as text."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ _UNITS = {
 
 
 def available_cpus() -> int:
-    """Processors this process may use, which in a container or a job are fewer than the machine's."""
+    """Return the number of processors that this process may use; in a container or a cluster's job they are fewer than
+    the machine's.
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def resident_bytes() -> int:
-    """Memory the process holds now; 0 where the system does not say."""
+    """Return the resident memory of the process in bytes; 0 where the system does not report it."""
     try:
         with open("/proc/self/statm", encoding="ascii") as statm:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -38,7 +40,7 @@ def resident_bytes() -> int:
 
 
 def parse_memory(memory: int | str) -> int:
-    """Bytes from 1073741824, "1GiB", "600 MB"."""
+    """Return the bytes of a size such as 1073741824, "1GiB" or "600 MB". Raises UsageError for anything else."""
     text = str(memory).strip().lower()
     number = text.rstrip("bikmgt ")
     unit = text[len(number) :].strip()
@@ -52,7 +54,7 @@ def parse_memory(memory: int | str) -> int:
 
 
 def peak_memory() -> int:
-    """The process' peak resident memory in bytes."""
+    """Return the peak resident memory of the process in bytes."""
     try:  # ru_maxrss would begin with the memory of the process that started this one
         with open("/proc/self/status", encoding="ascii") as status:
             return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
@@ -62,4 +64,5 @@ def peak_memory() -> int:
 
 
 def mib(size: int) -> str:
+    """Return a size in bytes as text in MiB."""
     return f"{size / 2**20:,.0f} MiB"

@@ -1,4 +1,4 @@
-"""Frozen records that cross floors, free of any heavy import."""
+"""The small records and constants that every folder uses, free of any heavy import."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..errors import UnknownNameError
 
 
 class Reduction(StrEnum):
-    """How the losses ``v``, weighted by ``w``, become the value: Keras' names, and one of TensorFlow 1.
+    """How the losses ``v``, weighted by ``w``, become the value, by Keras' names and one of TensorFlow 1.
 
     ``N`` is the number of losses (``ignore_class`` and omitted rows apart), an exact integer. Where a divisor
     is 0 the value is 0.0, as in Keras.
@@ -33,7 +33,10 @@ class Reduction(StrEnum):
 
     @classmethod
     def parse(cls, value: str | None) -> Reduction:
-        """From a member, Keras' string in any case, or None (= NONE)."""
+        """Return the reduction of a member, of Keras' string in any case, or of None (= NONE).
+
+        Raises UnknownNameError.
+        """
         if value is None:
             return cls.NONE
         try:
@@ -44,7 +47,7 @@ class Reduction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Where values are allowed, ends included unless said."""
+    """An interval of allowed values; its ends are included unless they are open."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -53,15 +56,17 @@ class Interval:
 
     @property
     def smallest(self) -> float:
-        """The least float64 inside."""
+        """Return the least float64 inside."""
         return math.nextafter(self.low, math.inf) if self.low_open else self.low
 
     @property
     def largest(self) -> float:
+        """Return the greatest float64 inside."""
         return math.nextafter(self.high, -math.inf) if self.high_open else self.high
 
     @property
     def bounded(self) -> bool:
+        """Return whether some float64 lies outside."""
         return (self.smallest, self.largest) != (-math.inf, math.inf)
 
     def __contains__(self, value: float) -> bool:
@@ -74,43 +79,19 @@ class Interval:
 
 
 HALVES = ("float16", "bfloat16")
-"""The 16-bit floats, which kernels read as their bits."""
+"""The names of the 16-bit floats, of which kernels read the bits."""
 
 REAL = Interval()
 UNIT = Interval(0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
-    """One piece of the rows: a rectangle of the losses' shape, evaluated in one go."""
-
-    index: int
-    """Position in the plan's row-major order of blocks."""
-    start: tuple[int, ...]
-    """First row of the rectangle, for each axis of the losses."""
-    stop: tuple[int, ...]
-    """One past its last row, for each axis."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(b - a for a, b in zip(self.start, self.stop, strict=True))
-
-    @property
-    def rows(self) -> int:
-        return math.prod(self.shape)
-
-    @property
-    def slices(self) -> tuple[slice, ...]:
-        return tuple(slice(a, b) for a, b in zip(self.start, self.stop, strict=True))
-
-
-@dataclass(frozen=True, slots=True)
 class Progress:
-    """Sent to the ``progress`` callback after each block."""
+    """The argument of the ``progress`` callback, which is called after each block."""
 
     rows: int
-    """Rows evaluated so far."""
+    """The number of rows evaluated so far."""
     total: int
-    """Rows of the whole job."""
+    """The number of rows of the whole evaluation."""
     seconds: float
-    """Since the job began."""
+    """The seconds since the evaluation began."""

@@ -1,3 +1,3 @@
-"""The version of the package; :file:`pyproject.toml` reads it here."""
+"""The version of the package, which :file:`pyproject.toml` reads from here."""
 
 __version__ = "0.1.0"

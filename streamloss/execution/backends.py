@@ -1,151 +1,147 @@
-"""Where a block is evaluated: on one core, on all cores, or (:mod:`.cuda`) on a GPU; and in which form its operands are
-taken there.
-"""
+"""Where a block is evaluated: the protocol of a backend, and the processor as one (:mod:`.gpu` has the other)."""
 
 from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from ..aggregation.accumulator import SIZE
-from ..core.types import Block
+from ..core.blocks import Block
 from ..errors import UsageError
-from ..formulas._kinds import LabelSequence, Parametric, Sparse
-from ..kernels import accumulate, cpu, whole_data
-from ..kernels.build import layout_of
-from ..planning.dtypes import floating_dtype
+from ..kernels import cpu
+from ..kernels.base import KernelKey, Operands, Output, Settings, Totals
 from ..planning.gpu import why_not_on_gpu
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
-from . import convert
-from .diagnosis import explain_inexact
-from .inputs import BlockInputs, BufferPool, mask_of, weight_of
+from .inputs import BlockInputs, BufferPool, host_labels, host_mask, host_predictions, host_weight
 
 Array = np.ndarray[Any, Any]
 
 PARALLEL_FROM = 1 << 17
 """Elements from which one block is worth the compilation and start of the loop over all cores."""
 
-NAN_POLICIES = {"raise": accumulate.RAISE, "omit": accumulate.OMIT, "propagate": accumulate.PROPAGATE}
-
 
 def refuse_what_gpus_cannot(plan: Plan) -> None:
-    """Raises UsageError, where a GPU was asked for by name."""
-    for job in plan.losses:
-        if (reason := why_not_on_gpu(job)) is not None:
+    """Raise UsageError for a loss that a GPU cannot evaluate, where a GPU was asked for by name."""
+    for planned in plan.losses:
+        if (reason := why_not_on_gpu(planned)) is not None:
             raise UsageError(
-                f"{job.spec.name}: executor='cuda' cannot evaluate it, because {reason}; expected a loss of rows "
+                f"{planned.spec.name}: executor='cuda' cannot evaluate it, because {reason}; expected a loss of rows "
                 "over elements or classes. Use executor='auto', which evaluates it on the CPU."
             )
 
 
+class KernelResult(NamedTuple):
+    """What a kernel found on the rows of a block."""
+
+    limbs: Array
+    """int64 (sums, SIZE): the exact sums, in the order of the kernel's accumulation."""
+    counts: Array
+    """int64 (num_counts,)"""
+    first_bad: int
+    """The first row that must be refused, or -1; then nothing else is of use."""
+
+
+class Backend(Protocol):
+    """Evaluates the losses of a block's rows. A backend belongs to one thread at a time."""
+
+    buffers: BufferPool
+    """Memory into which this thread reads its blocks."""
+    holds_arrays: bool
+    """Whether arrays that are evaluated may be on the backend's device and not in the host's memory."""
+
+    def activate(self) -> AbstractContextManager[Any]:
+        """Return a context in which the calling thread works with this backend's device."""
+
+    def weight_of(self, plan: Plan, inputs: BlockInputs) -> Any:
+        """Return each row's weight, one for all rows as (1,), or None."""
+
+    def mask_of(self, plan: Plan, inputs: BlockInputs) -> Any:
+        """Return whether each row counts, or None. Raises ValueRangeError for what is neither 0 nor 1."""
+
+    def operands(self, plan: Plan, planned: PlannedLoss, inputs: BlockInputs, weight: Any, mask: Any) -> Operands:
+        """Return a block's rows in the form that :meth:`run` takes, with empty arrays for no weights and no mask.
+
+        Raises ValueRangeError for integers that float64 does not hold.
+        """
+
+    def to_host(self, array: Any) -> Any:
+        """Return what :meth:`mask_of` or :meth:`weight_of` gave, in the host's memory."""
+
+    def new_losses(self, sink: Sink, block: Block, dtype: np.dtype[Any]) -> Any:
+        """Return an array (rows,) into which losses on their way to `sink` are written."""
+
+    def run(self, key: KernelKey, operands: Operands, settings: Settings, output: Output) -> KernelResult:
+        """Evaluate the rows with the kernel of `key`."""
+
+
 class CpuBackend:
-    """The CPU; `parallel`: all cores, by Numba's threads, which a thread of a pool must not ask for."""
+    """The processor; `parallel`: all cores, by Numba's threads, which a thread of a pool must not ask for."""
 
     holds_arrays = False
-    """Whether arrays that are evaluated may be here and not in the host's memory."""
 
     def __init__(self, parallel: bool = False) -> None:
         self._parallel = parallel
-        self.scratch = BufferPool()
-        """Memory of the one thread that may use this."""
+        self.buffers = BufferPool()
 
-    def here(self) -> AbstractContextManager[Any]:
-        """While this lasts, the calling thread is at this place."""
+    def activate(self) -> AbstractContextManager[Any]:
         return nullcontext()
 
-    def weight_of(self, plan: Plan, rows: BlockInputs) -> Any:
-        return weight_of(plan, rows)
+    def weight_of(self, plan: Plan, inputs: BlockInputs) -> Array | None:
+        return host_weight(plan, inputs)
 
-    def mask_of(self, plan: Plan, rows: BlockInputs) -> Any:
-        return mask_of(plan, rows)
+    def mask_of(self, plan: Plan, inputs: BlockInputs) -> Array | None:
+        return host_mask(plan, inputs)
 
-    def operands(self, plan: Plan, job: PlannedLoss, rows: BlockInputs) -> tuple[Any, Any]:
-        """Labels and predictions as kernels take them. Raises ValueRangeError for integers that floats do not hold."""
-        return host_operands(plan, job, rows)
+    def operands(self, plan: Plan, planned: PlannedLoss, inputs: BlockInputs, weight: Any, mask: Any) -> Operands:
+        return Operands(
+            host_labels(plan, planned, inputs), host_predictions(plan, planned, inputs), *or_empty(weight, mask)
+        )
 
-    def host(self, array: Any) -> Any:
-        """What :meth:`mask_of` gave, in the host's memory."""
+    def to_host(self, array: Any) -> Any:
         return array
 
-    def new_losses(self, sink: Sink, block: Block, dtype: np.dtype[Any]) -> Any:
-        """Where losses that are going to `sink` are written first: (rows,)."""
+    def new_losses(self, sink: Sink, block: Block, dtype: np.dtype[Any]) -> Array:
         return np.empty(block.rows, dtype)
 
-    def run(
-        self, job: PlannedLoss, formula: cpu.AnyFormula, operands: tuple[Any, Any, Any, Any], settings: tuple[Any, ...]
-    ) -> tuple[Array, Array, int]:
-        """The sums' limbs and the counts, over all rows, and the first bad row or -1. A block has at most
-        ``blocking.MAX_ROWS`` rows, so the pieces' limbs added up still fit int64.
-
-        `operands` are labels, predictions, weights and mask; `settings` what else the loops of `kernels.cpu` take.
+    def run(self, key: KernelKey, operands: Operands, settings: Settings, output: Output) -> KernelResult:
+        """Evaluate the rows. A block has at most ``planning.blocks.MAX_ROWS`` rows, so the limbs of the pieces of a
+        parallel loop, added up, still fit int64.
         """
-        y_true, y_pred, weight, mask = operands
-        classes = math.prod(y_pred.shape[1:])
-        key = key_of(job, formula, classes)
-        arguments = (
-            _frozen(y_true),
-            _frozen(y_pred),
-            _frozen(np.empty(0) if weight is None else weight),
-            _frozen(np.empty(0, np.bool_) if mask is None else mask),
-            *settings,
-        )
-        num_sums = sums_of(formula, classes)
-        spread = self._parallel and y_pred.size >= PARALLEL_FROM and num_sums <= cpu.PIECES
-        with cpu.all_cores() if spread else nullcontext(False) as free:
-            limbs, counts = empty_sums(cpu.PIECES if free else 1, num_sums)
+        operands = Operands(*map(_frozen, operands))
+        settings = settings._replace(per_class=_frozen(settings.per_class))
+        num_sums = sums_of(key, math.prod(operands.y_pred.shape[1:]))
+        parallel = self._parallel and operands.y_pred.size >= PARALLEL_FROM and num_sums <= cpu.PIECES
+        with cpu.all_cores() if parallel else nullcontext(False) as free:
+            totals = empty_totals(cpu.PIECES if free else 1, num_sums, key.accumulation.num_counts)
             if not free:
-                return limbs[0], counts[0], cpu.serial(*key)(*arguments, limbs[0], counts[0])
+                alone = Totals(totals.limbs[0], totals.counts[0])
+                return KernelResult(*alone, cpu.serial(key)(operands, settings, output, alone))
             first_bad = np.full(cpu.PIECES, -1)
-            cpu.parallel(*key)(*arguments, limbs, counts, first_bad)
+            cpu.parallel(key)(operands, settings, output, totals, first_bad)
         bad = first_bad[first_bad >= 0]
-        return limbs.sum(axis=0), counts.sum(axis=0), int(bad.min()) if bad.size else -1
+        return KernelResult(totals.limbs.sum(axis=0), totals.counts.sum(axis=0), int(bad.min()) if bad.size else -1)
 
 
-def host_operands(plan: Plan, job: PlannedLoss, rows: BlockInputs) -> tuple[Array, Array]:
-    return host_labels(plan, job, rows), host_predictions(plan, job, rows)
+def or_empty(weight: Any, mask: Any) -> tuple[Any, Any]:
+    """Return weights and mask as kernels take them: empty arrays for None."""
+    return np.empty(0) if weight is None else weight, np.empty(0, np.bool_) if mask is None else mask
 
 
-def host_predictions(plan: Plan, job: PlannedLoss, rows: BlockInputs) -> Array:
-    stored = rows.of(plan.y_pred, job.alignment.y_pred)
-    if convert.inexact_integers(stored):
-        raise explain_inexact(job, "y_pred", stored, rows.block)
-    y_pred = convert.floating(convert.rounded(stored, job.precision))
-    return y_pred if isinstance(job.formula, LabelSequence) else y_pred.reshape(rows.block.rows, -1)
+def sums_of(key: KernelKey, classes: int) -> int:
+    """Return how many exact sums a kernel adds to."""
+    return len(key.accumulation.sums) * (classes if key.accumulation.per_ratio else 1)
 
 
-def host_labels(plan: Plan, job: PlannedLoss, rows: BlockInputs) -> Array:
-    stored = rows.of(plan.y_true, job.alignment.y_true)
-    if isinstance(job.formula, Sparse):
-        return convert.labels(stored)
-    if isinstance(job.formula, LabelSequence):
-        return convert.labels(stored).astype(np.int64)
-    if convert.inexact_integers(stored):
-        raise explain_inexact(job, "y_true", stored, rows.block)
-    y_true = convert.targets(convert.rounded(stored, job.precision), floating_dtype(plan.y_pred.dtype))
-    return y_true.reshape(-1) if isinstance(job.formula, Parametric) else y_true.reshape(rows.block.rows, -1)
-
-
-def key_of(job: PlannedLoss, formula: cpu.AnyFormula, classes: int) -> tuple[cpu.AnyFormula, bool, str]:
-    """What a kernel is made for."""
-    layout = "" if isinstance(formula, whole_data.Whole) else layout_of(formula, classes)
-    return formula, bool(job.dtype == np.float32), layout
-
-
-def sums_of(formula: cpu.AnyFormula, classes: int) -> int:
-    """How many exact sums a kernel adds to."""
-    return whole_data.NUM_SUMS * classes if isinstance(formula, whole_data.Whole) else 2
-
-
-def empty_sums(pieces: int, num_sums: int) -> tuple[Array, Array]:
-    return np.zeros((pieces, num_sums, SIZE), np.int64), np.zeros((pieces, accumulate.NUM_COUNTS), np.int64)
+def empty_totals(pieces: int, num_sums: int, num_counts: int) -> Totals:
+    return Totals(np.zeros((pieces, num_sums, SIZE), np.int64), np.zeros((pieces, num_counts), np.int64))
 
 
 def _frozen(array: Array) -> Array:
-    """A view that cannot be written to: Numba would compile the loop again for each mixture of arrays that can."""
+    """Return a read-only view: Numba would compile the loop again for each mixture of arrays that can be written to."""
     view = array.view()
     view.flags.writeable = False
     return view

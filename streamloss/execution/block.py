@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..aggregation.state import State, States
-from ..core.blocks import Ranges
-from ..core.types import Block
+from ..core.blocks import Block, Ranges
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
-from .backends import NAN_POLICIES, CpuBackend
-from .inputs import BlockInputs, mask_of
-from .loss_on_block import labels_beside_0_and_1, run_job
+from .backends import Backend, CpuBackend
+from .inputs import BlockInputs, host_mask
+from .loss_on_block import NAN_POLICIES, LossOnBlock, labels_beside_0_and_1
 
 __all__ = [
     "NAN_POLICIES",
@@ -42,6 +41,8 @@ class Run:
     whether all labels of the whole data are 0 or 1."""
     todo: Ranges | None = None
     """The blocks to evaluate, by number; None: all."""
+    statistics: tuple[str, ...] = ()
+    """What is added up beside the totals; see :mod:`streamloss.aggregation.statistics`."""
     on_gpu: bool = False
     """Whether workers of a scheduler evaluate them on their GPUs."""
 
@@ -84,20 +85,20 @@ class Executor(Protocol):
         """Evaluate all blocks of `run`, and call `done` with each result, in any order, from the calling thread."""
 
 
-def run_block(run: Run, block: Block, backend: CpuBackend | None = None) -> States:
+def run_block(run: Run, block: Block, backend: Backend | None = None) -> States:
     """Read a block, evaluate its losses, write them where they go, and return the states of its rows.
 
     Losses that differ only in name or reduction are evaluated once. `backend` is the calling thread's; None: a new one
     of one core. Raises DataError for the first row that has no loss, naming it.
     """
     backend = backend or CpuBackend()
-    with backend.here():
+    with backend.activate():
         return _run_block(run, block, backend)
 
 
-def _run_block(run: Run, block: Block, backend: CpuBackend) -> States:
-    plan, rows = run.plan, BlockInputs(run.plan, block, backend.scratch)
-    weight, mask = backend.weight_of(plan, rows), backend.mask_of(plan, rows)
+def _run_block(run: Run, block: Block, backend: Backend) -> States:
+    plan, inputs = run.plan, BlockInputs(run.plan, block, backend.buffers)
+    weight, mask = backend.weight_of(plan, inputs), backend.mask_of(plan, inputs)
     alike: dict[str, list[PlannedLoss]] = {}
     for loss in plan.losses:
         alike.setdefault(f"{loss.identity} {loss.alignment}", []).append(loss)
@@ -107,7 +108,8 @@ def _run_block(run: Run, block: Block, backend: CpuBackend) -> States:
         first = written[0] if written else equal[0]
         losses: Any = backend.new_losses(run.sinks[first.name], block, first.dtype) if written else None
         binary = run.all_binary.get(first.name)
-        state = run_job(plan, first, rows, weight, mask, run.nan_policy, binary, losses, backend)
+        on_block = LossOnBlock(plan, first, inputs, weight, mask, run.nan_policy, backend, run.statistics)
+        state = on_block.evaluate(losses, binary)
         for loss in written:
             run.sinks[loss.name].write(block, losses.reshape(block.shape))
         states.update((loss.name, state) for loss in equal)
@@ -120,7 +122,7 @@ def all_labels_are_binary(plan: Plan, loss: PlannedLoss) -> bool:
     """
     everywhere = dataclasses.replace(plan, start=0, shape=loss.alignment.rows)
     for block in everywhere.blocks():
-        rows = BlockInputs(everywhere, block)
-        if labels_beside_0_and_1(rows.of(plan.y_true, loss.alignment.y_true), mask_of(everywhere, rows)):
+        inputs = BlockInputs(everywhere, block)
+        if labels_beside_0_and_1(inputs.read(plan.y_true, loss.alignment.y_true), host_mask(everywhere, inputs)):
             return False
     return True

@@ -39,7 +39,7 @@ class Collector:
         """Everything up to now."""
         filled = dict(self._now.filled)
         for source in self.run.plan.sources:
-            if count := getattr(source, "filled", 0):
+            if count := source.filled:
                 filled[source.role] = filled.get(source.role, 0) + count
         seconds = self._before.seconds + time.perf_counter() - self._begin
         return dataclasses.replace(self._now, filled=filled, seconds=seconds)

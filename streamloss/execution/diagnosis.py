@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..core.types import Block, Interval
+from ..core.blocks import Block
+from ..core.types import Interval
 from ..errors import ValueRangeError
 from ..formulas._kinds import LabelSequence, Parametric, Sparse
 from ..planning.alignment import CLASS_AXIS, View

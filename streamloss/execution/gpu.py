@@ -5,35 +5,39 @@ Arrays that are on the GPU already are evaluated where they are.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 
+from ..core.blocks import Block
 from ..core.cuda_compiler import cuda, current_device, require_gpu
 from ..core.cuda_memory import Pinned
-from ..core.types import HALVES, Block
+from ..core.types import HALVES
 from ..errors import UsageError
-from ..kernels import cpu
-from ..kernels.cuda.launch import Lane, Operand
+from ..kernels.base import KernelKey, Operands, Output, Settings
+from ..kernels.cuda.launch import Lane, StoredArray
 from ..planning.alignment import View
 from ..planning.gpu import GPU_WEIGHTS, gpu_reads, why_not_on_gpu
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
 from ..storage.sources import Source
-from .backends import empty_sums, host_labels, host_predictions, key_of, refuse_what_gpus_cannot
-from .block import BlockResult, CpuBackend, Run, run_block
-from .inputs import BlockInputs, BufferPool
+from .backends import Backend, CpuBackend, KernelResult, empty_totals, or_empty, refuse_what_gpus_cannot, sums_of
+from .block import BlockResult, Run, run_block
+from .inputs import BlockInputs, BufferPool, host_labels, host_mask, host_predictions, host_weight
 from .threads import ThreadsExecutor
 
 Array = np.ndarray[Any, Any]
 
 
 class CudaExecutor(ThreadsExecutor):
-    """Raises MissingExtraError without numba-cuda, and NoGpuError where there is no GPU.
+    """Evaluates blocks on the GPU of this process.
 
     ``strict``: the GPU was asked for by name, so what it cannot evaluate is refused, and not evaluated on the CPU.
+    Raises MissingExtraError without numba-cuda, and NoGpuError where there is no GPU.
     """
 
     name = "cuda"
@@ -44,126 +48,127 @@ class CudaExecutor(ThreadsExecutor):
         self._pinned = Pinned()
         self._device = current_device()  # the caller's, for arrays of the host
 
-    def run(self, task: Run, done: Callable[[BlockResult], None]) -> None:
+    def run(self, run: Run, done: Callable[[BlockResult], None]) -> None:
         if self._strict:
-            refuse_what_gpus_cannot(task.plan)
-        if task.plan.workers > 1:
-            super().run(task, done)
+            refuse_what_gpus_cannot(run.plan)
+        if run.plan.workers > 1:
+            super().run(run, done)
             return
         # small calls on arrays that are there wait for no new memory; what is copied there may be large: it is not kept
-        place = place_here(task.plan) if any(s.on_gpu for s in task.plan.sources) else self.new_backend(task)
-        for block in task.blocks():
-            done(BlockResult(block.index, block.index + 1, run_block(task, block, place)))
+        on_gpu = any(source.on_gpu for source in run.plan.sources)
+        backend = backend_here(run.plan) if on_gpu else self.new_backend(run)
+        for block in run.blocks():
+            done(BlockResult(block.index, block.index + 1, run_block(run, block, backend)))
 
-    def new_backend(self, task: Run) -> CpuBackend:
-        return GpuBackend(task.plan, self._pinned, self._device)
-
-
-_own = threading.local()
+    def new_backend(self, run: Run) -> Backend:
+        return GpuBackend(run.plan, self._pinned, self._device)
 
 
-def place_here(plan: Plan) -> GpuBackend:
-    """The calling thread's place on the GPU of a plan's arrays, or else its current one; kept for the plans to come,
-    because pinned memory and streams take longer to make than a small loss.
+_of_thread = threading.local()
+
+
+def backend_here(plan: Plan) -> GpuBackend:
+    """Return the calling thread's backend on the GPU of a plan's arrays, or else on its current one.
+
+    It is kept for the plans to come, because pinned memory and streams take longer to make than a small loss.
     """
     require_gpu()
     device = _device_of(plan)
     device = current_device() if device is None else device
-    places: dict[int, GpuBackend] = _own.__dict__.setdefault("places", {})
-    if device not in places:
-        places[device] = GpuBackend(plan, Pinned(), device)
-    places[device].holds_arrays = _device_of(plan) is not None
-    return places[device]
+    backends: dict[int, GpuBackend] = _of_thread.__dict__.setdefault("backends", {})
+    if device not in backends:
+        backends[device] = GpuBackend(plan, Pinned(), device)
+    backends[device].holds_arrays = _device_of(plan) is not None
+    return backends[device]
 
 
 def _device_of(plan: Plan) -> int | None:
-    """Where a plan's arrays are; None: none is on a GPU. Raises UsageError where they are on several."""
-    devices = {source.role: source.device for source in plan.sources if source.on_gpu}  # type: ignore[attr-defined]
+    """Return where a plan's arrays are; None: none is on a GPU. Raises UsageError where they are on several."""
+    devices = {source.role: source.device for source in plan.sources if source.device is not None}
     if len(set(devices.values())) > 1:
         where = ", ".join(f"{role} on GPU {device}" for role, device in devices.items())
         raise UsageError(f"arrays on several GPUs: {where}; expected all on one. Copy them to one, or to the host.")
     return next(iter(devices.values()), None)
 
 
-class GpuBackend(CpuBackend):
-    """A stream of a GPU and its memory, for one thread."""
+class GpuBackend:
+    """A stream of a GPU and its memory, for one thread. What a GPU cannot evaluate goes to the processor."""
 
     def __init__(self, plan: Plan, pinned: Pinned, device: int) -> None:
         """`device` is for plans without arrays on a GPU."""
-        super().__init__()
-        own = _device_of(plan)
-        self._device = device if own is None else own
-        self.holds_arrays = own is not None
-        with self.here():
-            self.scratch = BufferPool(pinned.new)
+        of_arrays = _device_of(plan)
+        self._device = device if of_arrays is None else of_arrays
+        self._cpu = CpuBackend()
+        self.holds_arrays = of_arrays is not None
+        with self.activate():
+            self.buffers = BufferPool(pinned.new)
             self._lane = Lane(pinned, plan.workers)
 
-    def here(self) -> Any:
-        return cuda.gpus[self._device]
+    def activate(self) -> AbstractContextManager[Any]:
+        context: AbstractContextManager[Any] = cuda.gpus[self._device]
+        return context
 
-    def weight_of(self, plan: Plan, rows: BlockInputs) -> Any:
+    def weight_of(self, plan: Plan, inputs: BlockInputs) -> Any:
         if plan.class_weight is None and plan.weight_view is not None and not isinstance(plan.sample_weight, float):
             assert plan.sample_weight is not None
             if plan.sample_weight.dtype.name in GPU_WEIGHTS:
-                there = rows.in_place(plan.sample_weight, plan.weight_view)
-                if there is not None:
-                    return there
-        return super().weight_of(plan, rows)
+                on_device = inputs.on_device(plan.sample_weight, plan.weight_view)
+                if on_device is not None:
+                    return on_device
+        return host_weight(plan, inputs)
 
-    def mask_of(self, plan: Plan, rows: BlockInputs) -> Any:
+    def mask_of(self, plan: Plan, inputs: BlockInputs) -> Any:
         if plan.mask is not None and plan.mask_view is not None and plan.mask.dtype == np.bool_:
-            there = rows.in_place(plan.mask, plan.mask_view)
-            if there is not None:
-                return there
-        return super().mask_of(plan, rows)
+            on_device = inputs.on_device(plan.mask, plan.mask_view)
+            if on_device is not None:
+                return on_device
+        return host_mask(plan, inputs)
 
-    def host(self, array: Any) -> Any:
+    def to_host(self, array: Any) -> Any:
         return array if array is None or isinstance(array, np.ndarray) else array.copy_to_host()
 
-    def operands(self, plan: Plan, job: PlannedLoss, rows: BlockInputs) -> tuple[Any, Any]:
-        if why_not_on_gpu(job) is not None:
-            return super().operands(plan, job, rows)
-        y_true = _as_stored(job, rows, plan.y_true, job.alignment.y_true)
-        y_pred = _as_stored(job, rows, plan.y_pred, job.alignment.y_pred)
-        return (
-            Operand(host_labels(plan, job, rows)) if y_true is None else y_true,
-            Operand(host_predictions(plan, job, rows)) if y_pred is None else y_pred,
+    def operands(self, plan: Plan, planned: PlannedLoss, inputs: BlockInputs, weight: Any, mask: Any) -> Operands:
+        """Return labels and predictions as :class:`~streamloss.kernels.cuda.launch.StoredArray`; for a loss that the
+        processor evaluates, arrays of the host.
+        """
+        if why_not_on_gpu(planned) is not None:
+            return self._cpu.operands(plan, planned, inputs, self.to_host(weight), self.to_host(mask))
+        y_true = _as_stored(planned, inputs, plan.y_true, planned.alignment.y_true)
+        y_pred = _as_stored(planned, inputs, plan.y_pred, planned.alignment.y_pred)
+        return Operands(
+            StoredArray(host_labels(plan, planned, inputs)) if y_true is None else y_true,
+            StoredArray(host_predictions(plan, planned, inputs)) if y_pred is None else y_pred,
+            *or_empty(weight, mask),
         )
 
     def new_losses(self, sink: Sink, block: Block, dtype: np.dtype[Any]) -> Any:
-        there = sink.memory(block) if hasattr(sink, "memory") else None
-        return super().new_losses(sink, block, dtype) if there is None else there
+        on_device = sink.memory(block)
+        return self._cpu.new_losses(sink, block, dtype) if on_device is None else on_device
 
-    def run(
-        self, job: PlannedLoss, formula: cpu.AnyFormula, operands: tuple[Any, Any, Any, Any], settings: tuple[Any, ...]
-    ) -> tuple[Array, Array, int]:
-        y_true, y_pred, weight, mask = operands
-        if not isinstance(y_pred, Operand):
-            on_host, out = (y_true, y_pred, self.host(weight), self.host(mask)), settings[-1]
-            if isinstance(out, np.ndarray):
-                return super().run(job, formula, on_host, settings)
-            losses = np.empty(out.shape, out.dtype)
-            found = super().run(job, formula, on_host, (*settings[:-1], losses))
-            out.copy_to_device(losses)
-            return found
-        classes = int(np.prod(y_pred.array.shape[1:]))
-        key: Any = key_of(job, formula, classes)
-        weight = np.empty(0) if weight is None else weight
-        mask = np.empty(0, np.bool_) if mask is None else mask
-        (limbs,), (counts,) = empty_sums(1, 2)
-        lane: Any = self._lane
-        return limbs, counts, lane.run(key, y_true, y_pred, weight, mask, *settings, limbs, counts)
+    def run(self, key: KernelKey, operands: Operands, settings: Settings, output: Output) -> KernelResult:
+        if isinstance(operands.y_pred, StoredArray):
+            totals = empty_totals(
+                1, sums_of(key, math.prod(operands.y_pred.array.shape[1:])), key.accumulation.num_counts
+            )
+            limbs, counts = totals.limbs[0], totals.counts[0]
+            return KernelResult(limbs, counts, self._lane.run(key, operands, settings, output, limbs, counts))
+        if not output.wanted or isinstance(output.losses, np.ndarray):
+            return self._cpu.run(key, operands, settings, output)
+        losses = np.empty(output.losses.shape, output.losses.dtype)
+        found = self._cpu.run(key, operands, settings, Output(True, losses))
+        output.losses.copy_to_device(losses)
+        return found
 
 
-def _as_stored(job: PlannedLoss, rows: BlockInputs, source: Source, view: View) -> Operand | None:
-    """What kernels read as it is: arrays on the GPU, and the bits of 16-bit floats. None: it is to be converted."""
-    if not gpu_reads(job, source):
+def _as_stored(planned: PlannedLoss, inputs: BlockInputs, source: Source, view: View) -> StoredArray | None:
+    """Return what kernels read as it is: arrays on the GPU, and the bits of 16-bit floats. None: convert it."""
+    if not gpu_reads(planned, source):
         return None
     halves = source.dtype.name if source.dtype.name in HALVES else ""
-    there = rows.in_place(source, view)
-    if there is not None:
-        return Operand(there.view(np.uint8) if source.dtype == np.bool_ else there, halves)
+    on_device = inputs.on_device(source, view)
+    if on_device is not None:
+        return StoredArray(on_device.view(np.uint8) if source.dtype == np.bool_ else on_device, halves)
     if not halves:
         return None
-    stored = np.ascontiguousarray(rows.of(source, view), source.dtype.newbyteorder("="))
-    return Operand(stored.view(np.uint16).reshape(rows.block.rows, -1), halves)
+    stored = np.ascontiguousarray(inputs.read(source, view), source.dtype.newbyteorder("="))
+    return StoredArray(stored.view(np.uint16).reshape(inputs.block.rows, -1), halves)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .block import BlockResult, CpuBackend, Run, run_block
+from .backends import CpuBackend
+from .block import BlockResult, Run, run_block
 
 
 class InlineExecutor:

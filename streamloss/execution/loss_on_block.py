@@ -1,138 +1,116 @@
-"""One loss on the rows of a block: operands as kernels take them, the loop, and the state it leaves."""
+"""One loss on the rows of a block: the kernel and its operands, and the state that it leaves."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..aggregation.reductions import cell_sums
-from ..aggregation.state import ExactSum, State
-from ..core.types import Block
-from ..formulas._kinds import Overlap
-from ..kernels import accumulate, cpu, whole_data
+from ..aggregation.ratios import RATIOS
+from ..aggregation.state import State
+from ..aggregation.statistics import accumulation_of
+from ..core.blocks import Block
+from ..kernels import base
+from ..kernels.base import Ignore, KernelKey, Operands, Output, Settings
+from ..kernels.build import layout_of
 from ..planning.alignment import CLASS_AXIS
 from ..planning.plan import Plan, PlannedLoss
-from .backends import NAN_POLICIES, CpuBackend
+from .backends import Backend
 from .diagnosis import explain
-from .inputs import BlockInputs, class_weight_of, weight_of
+from .inputs import BlockInputs, class_weight_of, host_weight
 
 Array = np.ndarray[Any, Any]
 
-
-def run_job(
-    plan: Plan,
-    job: PlannedLoss,
-    rows: BlockInputs,
-    weight: Any,
-    mask: Any,
-    nan_policy: str,
-    all_binary: bool | None,
-    out: Any,
-    place: CpuBackend,
-) -> State:
-    """The state of the rows; their losses go to `out` (rows,), unless it is None.
-
-    Raises ValueRangeError for the first row that has no loss.
-    """
-    if plan.class_weight is not None:
-        labels = rows.of(plan.y_true, job.alignment.y_true)
-        by_class = class_weight_of(plan.class_weight, labels, job, rows.block)
-        weight = by_class if weight is None else weight * by_class
-    loop = _Loop(plan, job, rows, (*place.operands(plan, job, rows), weight, mask), nan_policy, place)
-    if job.alignment.ratio_shape is not None:
-        return loop.state_of_cells()
-    if not job.spec.both_conventions:
-        return loop.state(out)
-    state = loop.state(None if all_binary else out)
-    binary = loop.state(out if all_binary else None, binary=1.0)
-    sums = {**state.sums, "loss_binary": binary.sum("loss")}
-    labels, counted = rows.of(plan.y_true, job.alignment.y_true), place.host(mask)
-    counts = {**state.counts, "other_labels": labels_beside_0_and_1(labels, counted)}
-    return State(state.identity, sums, counts)
+NAN_POLICIES = {"raise": base.RAISE, "omit": base.OMIT, "propagate": base.PROPAGATE}
 
 
 def labels_beside_0_and_1(labels: Array, mask: Array | None) -> int:
-    """How many labels of the rows that count are neither 0 nor 1."""
+    """Return how many labels of the rows that count are neither 0 nor 1."""
     others = (labels != 0) & (labels != 1)
     return int(np.count_nonzero(others if mask is None else others[mask]))
 
 
-class _Loop:
-    """A loss' kernel and what it is called with."""
+@dataclass(frozen=True, slots=True)
+class LossOnBlock:
+    """A loss of a plan on the rows of one block."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        job: PlannedLoss,
-        rows: BlockInputs,
-        operands: tuple[Any, Any, Any, Any],
-        nan_policy: str,
-        place: CpuBackend,
-    ) -> None:
-        self._plan, self._job, self._rows = plan, job, rows
-        self._operands, self._nan_policy, self._place = operands, nan_policy, place
+    plan: Plan
+    planned: PlannedLoss
+    inputs: BlockInputs
+    weight: Any
+    """Each row's `sample_weight` on the backend's device, or None."""
+    mask: Any
+    nan_policy: str
+    backend: Backend
+    statistics: tuple[str, ...] = ()
+    """Beside the totals that every evaluation has; see :mod:`streamloss.aggregation.statistics`."""
 
-    def state(self, out: Any, **given: float) -> State:
-        """`given` are arguments of the formula that its parameters leave open."""
-        limbs, counts = self._run(self._job.formula, out, given)
-        total = {
-            "count": int(counts[accumulate.COUNT]),
-            "nonzero_weights": int(counts[accumulate.NONZERO if self._plan.weighted else accumulate.COUNT]),
-            "omitted": int(counts[accumulate.OMITTED]),
-            "ignored": int(counts[accumulate.IGNORED_ROWS]),
-        }
-        weight = ExactSum.of_limbs(limbs[accumulate.WEIGHTS])
-        sums = {
-            "loss": ExactSum.of_limbs(limbs[accumulate.VALUES]),
-            "weight": weight if self._plan.weighted else ExactSum.of_count(total["count"]),
-        }
-        return State(self._job.identity, sums, total)
+    def evaluate(self, out: Any, all_binary: bool | None) -> State:
+        """Return the state of the rows; their losses go to `out` (rows,), unless it is None.
 
-    def state_of_cells(self) -> State:
-        """The exact sums that ratios over the whole data are made of."""
-        assert isinstance(self._job.formula, Overlap)
-        limbs, counts = self._run(whole_data.whole(self._job.formula), None, {})
-        sums = zip(cell_sums(self._classes), map(ExactSum.of_limbs, limbs), strict=True)
-        total = {
-            "elements": int(counts[accumulate.COUNT]),
-            "omitted": int(counts[accumulate.OMITTED]),
-            "ignored": int(counts[accumulate.IGNORED_ROWS]),
-        }
-        return State(self._job.identity, dict(sums), total)
+        `all_binary` says, for a loss whose labels' convention depends on all labels, whether all of the whole data are
+        0 or 1, as far as it is known. Raises ValueRangeError for the first row that has no loss.
+        """
+        operands = self._operands()
+        if self.planned.alignment.ratio_shape is not None or not self.planned.spec.both_conventions:
+            return self._state(operands, out)
+        state = self._state(operands, None if all_binary else out)
+        binary = self._state(operands, out if all_binary else None, binary=1.0)
+        of_losses = [total.name for total in self._key().accumulation.sums if not total.of_weight_alone]
+        sums = {**state.sums, **{f"{name}_binary": binary.sum(name) for name in of_losses}}
+        labels = self.inputs.read(self.plan.y_true, self.planned.alignment.y_true)
+        counts = {**state.counts, "other_labels": labels_beside_0_and_1(labels, self.backend.to_host(self.mask))}
+        return State(state.identity, sums, counts)
+
+    def _operands(self) -> Operands:
+        weight = self.weight
+        if self.plan.class_weight is not None:
+            labels = self.inputs.read(self.plan.y_true, self.planned.alignment.y_true)
+            by_class = class_weight_of(self.plan.class_weight, labels, self.planned, self.inputs.block)
+            weight = by_class if weight is None else weight * by_class
+        return self.backend.operands(self.plan, self.planned, self.inputs, weight, self.mask)
+
+    def _state(self, operands: Operands, out: Any, **arguments: float) -> State:
+        """`arguments` are those of the formula that its parameters leave open."""
+        key, planned = self._key(), self.planned
+        ignore_class = planned.spec.parameters.get("ignore_class")
+        settings = Settings(
+            Ignore(0, 0) if ignore_class is None else Ignore(1, ignore_class),
+            planned.spec.arguments(planned.dtype, **arguments),
+            planned.spec.per_class(self._classes),
+            NAN_POLICIES[self.nan_policy],
+        )
+        wanted = out is not None
+        output = Output(wanted, out if wanted else np.empty(0, planned.dtype))
+        found = self.backend.run(key, operands, settings, output)
+        if found.first_bad >= 0:
+            raise self._explained(found.first_bad, operands.weight)
+        sums, counts = key.accumulation.content_of(found.limbs, found.counts, self.plan.weighted)
+        return State(planned.identity, sums, counts)
+
+    def _key(self) -> KernelKey:
+        """What the kernel is made for."""
+        formula, single = self.planned.formula, bool(self.planned.dtype == np.float32)
+        if self.planned.alignment.ratio_shape is not None:
+            return KernelKey(formula, single, "", RATIOS)
+        return KernelKey(formula, single, layout_of(formula, self._classes), accumulation_of(self.statistics))
 
     @property
     def _classes(self) -> int:
-        layout = self._job.alignment.y_pred
-        return math.prod(n for n, axis in zip(layout.shape, layout.axes, strict=True) if axis == CLASS_AXIS)
+        view = self.planned.alignment.y_pred
+        return math.prod(n for n, axis in zip(view.shape, view.axes, strict=True) if axis == CLASS_AXIS)
 
-    def _run(self, formula: cpu.AnyFormula, out: Any, given: dict[str, float]) -> tuple[Array, Array]:
-        job, keep = self._job, out is not None
-        ignore_class = job.spec.parameters.get("ignore_class")
-        each = job.spec.per_class(self._classes)
-        each.flags.writeable = False  # as other operands; see places
-        settings = (
-            (0, 0) if ignore_class is None else (1, ignore_class),
-            job.spec.arguments(job.dtype, **given),
-            each,
-            NAN_POLICIES[self._nan_policy],
-            keep,
-            out if keep else np.empty(0, job.dtype),
-        )
-        limbs, counts, bad = self._place.run(job, formula, self._operands, settings)
-        if bad >= 0:
-            raise self._explained(bad)
-        return limbs, counts
-
-    def _explained(self, bad: int) -> Exception:
-        """Why a row has no loss. What is on a GPU is looked at there for one row, not copied as a whole."""
-        plan, job, rows, weight = self._plan, self._job, self._rows, self._operands[2]
-        if self._place.holds_arrays:
-            block, at = rows.block, np.unravel_index(bad, rows.block.shape)
+    def _explained(self, bad: int, weight: Any) -> Exception:
+        """Return why a row has no loss. What is on a GPU is looked at for one row only, not copied as a whole."""
+        plan, planned, inputs = self.plan, self.planned, self.inputs
+        if self.backend.holds_arrays:
+            block, at = inputs.block, np.unravel_index(bad, inputs.block.shape)
             start = tuple(a + int(i) for a, i in zip(block.start, at, strict=True))
-            rows, bad = BlockInputs(plan, Block(block.index, start, tuple(a + 1 for a in start))), 0
-            weight = weight_of(plan, rows)
-        labels, predictions = rows.of(plan.y_true, job.alignment.y_true), rows.of(plan.y_pred, job.alignment.y_pred)
-        weights = None if weight is None else np.broadcast_to(weight, rows.block.rows)
-        return explain(plan, job, rows.block, bad, labels, predictions, weights)
+            inputs, bad = BlockInputs(plan, Block(block.index, start, tuple(a + 1 for a in start))), 0
+            weight = host_weight(plan, inputs)
+        labels = inputs.read(plan.y_true, planned.alignment.y_true)
+        predictions = inputs.read(plan.y_pred, planned.alignment.y_pred)
+        weights = None if weight is None or weight.size == 0 else np.broadcast_to(weight, inputs.block.rows)
+        return explain(plan, planned, inputs.block, bad, labels, predictions, weights)

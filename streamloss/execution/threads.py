@@ -12,15 +12,16 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from ..aggregation.state import States
-from ..core.types import Block
-from .block import BlockResult, CpuBackend, Run, run_block
+from ..core.blocks import Block
+from .backends import Backend, CpuBackend
+from .block import BlockResult, Run, run_block
 
 
 class ThreadsExecutor:
     name = "threads"
 
-    def new_backend(self, run: Run) -> CpuBackend:
-        """For one thread."""
+    def new_backend(self, run: Run) -> Backend:
+        """Return the backend of one thread."""
         return CpuBackend()
 
     def run(self, run: Run, done: Callable[[BlockResult], None]) -> None:

@@ -1,4 +1,5 @@
-"""What a loss is: scalar mathematics by family, and the registry that finds a loss by name.
+"""The losses as scalar mathematics, by family, and the registry that finds a loss by name.
 
-Every public file of this folder is a family; a new file is found by itself. Nothing here knows of arrays.
+Every public file of this folder is a family; a new file is imported without being registered anywhere. Nothing here
+knows of arrays.
 """

@@ -2,8 +2,10 @@
 price.
 
 A result of 24 bits hides errors 100 times larger than those of float64. :func:`in_single` compiles the text of a
-formula with the functions of this module in place of their namesakes in :mod:`._scalar` and :mod:`._double_double`;
-where two floats carried what a rounding lost, one is left. Sums and differences stay as they are: they may cancel.
+formula with the functions of this module in place of those of the same name in :mod:`._scalar` and
+:mod:`._double_double`: a function that is renamed there must be renamed here. A double-double loses its second float
+where it is multiplied, divided or an elementary function is applied to it. Sums and differences keep it: they may
+cancel.
 
 The polynomials are minimax (Remez exchange) on the reduced ranges.
 """
@@ -24,14 +26,14 @@ from . import _double_double, _scalar
 from ._scalar import EXPONENT, LEAST_NORMAL, LOG2E, ROUND, ROUND_BITS, SQRT_HALF_BITS, TWO_54, at_least, at_most
 
 _LN2 = 0.6931471805599453
-_LOWEST, _HIGHEST = -708.0, 709.78  # beyond, 2**k is no float64: 0 and inf
+_LOWEST, _HIGHEST = -708.0, 709.78  # beyond, 2**k is no normal float64: the results are 0 and inf
 _double_exp, _double_log = _scalar.exp, _scalar.log
 
 
 @scalar
 def _unscaled(x: float, bias: float) -> tuple[float, float]:
-    """``exp(x - k ln 2)`` and ``2**(k + bias - 1023)``, for numbers whose k leaves the latter normal."""
-    shift = ROUND + bias  # the low bits of what it is added to are then an exponent
+    """Return ``exp(x - k ln 2)`` and ``2**(k + bias - 1023)``, for numbers whose k leaves the latter normal."""
+    shift = ROUND + bias  # the low bits of a sum with it are then a biased exponent
     z = fma(x, LOG2E, shift)
     r = fma(z - shift, -_LN2, x)
     p = fma(r, 0.000199075848564031417, 0.00139336549793067)
@@ -44,13 +46,13 @@ def _unscaled(x: float, bias: float) -> tuple[float, float]:
 
 
 @scalar
-def exp_nonpositive(x: float, lost: float = 0.0) -> float:
+def exp_nonpositive(x: float, err: float = 0.0) -> float:
     p, scale = _unscaled(x, 1023.0)
     return 0.0 if x < _LOWEST else p * scale  # a product: NaN stays NaN, whatever its low bits make of the scale
 
 
 @scalar
-def exp(x: float, lost: float = 0.0) -> float:
+def exp(x: float, err: float = 0.0) -> float:
     p, scale = _unscaled(x, 1022.0)  # half of it: k may be 1024
     y = 0.0 if x < _LOWEST else (p + p) * scale
     return np.inf if x > _HIGHEST else y
@@ -73,7 +75,7 @@ def expm1(x: float) -> float:
 
 @scalar
 def _log1p_reduced(f: float) -> float:
-    """``log(1 + f)`` for 1 + f in [sqrt(1/2), sqrt(2))."""
+    """Return ``log(1 + f)`` for 1 + f in [sqrt(1/2), sqrt(2))."""
     p = fma(f, 0.0567934665745078468, -0.0996685387730895543)
     p = fma(p, f, 0.0988620389346827031)
     p = fma(p, f, -0.0989239139192970145)
@@ -122,43 +124,43 @@ def log1p(x: float) -> float:
 
 
 @scalar
-def log_parts(x: float) -> tuple[float, float]:
+def dd_log(x: float) -> tuple[float, float]:
     return log(x), 0.0
 
 
 @scalar
-def exp_twice(x: float, lost: float) -> tuple[float, float]:
+def dd_exp(x: float, err: float) -> tuple[float, float]:
     return exp(x), 0.0
 
 
 @scalar
-def expm1_twice(x: float, lost: float) -> tuple[float, float]:
+def dd_expm1(x: float, err: float) -> tuple[float, float]:
     return expm1(x), 0.0
 
 
 @scalar
-def log1p_twice(x: float, lost: float) -> tuple[float, float]:
+def dd_log1p(x: float, err: float) -> tuple[float, float]:
     return log1p(x), 0.0
 
 
 @scalar
-def times_parts(a: float, a_low: float, b: float, b_low: float) -> tuple[float, float]:
+def dd_mul(a: float, a_lo: float, b: float, b_lo: float) -> tuple[float, float]:
     return a * b, 0.0
 
 
 @scalar
-def divided_parts(a: float, a_low: float, b: float, b_low: float) -> tuple[float, float]:
+def dd_div(a: float, a_lo: float, b: float, b_lo: float) -> tuple[float, float]:
     return a / b, 0.0
 
 
 @scalar
-def log_quotient_parts(a: float, b: float) -> tuple[float, float]:
+def dd_log_quotient(a: float, b: float) -> tuple[float, float]:
     d = a - b
     return (log1p(d / b) if abs(d) < 0.25 * b else _double_log(a) - _double_log(b)), 0.0  # a / b might overflow
 
 
 @scalar
-def power(x: float, y: float, lost: float = 0.0) -> float:
+def power(x: float, y: float, err: float = 0.0) -> float:
     z = _double_exp(y * _double_log(x))  # y multiplies the logarithm's error
     z = 0.0 if x == 0.0 else z
     return 1.0 if y == 0.0 else (x if y == 1.0 else z) + 0.0 * x
@@ -174,7 +176,9 @@ _SINGLE: dict[Any, Any] = {
 
 @cache
 def in_single(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same text, calling this module's functions; also in the formulas' helpers that it calls."""
+    """Return the function with its text unchanged, but calling this module's functions, as do the formulas' helpers
+    that it calls; the function itself where nothing changes.
+    """
     if function in _SINGLE:
         return _SINGLE[function]
     text = getattr(function, "py_func", function)
@@ -198,6 +202,6 @@ def in_single(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _is_ours(value: Any) -> bool:
-    """Whether a name in a formula is a function whose text may call elementary functions."""
+    """Return whether what a formula names is a function of this folder, whose text may call elementary functions."""
     text = getattr(value, "py_func", value)
     return isinstance(text, FunctionType) and text.__module__.startswith(f"{__package__}.")

@@ -1,7 +1,7 @@
 """The kinds of formulas: which scalar functions a loss is made of, and what the loops over rows do with them.
 
-All arguments are float64. ``arguments`` are a loss' own parameters, by the names that its functions give them.
-NaN is judged by the loss it leads to, so formulas let it through.
+All arguments are float64. ``arguments`` are a loss' own parameters, by the names that its functions give them. NaN is
+refused, left out or kept by the loss that it leads to, so formulas let it through.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ MAXIMUM = "maximum"
 class Elementwise:
     """A term for each element of ``y_pred``; a row's loss is the mean of its terms.
 
-    ``term(y, p, *arguments)``, and last the element's own value of the parameter `per_class`, where there is one.
+    ``term(y, p, *arguments)`` takes the element's own value of the parameter `per_class` last, where there is one.
     """
 
     term: Scalar
     y_true: Interval = REAL
     y_pred: Interval = REAL
     per_class: str | None = None
-    """A parameter that may be a list with an entry for each class."""
+    """The parameter that may be a list with an entry for each class."""
     cancels: bool = False
     """Whether terms may be negative, so that their sum needs more digits than its value."""
     precise: bool = False
@@ -44,11 +44,11 @@ class Elementwise:
 class Sparse:
     """An integer label and a row over the classes.
 
-    ``finish(p_label, pivot, others, *arguments)``, where ``others`` is the sum of ``term(p, pivot, earlier)`` over all
-    classes but the labelled one. `pivot` is "maximum" (of the row), "label" (the labelled class' own value) or
-    None (NaN is passed); ``earlier`` is 1.0 for classes before the label, else 0.0. The labelled class
-    stays out of the sum because the loss of a confident, right prediction *is* the others' share: adding 1
-    to it and subtracting 1 again would lose it. No term is negative.
+    ``finish(p_label, pivot, others, *arguments)`` returns the row's loss, where ``others`` is the sum of
+    ``term(p, pivot, earlier)`` over all classes but the labelled one. `pivot` is "maximum" (of the row), "label" (the
+    labelled class' own value) or None (NaN is passed); ``earlier`` is 1.0 for classes before the label, else 0.0. The
+    labelled class stays out of the sum because the loss of a confident, right prediction *is* the others' share: adding
+    1 to it and subtracting 1 again would lose it. No term is negative.
     """
 
     term: Scalar
@@ -65,12 +65,12 @@ class Sparse:
 class Rowwise:
     """Labels and predictions over the classes; a row's loss is made of sums over them.
 
-    ``term(y, p, top, total, lost, size, *arguments)`` gives a tuple of ``terms`` floats for each class, and
-    ``finish(sums, lost, top, size, *arguments)`` the row's loss from their sums. `top` is the maximum of
-    ``peak(y, p)`` and ``total + lost`` the sum of ``share(p, top)`` over the row, where a loss has these (else
-    NaN). Sums are compensated: ``sums[i] + lost[i]`` has twice a float64's digits, so they may cancel; but where no
-    term is negative (`cancels` is False), those for a float32 are plain.
-    ``term`` takes the class' own value of the parameter `per_class` last, where there is one.
+    ``term(y, p, top, total, err, size, *arguments)`` returns a tuple of ``terms`` floats for each class, and
+    ``finish(sums, err, top, size, *arguments)`` the row's loss from their sums. `top` is the maximum of ``peak(y, p)``
+    and ``total + err`` the sum of ``share(p, top)`` over the row, where a loss has these (else NaN). Sums are
+    compensated: ``sums[i] + err[i]`` has twice a float64's digits, so they may cancel; but where no term is negative
+    (`cancels` is False), those for a float32 are plain. ``term`` takes the class' own value of the parameter
+    `per_class` last, where there is one.
     """
 
     term: Callable[..., tuple[float, ...]]
@@ -79,26 +79,26 @@ class Rowwise:
     y_true: Interval = REAL
     y_pred: Interval = REAL
     peak: Scalar | str | None = None
-    """A function of ``(y, p)``, or MAXIMUM: of the predictions."""
+    """A function of ``(y, p)``, or MAXIMUM for the largest prediction."""
     share: Scalar | None = None
     per_class: str | None = None
     cancels: bool = True
 
     @property
     def argument_names(self) -> tuple[str, ...]:
-        return _names(self.finish)[4:]
+        return _names(self.term)[6 : None if self.per_class is None else -1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parametric:
     """A number, and the two parameters of a distribution that were predicted for it.
 
-    ``term(y, first, second, *arguments)``; the class axis of ``y_pred`` holds the two.
+    ``term(y, first, second, *arguments)`` returns the row's loss; the class axis of ``y_pred`` holds the two.
     """
 
     term: Scalar
     meanings: tuple[str, str]
-    """What the two parameters are, for messages."""
+    """The names of the two parameters, for messages."""
     y_true: Interval = REAL
     y_preds: tuple[Interval, Interval] = (REAL, REAL)
 
@@ -111,9 +111,9 @@ class Parametric:
 class Overlap:
     """A ratio of sums over the axes that ``axis`` names, of labels and predictions in [0, 1].
 
-    ``finish(both, only_pred, only_true, *arguments)`` with the sums of ``y p``, ``(1 - y) p`` and ``y (1 - p)``.
-    Where those axes lie inside each row it is compiled; where they include the rows, so that one ratio is over the
-    whole data, it is called with exact fractions. Either way it may only add, multiply and divide.
+    ``finish(both, only_pred, only_true, *arguments)`` takes the sums of ``y p``, ``(1 - y) p`` and ``y (1 - p)``. Where
+    those axes lie inside each row it is compiled; where they include the rows, so that one ratio is over the whole
+    data, it is called with exact fractions. Either way it may only add, multiply and divide.
     """
 
     finish: Callable[..., Any]
@@ -129,8 +129,8 @@ class Overlap:
 class LabelSequence:
     """A sequence of labels, and a row over the classes for each time step.
 
-    ``loss(labels, scores, work)`` with int64 labels (length,) of classes but the first, the blank; scores
-    (time, classes); float64 work space (6, 2 * length + 1). Infinite where the labels cannot be aligned.
+    ``loss(labels, scores, work)`` takes int64 labels (length,), which are not the first class, the blank; scores
+    (time, classes); and float64 work space (6, 2 * length + 1). It is infinite where the labels cannot be aligned.
     """
 
     loss: Callable[..., float]
@@ -146,4 +146,5 @@ Formula = Elementwise | Sparse | Rowwise | Parametric | Overlap | LabelSequence
 
 @cache
 def _names(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of a function's parameters."""
     return tuple(inspect.signature(function).parameters)

@@ -1,4 +1,4 @@
-"""A loss' keywords: what they may be, and the ones that many losses share."""
+"""The keywords of losses: the values that they may have, and the keywords that many losses share."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ class Parameter:
     default: Any
     doc: str
     interval: Interval | None = None
-    """Where numbers are allowed; None for parameters that are not plain numbers."""
+    """The interval of allowed numbers; None for parameters that are not plain numbers."""
     types: tuple[type, ...] = (float, int)
     choices: tuple[str, ...] = ()
-    """The words it may be, for a parameter that is a word."""
+    """The allowed words, for a parameter that is a word."""
     several: bool = False
     """Whether it may be a list of its types."""
 
     def check(self, loss: str, name: str, given: Any) -> Any:
-        """The value in its plain Python type, a tuple for a list; or UsageError."""
+        """Return the value in its plain Python type, a tuple for a list. Raises UsageError for a value that is not
+        allowed.
+        """
         if self.several and isinstance(given, list | tuple | np.ndarray) and np.ndim(given) == 1:
             values: list[Any] = given.tolist() if isinstance(given, np.ndarray) else list(given)
             return tuple(self._check_one(loss, f"{name}[{i}]", value) for i, value in enumerate(values))
@@ -79,6 +81,9 @@ POSITIVE = Interval(0.0, low_open=True)
 NOT_NEGATIVE = Interval(0.0)
 
 
-def floor(doc: str, default: float = 1e-7) -> Parameter:
-    """An ``epsilon`` without an upper bound, which formulas receive as `lower`: rounded to the result dtype."""
+def epsilon(doc: str, default: float = 1e-7) -> Parameter:
+    """Return a parameter ``epsilon`` without an upper bound.
+
+    Formulas receive it as `lower`, rounded to the result dtype.
+    """
     return Parameter(default, doc, NOT_NEGATIVE)

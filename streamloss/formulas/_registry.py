@@ -1,4 +1,4 @@
-"""How a loss is declared, and how it is found by name. Kinds of formulas: `_kinds`; parameters: `_parameters`."""
+"""Declaring a loss, and finding it by name. Kinds of formulas: `_kinds`; parameters: `_parameters`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REFUSED = {
     "circle": "Circle pairs every sample of a batch with every other one, so its value depends on how the data is cut "
     "into batches: it has no value over a stream of rows. Evaluate it batch by batch in Keras.",
 }
-"""Losses that Keras has and that cannot be, by name in lower case; and why."""
+"""The losses of Keras that cannot be evaluated over a stream of rows, by name in lower case, with the reason."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # one object for each loss: identity is equality
@@ -31,23 +31,23 @@ class Declaration:
     doc: str
     parameters: Mapping[str, Parameter]
     formulas: Mapping[Any, Formula]
-    """By the value of the parameter `selector`; a loss with one formula has it under None."""
+    """The formulas by the value of the parameter `selector`; a loss with one formula has it under None."""
     selector: str | None
     positional: tuple[str, ...]
-    """What Keras' constructor takes by position, before `name` and `dtype`. Other parameters are ours, by keyword."""
+    """The parameters that Keras' constructor takes by position, before `name` and `dtype`; all others are keywords."""
     peer: str
-    """Who defines it: "Keras", "TensorFlow", "PyTorch", "scikit-learn"."""
+    """The library that defines the loss: "Keras", "TensorFlow", "PyTorch", "scikit-learn"."""
 
     @property
     def variants(self) -> list[dict[str, Any]]:
-        """Parameters that choose each of the formulas, the default one first."""
+        """Return the parameters that choose each of the formulas, the default formula first."""
         if self.selector is None:
             return [{}]
         default = self.parameters[self.selector].default
         return [{}, *({self.selector: value} for value in self.formulas if value != default)]
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """All parameters: the given ones checked, the others by default. Raises UsageError."""
+        """Return all parameters: the given ones checked, the others by default. Raises UsageError."""
         for name in given:
             if name not in self.parameters:
                 raise UnknownNameError(f"parameter of {self.class_name}", name, self.parameters)
@@ -85,11 +85,11 @@ class LossSpec:
 
     @property
     def both_conventions(self) -> bool:
-        """Whether the labels' convention ({0, 1} or {-1, 1}) depends on all labels of the whole data."""
+        """Return whether the labels' convention ({0, 1} or {-1, 1}) depends on all labels of the whole data."""
         return bool(self.parameters.get("labels") == "auto")
 
     def arguments(self, dtype: np.dtype[Any], **given: float) -> tuple[float, ...]:
-        """The formula's arguments after its data, by name; `given` ones before the parameters'.
+        """Return the formula's arguments after its data, by name; `given` ones take precedence over the parameters.
 
         ``lower`` and ``upper`` are the clip bounds that ``epsilon`` means in the result dtype
         (float32: 1 - 2**-23, not 1 - 1e-7); ``binary`` is 1.0 where labels are declared to be 0 and 1.
@@ -104,7 +104,7 @@ class LossSpec:
         return tuple(float(known[name]) for name in self.formula.argument_names)
 
     def per_class(self, classes: int) -> np.ndarray[Any, Any]:
-        """The parameter that has a value for each class, as float64 (classes,); empty where there is none.
+        """Return the parameter that has a value for each class, as float64 (classes,); empty where there is none.
 
         Raises UsageError where it is a list of another length.
         """
@@ -135,10 +135,10 @@ def declare(
     peer: str = "Keras",
     doc: str,
 ) -> Declaration:
-    """Make a loss known under its names.
+    """Register a loss under its names, and return its declaration.
 
-    It has one `formula`; or another one for `logits`, and then the parameter ``from_logits``; or one for each value of
-    the parameter that `select` names.
+    The loss has one `formula`; or another one for `logits`, and then the parameter ``from_logits``; or one for each
+    value of the parameter that `select` names.
     """
     known = dict(parameters or {})
     if logits is not None:
@@ -167,9 +167,9 @@ def _all() -> dict[str, Declaration]:
 
 
 def find(name: str) -> Declaration:
-    """The loss of that name, class name or alias.
+    """Return the loss of that name, class name or alias.
 
-    Raises UnknownNameError with the nearest name otherwise, and UsageError for a loss that cannot be.
+    Raises UnknownNameError with the nearest name otherwise, and UsageError for a loss of ``REFUSED``.
     """
     known = _all()
     if name not in known:
@@ -180,5 +180,5 @@ def find(name: str) -> Declaration:
 
 
 def declarations() -> list[Declaration]:
-    """Every loss once, by name."""
+    """Return every loss once, sorted by name."""
     return sorted(set(_all().values()), key=lambda d: d.name)

@@ -1,8 +1,8 @@
 """Scalar mathematics that formulas share: elementary functions good to about one unit in the last place.
 
 Each is a branch-free sequence of IEEE operations (comparisons select, they do not jump), so that LLVM can run it on
-several rows or classes at once and every processor gives the same bits. NaN passes through all of them; a
-comparison with NaN is false, hence the order in which :func:`at_least` and its kin are written.
+several rows or classes at once and every processor gives the same bits. NaN passes through all of them; a comparison
+with NaN is false, hence the order of the operands in :func:`at_least` and :func:`at_most`.
 """
 
 import math
@@ -26,40 +26,31 @@ LN2_LO = 1.90821492927058770002e-10  # the rest
 
 @scalar
 def at_least(x: float, low: float) -> float:
-    """``max(x, low)``; NaN stays NaN."""
+    """Return ``max(x, low)``; NaN stays NaN."""
     return low if x < low else x
 
 
 @scalar
 def at_most(x: float, high: float) -> float:
-    """``min(x, high)``; NaN stays NaN."""
+    """Return ``min(x, high)``; NaN stays NaN."""
     return high if x > high else x
 
 
 @scalar
 def sqrt(x: float) -> float:
-    """The square root, which IEEE 754 rounds correctly."""
-    return math.sqrt(x)  # which numba-cuda has too
+    """Return the square root, which IEEE 754 rounds correctly."""
+    return math.sqrt(x)  # numba-cuda has it, too
 
 
 @scalar
-def difference(a: float, b: float) -> tuple[float, float]:
-    """``a - b`` as a float64 and what its rounding lost (Knuth's TwoSum); the loss is 0 at infinities."""
-    d = a - b
-    t = d - a
-    lost = (a - (d - t)) - (b + t)
-    return d, (lost if abs(lost) <= abs(d) else 0.0)
+def _expm1_reduced(x: float, err: float) -> tuple[float, int]:
+    """Return ``exp(r) - 1`` and k, with x + err = k ln 2 + r and |r| <= ln(2)/2.
 
-
-@scalar
-def _reduced(x: float, lost: float) -> tuple[float, int]:
-    """``exp(r) - 1`` and k, with x + lost = k ln 2 + r and |r| <= ln(2)/2.
-
-    The Taylor series of degree 13; its remainder is below 2**-57 of the sum.
+    It is the Taylor series of degree 13, whose remainder is below 2**-57 of the sum.
     """
     z = fma(x, LOG2E, ROUND)
     k = z - ROUND
-    r = fma(k, -LN2_LO, fma(k, -LN2_HI, x) + lost)
+    r = fma(k, -LN2_LO, fma(k, -LN2_HI, x) + err)
     p = fma(r, 1.0 / 6227020800.0, 1.0 / 479001600.0)
     p = fma(p, r, 1.0 / 39916800.0)
     p = fma(p, r, 1.0 / 3628800.0)
@@ -76,58 +67,59 @@ def _reduced(x: float, lost: float) -> tuple[float, int]:
 
 @scalar
 def power_of_two(n: Any) -> float:
-    """``2**n`` for -1022 <= n <= 1023."""
+    """Return ``2**n`` for -1022 <= n <= 1023."""
     return float_of((n + np.int64(1023)) << EXPONENT)
 
 
 @scalar
-def exp(x: float, lost: float = 0.0) -> float:
-    """``exp(x + lost)`` with ``|lost|`` at most half a unit in the last place of x; within 1 ulp.
+def exp(x: float, err: float = 0.0) -> float:
+    """Return ``exp(x + err)`` with ``|err|`` at most half a unit in the last place of x; within 1 ulp.
 
-    Scales by 2**k in two halves, so that results may be subnormal.
+    2**k is multiplied in two halves, so that results may be subnormal.
     """
-    lost = 0.0 if abs(x) > 746.0 else lost
-    p, n = _reduced(at_most(at_least(x, -746.0), 710.0), lost)  # beyond: 0 and inf
+    err = 0.0 if abs(x) > 746.0 else err
+    p, n = _expm1_reduced(at_most(at_least(x, -746.0), 710.0), err)  # beyond: 0 and inf
     half = n >> np.int64(1)
     return (1.0 + p) * power_of_two(half) * power_of_two(n - half)
 
 
 @scalar
-def exp_nonpositive(x: float, lost: float = 0.0) -> float:
-    """``exp(x + lost)`` for x <= 0, of which fewer operations are asked where little accuracy is."""
-    return exp(x, lost)
+def exp_nonpositive(x: float, err: float = 0.0) -> float:
+    """Return ``exp(x + err)`` for x <= 0: the name under which float32 results have a function of fewer operations."""
+    return exp(x, err)
 
 
 @scalar
-def exp_parts(x: float, lost: float) -> tuple[float, float]:
-    """``exp(x + lost)`` as m and k with ``m 2**k`` and m near 1, for x <= 0 of any size; within 1 ulp (from -2**40 on;
-    beyond, x itself within 1 ulp). ``(0, 0)`` for -inf.
+def exp_scaled(x: float, err: float) -> tuple[float, float]:
+    """Return m and k with ``exp(x + err) = m 2**k`` and m near 1, for x <= 0 of any size; ``(0, 0)`` for -inf.
+
+    It is within 1 ulp for x from -2**40 on; below, it is the exponential of a number within 1 ulp of x.
     """
     far = x < -1099511627776.0  # 2**40: its exponent's rounding is below half a unit in the last place of x
-    p, n = _reduced(0.0 if far else x, 0.0 if far else lost)
+    p, n = _expm1_reduced(0.0 if far else x, 0.0 if far else err)
     m, k = 1.0 + p, float_of(n + ROUND_BITS) - ROUND
     m, k = (1.0, np.floor(x * LOG2E)) if far else (m, k)
     return (0.0, 0.0) if x == -np.inf else (m, k)
 
 
 @scalar
-def log_of_scaled(m: float, k: float) -> float:
-    """``log(m 2**k)``."""
+def log_scaled(m: float, k: float) -> float:
+    """Return ``log(m 2**k)``."""
     return k * LN2_HI + (log(m) + k * LN2_LO)
 
 
 @scalar
 def expm1(x: float) -> float:
-    """``exp(x) - 1`` within 2 ulp, also for tiny x."""
-    p, n = _reduced(at_most(at_least(x, -50.0), 709.0), 0.0)
+    """Return ``exp(x) - 1`` within 2 ulp, also for tiny x."""
+    p, n = _expm1_reduced(at_most(at_least(x, -50.0), 709.0), 0.0)
     scale = power_of_two(n)
     y = fma(scale, p, scale - 1.0)
     return y if x < 709.0 else exp(x)
 
 
 @scalar
-def _log_of_parts(k: float, f: float, c: float) -> float:
-    """``k ln 2 + log(1 + f) + c`` for 1 + f in [sqrt(1/2), sqrt(2)) and a tiny c.
+def _log_reduced(k: float, f: float, c: float) -> float:
+    """Return ``k ln 2 + log(1 + f) + c`` for 1 + f in [sqrt(1/2), sqrt(2)) and a tiny c.
 
     log(1 + f) = f - f**2/2 + s (f**2/2 + R(s)), s = f/(2 + f), with the polynomial R of fdlibm's e_log.c
     (Sun Microsystems 1993), whose error is below 2**-58.45.
@@ -147,14 +139,14 @@ def _log_of_parts(k: float, f: float, c: float) -> float:
 
 @scalar
 def log(x: float) -> float:
-    """Natural logarithm within 1 ulp; ``log(0) = -inf``, NaN below 0."""
+    """Return the natural logarithm within 1 ulp; -inf at 0, NaN below."""
     tiny = x < LEAST_NORMAL
     u = x * TWO_54 if tiny else x
     b = bits_of(u)
     n = (b - SQRT_HALF_BITS) >> EXPONENT
     m = float_of(b - (n << EXPONENT))
     k = (float_of(n + ROUND_BITS) - ROUND) - (54.0 if tiny else 0.0)
-    y = _log_of_parts(k, m - 1.0, 0.0)
+    y = _log_reduced(k, m - 1.0, 0.0)
     y = x if x == np.inf else y
     y = -np.inf if x == 0.0 else y
     return y if x >= 0.0 else np.nan
@@ -162,15 +154,15 @@ def log(x: float) -> float:
 
 @scalar
 def log1p(x: float) -> float:
-    """``log(1 + x)`` within 1 ulp, also for tiny x; ``log1p(-1) = -inf``, NaN below -1."""
+    """Return ``log(1 + x)`` within 1 ulp, also for tiny x; -inf at -1, NaN below."""
     u = 1.0 + x
     b = bits_of(u)
     n = (b - SQRT_HALF_BITS) >> EXPONENT
     m = float_of(b - (n << EXPONENT))
     k = float_of(n + ROUND_BITS) - ROUND
-    lost = (1.0 - (u - x)) if x > 1.0 else (x - (u - 1.0))
+    err = (1.0 - (u - x)) if x > 1.0 else (x - (u - 1.0))
     direct = n == 0  # 1 + x stays in [sqrt(1/2), sqrt(2)): x itself enters, undamaged by the addition
-    y = _log_of_parts(k, x if direct else m - 1.0, 0.0 if direct else lost / u)
+    y = _log_reduced(k, x if direct else m - 1.0, 0.0 if direct else err / u)
     y = x if x == np.inf else y
     y = -np.inf if x == -1.0 else y
     return y if x >= -1.0 else np.nan
@@ -178,22 +170,24 @@ def log1p(x: float) -> float:
 
 @scalar
 def log_of_normal(x: float) -> float:
-    """``log(x)`` for 0 and for positive normal x, of which fewer operations are asked where little accuracy is."""
+    """Return ``log(x)`` for 0 and for positive normal x; the name exists for float32 results, as
+    :func:`exp_nonpositive`.
+    """
     return log(x)
 
 
 @scalar
 def log1p_of_normal(x: float) -> float:
-    """``log(1 + x)`` for finite x of at least -1; as :func:`log_of_normal`."""
+    """Return ``log(1 + x)`` for finite x of at least -1; as :func:`log_of_normal`."""
     return log1p(x)
 
 
 @scalar
 def share_cost(p: float, others: float, lower: float, upper: float) -> float:
-    """``-log(q)`` of the share ``q = p / (p + others)`` clipped to ``[lower, upper]``.
+    """Return ``-log(q)`` of the share ``q = p / (p + others)`` clipped to ``[lower, upper]``.
 
-    As ``log(1 + others / p)``, in which nothing is lost where p is nearly all, between the logarithms of the bounds.
-    Where the quotient overflows, p is scaled by 2**64.
+    It is computed as ``log(1 + others / p)``, in which nothing is lost where p is nearly all, and clipped to the
+    logarithms of the bounds. Where the quotient overflows, p is scaled by 2**64.
     """
     odds = others / p
     over = (odds == np.inf) & (p > 0.0)
@@ -204,7 +198,7 @@ def share_cost(p: float, others: float, lower: float, upper: float) -> float:
 
 @scalar
 def log_quotient(a: float, b: float) -> float:
-    """``log(a / b)`` for positive a and b, within 2 ulp also where the quotient's rounding would show."""
+    """Return ``log(a / b)`` for positive a and b, within 2 ulp also where the quotient's rounding would show."""
     q = a / b
-    lost = fma(-q, b, a) / a  # relative to q
-    return log(q) + (lost if abs(lost) < 1.0 else 0.0)
+    err = fma(-q, b, a) / a  # relative to q
+    return log(q) + (err if abs(err) < 1.0 else 0.0)

@@ -1,14 +1,14 @@
-"""Cross-entropies over classes: between a label, or a distribution, and the predicted probabilities or logits."""
+"""Cross-entropies over classes, between a label or a distribution and the predicted probabilities or logits."""
 
-from ..core.primitives import fma
+from ..core.primitives import fma, two_diff
 from ..core.types import UNIT, Interval
-from ._double_double import log_parts
+from ._double_double import dd_log
 from ._kinds import MAXIMUM, Rowwise, Sparse
 from ._parameters import AXIS, EPSILON, IGNORE_CLASS, LABEL_SMOOTHING, NOT_NEGATIVE, Parameter
 from ._registry import declare
-from ._scalar import difference, exp_nonpositive, expm1, log1p_of_normal, share_cost
+from ._scalar import exp_nonpositive, expm1, log1p_of_normal, share_cost
 
-# Sparse categorical. Only the other classes are summed; see `Sparse`.
+# Sparse categorical: only the other classes are summed; see `Sparse`.
 
 
 def other_probability(p: float, pivot: float, earlier: float) -> float:
@@ -20,14 +20,14 @@ def sparse_from_probabilities(p: float, pivot: float, others: float, lower: floa
 
 
 def other_odds(x: float, top: float, earlier: float) -> float:
-    d, lost = difference(x, top)
-    return exp_nonpositive(d, lost)
+    d, err = two_diff(x, top)
+    return exp_nonpositive(d, err)
 
 
 def sparse_from_logits(x: float, top: float, others: float) -> float:
-    # log(sum(exp)) - x, relative to the maximum; the label's own exp(x - top) is 1 where it is the maximum
-    d, lost = difference(x, top)
-    return log1p_of_normal(others + (exp_nonpositive(d, lost) - 1.0)) - d
+    # log(sum(exp)) - x, relative to the maximum; exp(x - top) of the label itself is 1 where it is the maximum
+    d, err = two_diff(x, top)
+    return log1p_of_normal(others + (exp_nonpositive(d, err) - 1.0)) - d
 
 
 declare(
@@ -61,11 +61,11 @@ def ignored(p: float, pivot: float, earlier: float) -> float:
 
 def generalized_from_probability(p: float, pivot: float, others: float, q: float) -> float:
     # (1 - p**q) / q = -expm1(q log(p)) / q
-    high, low = log_parts(p)
-    x = q * high
-    lost = fma(q, high, -x) + q * low
+    hi, lo = dd_log(p)
+    x = q * hi
+    err = fma(q, hi, -x) + q * lo
     y = expm1(x)
-    y += lost * (1.0 + y)
+    y += err * (1.0 + y)
     y = -1.0 if p == 0.0 else y
     return -y / q + 0.0 * (p + others)
 
@@ -99,7 +99,7 @@ declare(
 # Between two distributions.
 
 
-def own(p: float, top: float) -> float:
+def probability(p: float, top: float) -> float:
     return p
 
 
@@ -108,48 +108,48 @@ def crossentropy_of_probability(
     p: float,
     top: float,
     total: float,
-    lost: float,
+    err: float,
     size: float,
     label_smoothing: float,
     lower: float,
     upper: float,
 ) -> tuple[float]:
     mass = y * (1.0 - label_smoothing) + label_smoothing / size
-    cost = share_cost(p, (total - p) + lost, lower, upper)
+    cost = share_cost(p, (total - p) + err, lower, upper)
     return (mass * cost if mass > 0.0 else 0.0 * (mass + p),)
 
 
-def first(
-    sums: tuple[float], lost: tuple[float], top: float, size: float, label_smoothing: float, lower: float, upper: float
-) -> float:
-    return sums[0] + lost[0]
+def sum_of_terms(sums: tuple[float], err: tuple[float], top: float, size: float, *arguments: float) -> float:
+    return sums[0] + err[0]
 
 
 def crossentropy_of_logit(
-    y: float, x: float, top: float, total: float, lost: float, size: float, label_smoothing: float
+    y: float, x: float, top: float, total: float, err: float, size: float, label_smoothing: float
 ) -> tuple[float, float, float, float]:
     mass = y * (1.0 - label_smoothing) + label_smoothing / size
-    d, d_lost = difference(x, top)
-    odds = exp_nonpositive(d, d_lost)
+    d, d_err = two_diff(x, top)
+    odds = exp_nonpositive(d, d_err)
     # the maximum stays out of the sum of odds, and is counted: 1 + (a tiny sum) would lose the sum
     return (0.0 if d == 0.0 else odds, 1.0 if d == 0.0 else 0.0, mass, mass * -d if mass > 0.0 else 0.0)
 
 
 def crossentropy_of_logits(
     sums: tuple[float, float, float, float],
-    lost: tuple[float, float, float, float],
+    err: tuple[float, float, float, float],
     top: float,
     size: float,
     label_smoothing: float,
 ) -> float:
-    odds, maxima, mass, gaps = sums[0] + lost[0], sums[1], sums[2] + lost[2], sums[3] + lost[3]
+    odds, maxima, mass, gaps = sums[0] + err[0], sums[1], sums[2] + err[2], sums[3] + err[3]
     return gaps + mass * log1p_of_normal(odds + (maxima - 1.0))
 
 
 declare(
     "categorical_crossentropy",
     "CategoricalCrossentropy",
-    formula=Rowwise(crossentropy_of_probability, 1, first, y_true=NOT_NEGATIVE, y_pred=UNIT, share=own, cancels=False),
+    formula=Rowwise(
+        crossentropy_of_probability, 1, sum_of_terms, y_true=NOT_NEGATIVE, y_pred=UNIT, share=probability, cancels=False
+    ),
     logits=Rowwise(crossentropy_of_logit, 4, crossentropy_of_logits, y_true=NOT_NEGATIVE, peak=MAXIMUM, cancels=False),
     parameters={"label_smoothing": LABEL_SMOOTHING, "axis": AXIS, "epsilon": EPSILON},
     positional=("from_logits", "label_smoothing", "axis", "reduction"),

@@ -1,4 +1,4 @@
-"""Cross-entropies of two outcomes: a label, or a probability, and the predicted probability or logit of it."""
+"""Cross-entropies of two outcomes, between a label or a probability and the predicted probability or logit of it."""
 
 from ..core.types import UNIT
 from ._kinds import Elementwise

@@ -1,28 +1,30 @@
-"""Deviances: how far a likelihood is from the best there could be."""
+"""Deviances: the distance of a likelihood from the best possible one."""
 
 import numpy as np
 
 from ..core.jit import scalar
+from ..core.primitives import two_diff
 from ..core.types import Interval
 from ._double_double import (
-    divided_parts,
-    exp_twice,
-    expm1_twice,
-    log_parts,
-    log_quotient_parts,
-    plus_parts,
-    times_parts,
+    dd_add,
+    dd_div,
+    dd_exp,
+    dd_expm1,
+    dd_log,
+    dd_log_quotient,
+    dd_mul,
 )
 from ._kinds import Elementwise
 from ._parameters import MEAN_AXIS, NOT_NEGATIVE, POSITIVE, Parameter
 from ._registry import declare
-from ._scalar import at_least, at_most, difference, exp
+from ._scalar import at_least, at_most, exp
 
 
 @scalar
 def near_deviance(u: float, b: float) -> float:
-    """``(exp(b u) - b exp(u) + b - 1) / ((b - 1) b)`` for small u and b u, where all of it cancels but
-    ``u**n (1 + b + ... + b**(n-2)) / n!`` over n >= 2.
+    """Return ``(exp(b u) - b exp(u) + b - 1) / ((b - 1) b)`` for small u and b u.
+
+    There all of it cancels but the sum of ``u**n (1 + b + ... + b**(n-2)) / n!`` over n >= 2.
     """
     total, factor, geometric = 0.0, 0.5, 1.0
     for n in range(3, 19):
@@ -34,54 +36,52 @@ def near_deviance(u: float, b: float) -> float:
 
 @scalar
 def deviance(y: float, mu: float, power_: float) -> float:
-    """Tweedie's unit deviance for a power of at least 1.
+    """Return Tweedie's unit deviance for a power of at least 1.
 
     With ``a = 1 - power``, ``b = 2 - power`` (both exact), ``u = log(y / mu)`` and ``r = y / mu`` it is
     ``2 mu**b f``, where ``f = (r**b - b r + a) / (a b)``. For small u that is a series; elsewhere
-    ``(r (r**a - 1) / a - (r - 1)) / b`` or ``((r**b - 1) / b - (r - 1)) / a``, whichever of a and b is not small: in
-    two floats, because the difference cancels. So that nothing overflows before the loss does, all is divided by the
+    ``(r (r**a - 1) / a - (r - 1)) / b`` if b is not small, or ``((r**b - 1) / b - (r - 1)) / a`` if a is not: in
+    double-double, because the difference cancels. So that nothing overflows before the loss does, all is divided by the
     largest of 1, r and ``r**b``. Then, for either of ``c = a`` and ``c = b``,
     ``f = |(1 - exp(-|c u|)) / c  exp(-k |u|) - |y - mu| / max(y, mu) exp(-m |u|)| / (the other one)``.
     """
     a, b = 1.0 - power_, 2.0 - power_
     by_a = abs(b) > 0.5
     c, other = (a, b) if by_a else (b, a)
-    u, u_low = log_quotient_parts(y, mu)
+    u, u_lo = dd_log_quotient(y, mu)
     above = u > 0.0
-    size, size_low = (u, u_low) if above else (-u, -u_low)
+    size, size_lo = (u, u_lo) if above else (-u, -u_lo)
 
     k = (0.0 if by_a else (1.0 if b <= 0.0 else -a)) if above else (at_least(b, 0.0) if by_a else 0.0)
     m = 0.0 if above else at_least(-b, 0.0)  # one of the two is 0
-    x, x_low = times_parts(-(k + m), 0.0, size, size_low)
-    decay, decay_low = exp_twice(x, x_low)
+    x, x_lo = dd_mul(-(k + m), 0.0, size, size_lo)
+    decay, decay_lo = dd_exp(x, x_lo)
 
-    x, x_low = times_parts(-abs(c), 0.0, size, size_low)
-    x, x_low = expm1_twice(x, x_low)
-    first, first_low = divided_parts(-x, -x_low, abs(c), 0.0)
-    first, first_low = (first, first_low) if c != 0.0 else (size, size_low)
-    d, d_low = difference(y, mu)
-    second, second_low = divided_parts(abs(d), d_low if d > 0.0 else -d_low, y if above else mu, 0.0)
-    scaled, scaled_low = times_parts(
-        decay, decay_low, first if k > 0.0 else second, first_low if k > 0.0 else second_low
-    )
-    first, first_low = (scaled, scaled_low) if k > 0.0 else (first, first_low)
-    second, second_low = (second, second_low) if k > 0.0 else (scaled, scaled_low)
-    gap, gap_low = plus_parts(first, first_low, -second, -second_low)
-    far = abs((gap + gap_low) / other)
+    x, x_lo = dd_mul(-abs(c), 0.0, size, size_lo)
+    x, x_lo = dd_expm1(x, x_lo)
+    first, first_lo = dd_div(-x, -x_lo, abs(c), 0.0)
+    first, first_lo = (first, first_lo) if c != 0.0 else (size, size_lo)
+    d, d_lo = two_diff(y, mu)
+    second, second_lo = dd_div(abs(d), d_lo if d > 0.0 else -d_lo, y if above else mu, 0.0)
+    scaled, scaled_lo = dd_mul(decay, decay_lo, first if k > 0.0 else second, first_lo if k > 0.0 else second_lo)
+    first, first_lo = (scaled, scaled_lo) if k > 0.0 else (first, first_lo)
+    second, second_lo = (second, second_lo) if k > 0.0 else (scaled, scaled_lo)
+    gap, gap_lo = dd_add(first, first_lo, -second, -second_lo)
+    far = abs((gap + gap_lo) / other)
 
     near = size * at_least(abs(b), 1.0) < 0.5
-    value = near_deviance(u, b) * (1.0 + 2.0 * (u_low / u)) if near else far
+    value = near_deviance(u, b) * (1.0 + 2.0 * (u_lo / u)) if near else far
     value = 1.0 / b if y == 0.0 else value
 
     # mu**b, times the largest of 1, r and r**b
     of_y = 0.0 if near | (y == 0.0) else (1.0 if above else at_most(b, 0.0))
     of_mu = b if near | (y == 0.0) else (a if above else at_least(b, 0.0))
-    log_y, log_y_low = log_parts(y)
-    log_mu, log_mu_low = log_parts(mu)
-    log_y, log_y_low = times_parts(log_y, log_y_low, of_y, 0.0)
-    log_mu, log_mu_low = times_parts(log_mu, log_mu_low, of_mu, 0.0)
-    x, x_low = plus_parts(log_y, log_y_low, log_mu, log_mu_low)
-    value = 0.0 if d == 0.0 else 2.0 * (exp(x, x_low) * value)
+    log_y, log_y_lo = dd_log(y)
+    log_mu, log_mu_lo = dd_log(mu)
+    log_y, log_y_lo = dd_mul(log_y, log_y_lo, of_y, 0.0)
+    log_mu, log_mu_lo = dd_mul(log_mu, log_mu_lo, of_mu, 0.0)
+    x, x_lo = dd_add(log_y, log_y_lo, log_mu, log_mu_lo)
+    value = 0.0 if d == 0.0 else 2.0 * (exp(x, x_lo) * value)
     value = value if (y > 0.0) | (b > 0.0) else np.nan  # from a power of 2 on, 0 is infinitely unlikely
     return value + 0.0 * y + 0.0 * mu
 

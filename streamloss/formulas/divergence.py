@@ -9,7 +9,7 @@ from ._scalar import at_least, at_most, log_quotient
 
 
 def relative_entropy(
-    y: float, p: float, top: float, total: float, lost: float, size: float, lower: float
+    y: float, p: float, top: float, total: float, err: float, size: float, lower: float
 ) -> tuple[float, float]:
     # Near each other: y log(y / p) = (y log(y / p) - y + p) + (y - p). The first is never negative, and of second
     # order, so only the second cancels over the classes, and that one is exact. With s = (p - y) / (p + y) the
@@ -37,8 +37,8 @@ def relative_entropy(
     return (near, -d) if abs(s) < 0.2 else (product, fma(y, far, -product))
 
 
-def divergence(sums: tuple[float, float], lost: tuple[float, float], top: float, size: float, lower: float) -> float:
-    return (sums[0] + sums[1]) + (lost[0] + lost[1])
+def divergence(sums: tuple[float, float], err: tuple[float, float], top: float, size: float, lower: float) -> float:
+    return (sums[0] + sums[1]) + (err[0] + err[1])
 
 
 declare(

@@ -1,54 +1,55 @@
 """Focal losses: cross-entropies that discount samples which are predicted well."""
 
 from ..core.jit import scalar
+from ..core.primitives import two_diff
 from ..core.types import UNIT
-from ._double_double import divided_parts, exp_twice, plus_parts, power, renormalised, times_parts
+from ._double_double import dd_add, dd_div, dd_exp, dd_mul, fast_two_sum, power
 from ._kinds import MAXIMUM, Elementwise, Rowwise
 from ._parameters import AXIS, EPSILON, GAMMA, LABEL_SMOOTHING, MEAN_AXIS, NOT_NEGATIVE, Parameter
 from ._registry import declare
-from ._scalar import at_least, at_most, difference, log, log1p, share_cost
-from .categorical import own
+from ._scalar import at_least, at_most, log, log1p, share_cost
+from .categorical import probability, sum_of_terms
 
-# What is missing to a probability of 1 is kept in two floats: its power would multiply its rounding by gamma.
+# 1 - p_t is kept in double-double (`missing`): its power would multiply the error of a rounding by gamma.
 
 
 @scalar
-def mass_of(y: float, y_low: float, label_smoothing: float, size: float) -> tuple[float, float]:
-    """``y (1 - label_smoothing) + label_smoothing / size`` of a label ``y + y_low``."""
-    kept, kept_low = difference(1.0, label_smoothing)
-    product, product_low = times_parts(y, y_low, kept, kept_low)
-    spread, spread_low = divided_parts(label_smoothing, 0.0, size, 0.0)
-    return plus_parts(product, product_low, spread, spread_low)
+def mass_of(y: float, y_lo: float, label_smoothing: float, size: float) -> tuple[float, float]:
+    """Return ``y (1 - label_smoothing) + label_smoothing / size`` of a label ``y + y_lo``."""
+    kept, kept_lo = two_diff(1.0, label_smoothing)
+    product, product_lo = dd_mul(y, y_lo, kept, kept_lo)
+    spread, spread_lo = dd_div(label_smoothing, 0.0, size, 0.0)
+    return dd_add(product, product_lo, spread, spread_lo)
 
 
 @scalar
 def both_masses(y: float, label_smoothing: float) -> tuple[float, float, float, float]:
-    """Of the label 1 and of the label 0, smoothed apart: 1 - (smoothed y) would cancel for y near 1."""
-    other, other_low = difference(1.0, y)
-    one, one_low = mass_of(y, 0.0, label_smoothing, 2.0)
-    zero, zero_low = mass_of(other, other_low, label_smoothing, 2.0)
-    return one, one_low, zero, zero_low
+    """Return the masses of label 1 and of label 0, smoothed apart: 1 - (smoothed y) would cancel for y near 1."""
+    other, other_lo = two_diff(1.0, y)
+    one, one_lo = mass_of(y, 0.0, label_smoothing, 2.0)
+    zero, zero_lo = mass_of(other, other_lo, label_smoothing, 2.0)
+    return one, one_lo, zero, zero_lo
 
 
 @scalar
 def discounted(
     one: float,
-    one_low: float,
+    one_lo: float,
     zero: float,
-    zero_low: float,
+    zero_lo: float,
     missing: float,
-    missing_low: float,
+    missing_lo: float,
     cost: float,
     alpha: float,
     gamma: float,
     balancing: float,
 ) -> float:
-    """``missing**gamma cost``, balanced."""
-    rest, rest_low = difference(1.0, alpha)
-    a, a_low = times_parts(one, one_low, alpha, 0.0)
-    b, b_low = times_parts(zero, zero_low, rest, rest_low)
-    balance = plus_parts(a, a_low, b, b_low)[0] if balancing != 0.0 else 1.0
-    factor = power(missing, gamma, missing_low)
+    """Return ``missing**gamma cost``, times ``one alpha + zero (1 - alpha)`` under class balancing."""
+    rest, rest_lo = two_diff(1.0, alpha)
+    a, a_lo = dd_mul(one, one_lo, alpha, 0.0)
+    b, b_lo = dd_mul(zero, zero_lo, rest, rest_lo)
+    balance = dd_add(a, a_lo, b, b_lo)[0] if balancing != 0.0 else 1.0
+    factor = power(missing, gamma, missing_lo)
     return balance * (factor * cost) if factor > 0.0 else 0.0 * (missing + balance)  # 0 * inf is 0 here
 
 
@@ -62,29 +63,29 @@ def binary_from_probability(
     lower: float,
     upper: float,
 ) -> float:
-    one, one_low, zero, zero_low = both_masses(y, label_smoothing)
+    one, one_lo, zero, zero_lo = both_masses(y, label_smoothing)
     q = at_most(at_least(p, lower), upper)
     cost = (one * -log(q) if one > 0.0 else 0.0 * (y + p)) + (zero * -log1p(-q) if zero > 0.0 else 0.0 * y)
-    other, other_low = difference(1.0, p)
-    a, a_low = times_parts(one, one_low, other, other_low)
-    b, b_low = times_parts(zero, zero_low, p, 0.0)
-    missing, missing_low = plus_parts(a, a_low, b, b_low)
-    return discounted(one, one_low, zero, zero_low, missing, missing_low, cost, alpha, gamma, apply_class_balancing)
+    other, other_lo = two_diff(1.0, p)
+    a, a_lo = dd_mul(one, one_lo, other, other_lo)
+    b, b_lo = dd_mul(zero, zero_lo, p, 0.0)
+    missing, missing_lo = dd_add(a, a_lo, b, b_lo)
+    return discounted(one, one_lo, zero, zero_lo, missing, missing_lo, cost, alpha, gamma, apply_class_balancing)
 
 
 def binary_from_logit(
     y: float, x: float, apply_class_balancing: float, alpha: float, gamma: float, label_smoothing: float
 ) -> float:
-    one, one_low, zero, zero_low = both_masses(y, label_smoothing)
-    # of the outcome that x speaks for, and of the other, whose odds are exp(-|x|)
-    side, side_low, other, other_low = (one, one_low, zero, zero_low) if x > 0.0 else (zero, zero_low, one, one_low)
-    odds, odds_low = exp_twice(-abs(x), 0.0)
+    one, one_lo, zero, zero_lo = both_masses(y, label_smoothing)
+    # the mass of the outcome that x predicts, and of the other, whose odds are exp(-|x|)
+    side, side_lo, other, other_lo = (one, one_lo, zero, zero_lo) if x > 0.0 else (zero, zero_lo, one, one_lo)
+    odds, odds_lo = dd_exp(-abs(x), 0.0)
     cost = (abs(x) * other if other > 0.0 else 0.0 * (y + (x - x if x != x else 0.0))) + log1p(odds)
-    a, a_low = times_parts(side, side_low, odds, odds_low)
-    a, a_low = plus_parts(other, other_low, a, a_low)
-    b, b_low = plus_parts(1.0, 0.0, odds, odds_low)
-    missing, missing_low = divided_parts(a, a_low, b, b_low)
-    return discounted(one, one_low, zero, zero_low, missing, missing_low, cost, alpha, gamma, apply_class_balancing)
+    a, a_lo = dd_mul(side, side_lo, odds, odds_lo)
+    a, a_lo = dd_add(other, other_lo, a, a_lo)
+    b, b_lo = dd_add(1.0, 0.0, odds, odds_lo)
+    missing, missing_lo = dd_div(a, a_lo, b, b_lo)
+    return discounted(one, one_lo, zero, zero_lo, missing, missing_lo, cost, alpha, gamma, apply_class_balancing)
 
 
 BALANCING = {
@@ -128,9 +129,9 @@ def focal_cost(
     p: float,
     cost: float,
     others: float,
-    others_low: float,
+    others_lo: float,
     total: float,
-    total_low: float,
+    total_lo: float,
     size: float,
     gamma: float,
     label_smoothing: float,
@@ -138,21 +139,19 @@ def focal_cost(
     upper: float,
     alpha: float,
 ) -> float:
-    """Of one class with a cross-entropy of `cost`, whose share is ``p / total``."""
+    """Return the loss of one class with a cross-entropy of `cost`, whose share is ``p / total``."""
     mass, _ = mass_of(y, 0.0, label_smoothing, size)
-    missing, missing_low = divided_parts(others, others_low, total, total_low)
-    most, most_low = difference(1.0, lower)
-    missing, missing_low = (most, most_low) if missing > most else (missing, missing_low)
-    missing, missing_low = (
-        (1.0 - upper, 0.0) if missing < 1.0 - upper else (missing, missing_low)
-    )  # exact: upper >= 1/2
-    factor = power(missing, gamma, missing_low)
+    missing, missing_lo = dd_div(others, others_lo, total, total_lo)
+    most, most_lo = two_diff(1.0, lower)
+    missing, missing_lo = (most, most_lo) if missing > most else (missing, missing_lo)
+    missing, missing_lo = (1.0 - upper, 0.0) if missing < 1.0 - upper else (missing, missing_lo)  # exact: upper >= 1/2
+    factor = power(missing, gamma, missing_lo)
     return alpha * mass * (factor * cost) if (mass > 0.0) & (factor > 0.0) else 0.0 * (mass + p + missing)
 
 
 def odds_of(x: float, top: float) -> float:
-    d, lost = difference(x, top)
-    return exp_twice(d, lost)[0]  # within half a unit
+    d, err = two_diff(x, top)
+    return dd_exp(d, err)[0]  # within half a unit in the last place
 
 
 def categorical_from_probability(
@@ -160,7 +159,7 @@ def categorical_from_probability(
     p: float,
     top: float,
     total: float,
-    lost: float,
+    err: float,
     size: float,
     gamma: float,
     label_smoothing: float,
@@ -168,10 +167,10 @@ def categorical_from_probability(
     upper: float,
     alpha: float,
 ) -> tuple[float]:
-    total, lost = renormalised(total, lost)
-    others, others_low = plus_parts(total, lost, -p, 0.0)
+    total, err = fast_two_sum(total, err)
+    others, others_lo = dd_add(total, err, -p, 0.0)
     cost = share_cost(p, others, lower, upper)
-    return (focal_cost(y, p, cost, others, others_low, total, lost, size, gamma, label_smoothing, lower, upper, alpha),)
+    return (focal_cost(y, p, cost, others, others_lo, total, err, size, gamma, label_smoothing, lower, upper, alpha),)
 
 
 def categorical_from_logit(
@@ -179,7 +178,7 @@ def categorical_from_logit(
     x: float,
     top: float,
     total: float,
-    lost: float,
+    err: float,
     size: float,
     gamma: float,
     label_smoothing: float,
@@ -187,26 +186,13 @@ def categorical_from_logit(
     upper: float,
     alpha: float,
 ) -> tuple[float]:
-    d, d_lost = difference(x, top)
-    p, _ = exp_twice(d, d_lost)
-    total, lost = renormalised(total, lost)
-    others, others_low = plus_parts(total, lost, -p, 0.0)
+    d, d_err = two_diff(x, top)
+    p, _ = dd_exp(d, d_err)
+    total, err = fast_two_sum(total, err)
+    others, others_lo = dd_add(total, err, -p, 0.0)
     # as in sparse_from_logits: p may be 0
     cost = at_most(at_least(log1p(others + (p - 1.0)) - d, -log(upper)), -log(lower))
-    return (focal_cost(y, p, cost, others, others_low, total, lost, size, gamma, label_smoothing, lower, upper, alpha),)
-
-
-def added_up(
-    sums: tuple[float],
-    lost: tuple[float],
-    top: float,
-    size: float,
-    gamma: float,
-    label_smoothing: float,
-    lower: float,
-    upper: float,
-) -> float:
-    return sums[0] + lost[0]
+    return (focal_cost(y, p, cost, others, others_lo, total, err, size, gamma, label_smoothing, lower, upper, alpha),)
 
 
 declare(
@@ -215,17 +201,17 @@ declare(
     formula=Rowwise(
         categorical_from_probability,
         1,
-        added_up,
+        sum_of_terms,
         y_true=NOT_NEGATIVE,
         y_pred=UNIT,
-        share=own,
+        share=probability,
         cancels=False,
         per_class="alpha",
     ),
     logits=Rowwise(
         categorical_from_logit,
         1,
-        added_up,
+        sum_of_terms,
         y_true=NOT_NEGATIVE,
         peak=MAXIMUM,
         cancels=False,

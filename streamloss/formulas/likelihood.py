@@ -1,41 +1,42 @@
 """Negative log-likelihoods of counts and measurements."""
 
-from ..core.jit import scalar
-from ..core.primitives import fma
-from ..core.types import REAL
-from ._double_double import log_parts
-from ._kinds import Elementwise, Parametric
-from ._parameters import MEAN_AXIS, NOT_NEGATIVE, Parameter, floor
-from ._registry import declare
-from ._scalar import at_least, difference, exp, log
+import numpy as np
 
-INFINITY = float("inf")
+from ..core.jit import scalar
+from ..core.primitives import fma, two_sum
+from ..core.types import REAL
+from ._double_double import dd_log
+from ._kinds import Elementwise, Parametric
+from ._parameters import MEAN_AXIS, NOT_NEGATIVE, Parameter, epsilon
+from ._registry import declare
+from ._scalar import at_least, exp, log
+
 LOG_2PI = 1.8378770664093453
 FULL = "whether to add what does not depend on `y_pred`"
 
 
 @scalar
 def stirling(y: float) -> float:
-    """Stirling's approximation of ``log(y!)``: ``y log(y) - y + log(2 pi y) / 2``."""
+    """Return Stirling's approximation of ``log(y!)``: ``y log(y) - y + log(2 pi y) / 2``."""
     log_y = log(y)
     return fma(y, log_y, -y) + 0.5 * (LOG_2PI + log_y)
 
 
 @scalar
 def constant(y: float, full: float) -> float:
-    """What a full likelihood of a count adds, which does not depend on the prediction."""
+    """Return the term of the full likelihood of a count that does not depend on the prediction."""
     return stirling(y) if (full != 0.0) & (y > 1.0) else 0.0 * y
 
 
 @scalar
 def minus_log_rate(y: float, p: float, lower: float) -> float:
-    """``p - y log(p + lower)``."""
-    shifted, lost = difference(p, -lower)
+    """Return ``p - y log(p + lower)``."""
+    shifted, err = two_sum(p, lower)
     usable = shifted if shifted > 0.0 else 1.0
-    high, low = log_parts(usable)
-    low += lost / usable
-    value = fma(-y, high, p) - y * low
-    at_zero = 0.0 if y == 0.0 else y * INFINITY
+    hi, lo = dd_log(usable)
+    lo += err / usable
+    value = fma(-y, hi, p) - y * lo
+    at_zero = 0.0 if y == 0.0 else y * np.inf
     return value if shifted != 0.0 else at_zero
 
 
@@ -47,7 +48,7 @@ declare(
     "poisson",
     "Poisson",
     formula=Elementwise(poisson_of_rate, y_pred=NOT_NEGATIVE, cancels=True),
-    parameters={"axis": MEAN_AXIS, "epsilon": floor("added to `y_pred` inside the logarithm")},
+    parameters={"axis": MEAN_AXIS, "epsilon": epsilon("added to `y_pred` inside the logarithm")},
     doc="""
     Mean of ``y_pred - y_true log(y_pred + epsilon)``: the Poisson deviance up to terms without `y_pred`.
 
@@ -62,7 +63,7 @@ declare(
 
 @scalar
 def minus_log_exponential(y: float, x: float) -> float:
-    """``exp(x) - x y``; an infinite x below leaves no rate."""
+    """Return ``exp(x) - x y``; for a label of 0 it is ``exp(x)`` also where x is infinite."""
     return fma(-y, x, exp(x)) if y != 0.0 else exp(x)
 
 
@@ -89,7 +90,7 @@ declare(
         "log_input": Parameter(True, "whether `y_pred` holds the rates' logarithms", types=(bool,)),
         "full": Parameter(False, FULL + ", by Stirling's approximation, for labels above 1", types=(bool,)),
         "axis": MEAN_AXIS,
-        "epsilon": floor("added to a rate inside its logarithm", 1e-8),
+        "epsilon": epsilon("added to a rate inside its logarithm", 1e-8),
     },
     positional=("log_input", "full", "reduction"),
     peer="PyTorch",
@@ -149,7 +150,7 @@ declare(
     parameters={
         "full": Parameter(False, "whether to add log(2 pi) / 2", types=(bool,)),
         "axis": Parameter(-1, "the axis of `y_pred` that holds the mean and the variance", types=(int,)),
-        "epsilon": floor("the least variance", 1e-6),
+        "epsilon": epsilon("the least variance", 1e-6),
     },
     positional=("full", "reduction"),
     peer="PyTorch",

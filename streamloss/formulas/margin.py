@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 
+import numpy as np
+
 from ..core.jit import scalar
-from ..core.primitives import fma
+from ..core.primitives import fma, two_diff, two_sum
 from ..core.types import UNIT, Interval
 from ._kinds import Elementwise, Rowwise
 from ._parameters import AXIS, MEAN_AXIS, Parameter
 from ._registry import declare
-from ._scalar import at_least, difference
+from ._scalar import at_least
 
-INFINITY = float("inf")
 SIGN = Interval(-1.0, 1.0)
 LABELS = Parameter(
     "auto",
@@ -22,10 +23,13 @@ LABELS = Parameter(
 
 @scalar
 def shortfall(y: float, p: float, binary: float) -> float:
-    """What the margin ``y p`` lacks of 1, at least 0. A label of 0 takes no side, not even an infinite prediction's."""
-    side, lost = difference(2.0 * y, 1.0) if binary != 0.0 else (y, 0.0)
-    rest = lost * p
-    missing = fma(-side, p, 1.0) - (rest if abs(rest) < INFINITY else 0.0)
+    """Return ``max(1 - y p, 0)``, where labels of 0 and 1 (`binary`) count as ``2 y - 1``.
+
+    A label between the two sides, 0, gives 1, also for an infinite prediction.
+    """
+    side, err = two_diff(2.0 * y, 1.0) if binary != 0.0 else (y, 0.0)
+    rest = err * p
+    missing = fma(-side, p, 1.0) - (rest if abs(rest) < np.inf else 0.0)
     return at_least(missing, 0.0) if side != 0.0 else 1.0 + (p - p if p != p else 0.0)
 
 
@@ -39,7 +43,7 @@ def squared_hinge(y: float, p: float, binary: float) -> float:
 
 
 def by_labels(term: Callable[..., float]) -> tuple[str, dict[str, Elementwise]]:
-    """One term, for labels in either range."""
+    """Return the formulas of one term for each convention of labels."""
     signed = Elementwise(term, y_true=SIGN)
     return "labels", {"auto": signed, "pm1": signed, "01": Elementwise(term, y_true=UNIT)}
 
@@ -86,16 +90,16 @@ def wrong(y: float, p: float) -> float:
     return (1.0 - y) * p
 
 
-def right(y: float, p: float, top: float, total: float, lost: float, size: float) -> tuple[float, float]:
+def right(y: float, p: float, top: float, total: float, err: float, size: float) -> tuple[float, float]:
     product = y * p
     return (product, fma(y, p, -product))
 
 
-def margin(sums: tuple[float, float], lost: tuple[float, float], top: float, size: float) -> float:
-    # top - sums + 1 in two parts: the three may cancel
-    gap, gap_lost = difference(top, sums[0])
-    value, value_lost = difference(gap, -1.0)
-    return at_least(value + ((value_lost + gap_lost) - (lost[0] + sums[1])), 0.0)
+def margin(sums: tuple[float, float], err: tuple[float, float], top: float, size: float) -> float:
+    # top - sums + 1 in double-double: the three may cancel
+    gap, gap_err = two_diff(top, sums[0])
+    value, value_err = two_sum(gap, 1.0)
+    return at_least(value + ((value_err + gap_err) - (err[0] + sums[1])), 0.0)
 
 
 declare(

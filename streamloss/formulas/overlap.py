@@ -1,9 +1,9 @@
-"""Overlap losses: ratios of what labels and predictions share to what either has."""
+"""Overlap losses: ratios of the overlap of labels and predictions to their sizes."""
 
 from typing import Any
 
 from ._kinds import Overlap
-from ._parameters import NOT_NEGATIVE, Parameter, floor
+from ._parameters import NOT_NEGATIVE, Parameter, epsilon
 from ._registry import declare
 
 AXES = Parameter(
@@ -12,7 +12,7 @@ AXES = Parameter(
     types=(int, type(None)),
     several=True,
 )
-EPSILON = floor("added to the divisor, so that nothing against nothing costs 1 rather than being undefined")
+EPSILON = epsilon("added to the divisor, so that nothing against nothing costs 1 rather than being undefined")
 
 
 def dice_complement(both: Any, only_pred: Any, only_true: Any, lower: Any) -> Any:

@@ -1,15 +1,17 @@
 """Losses between two real numbers."""
 
+import numpy as np
+
+from ..core.primitives import two_diff, two_sum
 from ..core.types import UNIT
-from ._double_double import divided_parts, expm1_twice, log1p_twice, plus_parts, times_parts
+from ._double_double import dd_add, dd_div, dd_expm1, dd_log1p, dd_mul
 from ._kinds import Elementwise
-from ._parameters import MEAN_AXIS, POSITIVE, Parameter, floor
+from ._parameters import MEAN_AXIS, POSITIVE, Parameter, epsilon
 from ._registry import declare
-from ._scalar import at_least, difference, exp, log1p
+from ._scalar import at_least, exp, log1p
 
 AXIS = {"axis": MEAN_AXIS}
-INFINITY = float("inf")
-LN2, LN2_LOW = 0.6931471805599453, 2.3190468138462996e-17
+LN2, LN2_ERR = 0.6931471805599453, 2.3190468138462996e-17
 
 
 def squared_error(y: float, p: float) -> float:
@@ -70,7 +72,7 @@ declare(
     "mape",
     "MAPE",
     formula=Elementwise(absolute_percentage_error),
-    parameters={**AXIS, "epsilon": floor("the least `|y_true|` that is divided by")},
+    parameters={**AXIS, "epsilon": epsilon("the least `|y_true|` that is divided by")},
     doc="""
     Mean of absolute errors in percent: ``mean(100 |y_true - y_pred| / max(|y_true|, epsilon), axis)``.
 
@@ -87,12 +89,12 @@ def squared_logarithmic_error(y: float, p: float, lower: float) -> float:
     # log(1 + b) - log(1 + a) = log(1 + (b - a) / (1 + a)); with b the larger one nothing cancels
     a, b = at_least(y, lower), at_least(p, lower)
     low, high = (a, b) if b > a else (b, a)
-    d, d_low = difference(high, low)
-    whole, whole_low = difference(1.0, -low)
-    part, part_low = divided_parts(d, d_low, whole, whole_low)
-    error, error_low = log1p_twice(part, part_low)
-    square = error * error + 2.0 * error * error_low
-    return part if part == INFINITY else square
+    d, d_lo = two_diff(high, low)
+    whole, whole_lo = two_sum(1.0, low)
+    part, part_lo = dd_div(d, d_lo, whole, whole_lo)
+    error, error_lo = dd_log1p(part, part_lo)
+    square = error * error + 2.0 * error * error_lo
+    return part if part == np.inf else square
 
 
 declare(
@@ -101,7 +103,7 @@ declare(
     "msle",
     "MSLE",
     formula=Elementwise(squared_logarithmic_error),
-    parameters={**AXIS, "epsilon": floor("smaller values, also negative ones, are raised to it")},
+    parameters={**AXIS, "epsilon": epsilon("smaller values, also negative ones, are raised to it")},
     doc="""
     Mean of squared errors of logarithms: ``mean((log(1 + max(y_true, epsilon)) - log(1 + max(y_pred, epsilon)))**2)``.
 
@@ -143,17 +145,17 @@ declare(
 
 
 def logarithm_of_cosh(y: float, p: float) -> float:
-    # x = |p - y| in two floats: what its rounding loses, squares double
-    d, d_low = difference(p, y)
-    x, x_low = (d, d_low) if d >= 0.0 else (-d, -d_low)
+    # x = |p - y| in double-double: squaring doubles the error of a rounding
+    d, d_lo = two_diff(p, y)
+    x, x_lo = (d, d_lo) if d >= 0.0 else (-d, -d_lo)
     # near 0 as log(1 + (cosh(x) - 1)), with cosh(x) - 1 = (exp(-x) - 1)**2 / (2 exp(-x)); far out as x - log(2)
-    s, s_low = expm1_twice(-x, -x_low)
-    e, e_low = plus_parts(1.0, 0.0, s, s_low)
-    s, s_low = times_parts(s, s_low, 0.5 * s, 0.5 * s_low)
-    s, s_low = divided_parts(s, s_low, e, e_low)
-    near = log1p(s) + s_low / (1.0 + s)
-    far, far_low = plus_parts(x, x_low, -LN2, -LN2_LOW)
-    far += far_low + log1p(exp(-2.0 * x))
+    s, s_lo = dd_expm1(-x, -x_lo)
+    e, e_lo = dd_add(1.0, 0.0, s, s_lo)
+    s, s_lo = dd_mul(s, s_lo, 0.5 * s, 0.5 * s_lo)
+    s, s_lo = dd_div(s, s_lo, e, e_lo)
+    near = log1p(s) + s_lo / (1.0 + s)
+    far, far_lo = dd_add(x, x_lo, -LN2, -LN2_ERR)
+    far += far_lo + log1p(exp(-2.0 * x))
     return near if x < 1.0 else far
 
 

@@ -1,4 +1,4 @@
-"""Scores of a classifier: how often it is wrong, and how far its probabilities are from what happened."""
+"""Scores of a classifier: the rate of its errors, and the distance of its probabilities from the labels."""
 
 from ..core.jit import scalar
 from ..core.types import UNIT, Interval
@@ -45,14 +45,16 @@ declare(
 
 
 def ahead(p: float, own: float, earlier: float) -> float:
-    """Whether a class is ranked before the labelled one: classes of one score stand in their order, as in argmax."""
+    """Return 1 for a class that is ranked before the labelled one, else 0; classes of one score are ranked in their
+    order, as in argmax.
+    """
     before = (p > own) | ((p == own) & (earlier != 0.0))
     return (1.0 if before else 0.0) if p == p else p
 
 
 @scalar
 def at_most_one(excess: float) -> float:
-    """0 or 1 for a number of classes; NaN stays NaN."""
+    """Return a number of classes limited to 0 and 1; NaN stays NaN."""
     return at_most(at_least(excess, 0.0), 1.0)
 
 

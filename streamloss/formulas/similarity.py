@@ -1,4 +1,4 @@
-"""Losses between vectors: how far their directions differ."""
+"""Losses between the directions of two vectors."""
 
 from ..core.jit import scalar
 from ..core.primitives import fma
@@ -11,31 +11,31 @@ SMALLEST_NORM = 1e-7
 
 
 def products(
-    y: float, p: float, top: float, total: float, lost: float, size: float
+    y: float, p: float, top: float, total: float, err: float, size: float
 ) -> tuple[float, float, float, float]:
     dot = y * p
     return (dot, fma(y, p, -dot), y * y, p * p)
 
 
 @scalar
-def norm(square: float, lost: float) -> tuple[float, float]:
-    """The square root of ``square + lost`` in two parts, but at least SMALLEST_NORM."""
+def norm(square: float, err: float) -> tuple[float, float]:
+    """Return the square root of ``square + err`` as a double-double, but at least SMALLEST_NORM."""
     root = sqrt(square)
-    low = (fma(-root, root, square) + lost) / (2.0 * root)
-    return (SMALLEST_NORM, 0.0) if root < SMALLEST_NORM else (root, low)
+    lo = (fma(-root, root, square) + err) / (2.0 * root)
+    return (SMALLEST_NORM, 0.0) if root < SMALLEST_NORM else (root, lo)
 
 
 def negative_cosine(
-    sums: tuple[float, float, float, float], lost: tuple[float, float, float, float], top: float, size: float
+    sums: tuple[float, float, float, float], err: tuple[float, float, float, float], top: float, size: float
 ) -> float:
-    dot = sums[0] + (lost[0] + sums[1])
-    dot_lost = (sums[0] - dot) + (lost[0] + sums[1])
-    y, y_lost = norm(sums[2], lost[2])
-    p, p_lost = norm(sums[3], lost[3])
+    dot = sums[0] + (err[0] + sums[1])
+    dot_err = (sums[0] - dot) + (err[0] + sums[1])
+    y, y_err = norm(sums[2], err[2])
+    p, p_err = norm(sums[3], err[3])
     area = y * p
-    area_lost = fma(y, p, -area) + (y * p_lost + y_lost * p)
+    area_err = fma(y, p, -area) + (y * p_err + y_err * p)
     cosine = dot / area
-    cosine += (fma(-cosine, area, dot) + (dot_lost - cosine * area_lost)) / area
+    cosine += (fma(-cosine, area, dot) + (dot_err - cosine * area_err)) / area
     # squares beyond the largest float64 have no cosine here; inf - inf makes that a NaN, which is refused by name
     return -cosine + 0.0 * (area - area)
 

@@ -1,51 +1,134 @@
-"""What the loops over a tile of rows share: its size, a row's status, and helpers that formulas are wrapped in."""
+"""What all loops over rows share: the records they take, the status of a row, and formulas as compiled functions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
+from ..aggregation.accumulation import Accumulation
 from ..core.jit import no_alloc, scalar, serial
 from ..core.types import Interval
 from ..formulas._float32 import in_single
-from ..formulas._kinds import Elementwise
+from ..formulas._kinds import Elementwise, Formula
 
 TILE = 512  # rows whose losses are in L1 while they are finished, weighted, stored and added up
-KEPT, IGNORED, BAD, IMPOSSIBLE = 0, 1, 2, 3  # a row's status; IMPOSSIBLE: the loss is infinite, as a policy may allow
+KEPT, IGNORED, BAD, IMPOSSIBLE = 0, 1, 2, 3
+"""The status of a row: it has a loss; a mask or ``ignore_class`` leaves it out; a label or prediction is outside its
+interval; its loss is infinite because no alignment is possible, which a policy may allow."""
+RAISE, OMIT, PROPAGATE = 0, 1, 2
+"""``nan_policy`` in kernels."""
 
-Pair = tuple[int, int]
-Rows = Callable[..., None]
-"""``rows(y_true, y_pred, ignore, arguments, each, values, status, space)`` evaluates a tile: it writes float64
-`values` and `status`. ``each`` holds the parameter that has a value for each class (classes,), or nothing; ``space`` is
-the kernel's work space.
-"""
+
+class Operands(NamedTuple):
+    """The rows of a block, as loops take them: contiguous, read-only, of a few dtypes (`execution.convert`)."""
+
+    y_true: Any
+    """(rows,) for labels and numbers; of y_pred's shape for losses of elements and classes; (rows, length) for
+    sequences."""
+    y_pred: Any
+    """float32 or float64: (rows, classes), or (rows, time, classes) for sequences."""
+    weight: Any
+    """float32 or float64: (rows,), (1,) for one that all rows have, or empty."""
+    mask: Any
+    """bool: (rows,), or empty. Rows where it is False are ignored."""
+
+
+class Ignore(NamedTuple):
+    """A label whose rows have no loss."""
+
+    enabled: int
+    """1, or 0 where there is none."""
+    label: int
+
+
+class Settings(NamedTuple):
+    """What a loop needs to know beside the data."""
+
+    ignore: Ignore
+    arguments: tuple[float, ...]
+    """The formula's arguments after its data."""
+    per_class: Any
+    """The parameter that has a value for each class: float64 (classes,), or empty."""
+    nan_policy: int
+
+
+class Output(NamedTuple):
+    """Where the losses of rows (NONE) go."""
+
+    wanted: bool
+    losses: Any
+    """float32 or float64 (rows,), written where `wanted`; else anything."""
+
+
+class Totals(NamedTuple):
+    """What a loop adds to, in the order of an :class:`~streamloss.aggregation.accumulation.Accumulation`."""
+
+    limbs: Any
+    """int64 (sums, SIZE)"""
+    counts: Any
+    """int64 (num_counts,)"""
+
+
+class RowStats(NamedTuple):
+    """What is known of one row when a term of it is computed."""
+
+    label: Any
+    """The class that a sparse label names."""
+    row_max: Any
+    """The maximum of the row's peaks; NaN for a formula without one."""
+    total: Any
+    """The sum of the row's shares, where a formula has them: ``total + total_err`` has twice the digits."""
+    total_err: Any
+    size: Any
+    """The number of classes, as float64."""
+
+
+class RowsStats(NamedTuple):
+    """The same of several rows: float64 arrays (rows,)."""
+
+    row_max: Any
+    total: Any
+    total_err: Any
+
+
+class KernelKey(NamedTuple):
+    """What a kernel is made for."""
+
+    formula: Formula
+    single: bool
+    """Whether losses are rounded to float32."""
+    layout: str
+    """See :mod:`.summation_order`."""
+    accumulation: Accumulation
 
 
 @dataclass(frozen=True)
 class Kernel:
     """A formula's compiled loop over the rows of a tile."""
 
-    rows: Rows
-    new_space: Callable[..., Any]
-    """``new_space(y_pred)``: its work space, made once for many tiles."""
+    rows: Callable[..., None]
+    """``rows(y_true, y_pred, settings, values, status, workspace)`` writes the float64 `values` and the `status` of a
+    tile's rows."""
+    new_workspace: Callable[..., Any]
+    """``new_workspace(y_pred)``: arrays that `rows` writes to, made once for many tiles."""
 
 
 @serial
-def no_space(y_pred: Any) -> int:
+def no_workspace(y_pred: Any) -> int:
     return 0
 
 
 @cache
-def compiled(formula: Callable[..., Any], single: bool) -> Callable[..., Any]:
-    """A formula's text as machine code; `single`: its results will be rounded to float32."""
-    return scalar(in_single(formula) if single else formula)
+def compiled(function: Callable[..., Any], single: bool) -> Callable[..., Any]:
+    """Return the compiled function of a formula; `single`: with functions good enough for float32 results."""
+    return scalar(in_single(function) if single else function)
 
 
 @cache
 def count_outside_of(interval: Interval) -> Callable[..., int]:
-    """``count(array) -> int``: how many values lie outside; NaN is judged by its loss instead."""
+    """Return ``count(array) -> int``: how many values lie outside. NaN is none of them: its loss is judged instead."""
     low, high = interval.smallest, interval.largest
     if not interval.bounded:
 
@@ -66,20 +149,23 @@ def count_outside_of(interval: Interval) -> Callable[..., int]:
 
 
 @cache
-def with_own(term: Callable[..., Any], has_own: bool) -> Callable[..., Any]:
-    """``call(each, j, data, arguments)``: the term of data, arguments and, if it has one, class j's own value."""
+def with_class_parameter(term: Callable[..., Any], has_parameter: bool) -> Callable[..., Any]:
+    """Return ``call(per_class, j, data, arguments)``: the term of data, arguments and, if it takes one, the value of
+    class j in `per_class`.
+    """
 
     @scalar
-    def call_with(each: Any, j: int, data: Any, arguments: Any) -> Any:
-        return term(*data, *arguments, each[j])
+    def call_with(per_class: Any, j: int, data: Any, arguments: Any) -> Any:
+        return term(*data, *arguments, per_class[j])
 
     @scalar
-    def call_without(each: Any, j: int, data: Any, arguments: Any) -> Any:
+    def call_without(per_class: Any, j: int, data: Any, arguments: Any) -> Any:
         return term(*data, *arguments)
 
-    return call_with if has_own else call_without
+    return call_with if has_parameter else call_without
 
 
 def term_of(formula: Elementwise, single: bool) -> Callable[..., Any]:
-    """The term of an element, with its class' own value where the formula takes one."""
-    return with_own(compiled(formula.term, single and not formula.precise), formula.per_class is not None)
+    """Return the term of an element; see :func:`with_class_parameter`."""
+    term = compiled(formula.term, single and not formula.precise)
+    return with_class_parameter(term, formula.per_class is not None)

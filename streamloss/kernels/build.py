@@ -1,4 +1,4 @@
-"""From a formula to its loop over the rows of a tile (`layout.Kernel`)."""
+"""From a formula to its loop over the rows of a tile (`base.Kernel`)."""
 
 from __future__ import annotations
 
@@ -6,35 +6,34 @@ from functools import cache
 
 from ..formulas._kinds import Elementwise, Formula, LabelSequence, Overlap, Parametric, Rowwise, Sparse
 from .base import Kernel
-from .ctc import sequence
-from .dense import means, overlap, rowwise
+from .ctc import ctc
+from .dense import dense
 from .elementwise import elementwise, parametric
 from .sparse import sparse
-from .summation_order import ABREAST, ALONE, ALONG, FEW, LONG, SEGMENT
+from .summation_order import ACROSS_CLASSES, ACROSS_ROWS, ACROSS_SEGMENTS, FEW, ONE_ELEMENT, SEGMENT
 
 
 def layout_of(formula: Formula, classes: int) -> str:
-    """How the rows of a formula stand; only that loop is compiled."""
+    """Return the layout of the loops over rows of so many classes; only that one is compiled."""
     if isinstance(formula, Parametric | LabelSequence) or (isinstance(formula, Elementwise) and classes == 1):
-        return ALONE
-    return ABREAST if classes <= FEW else ALONG if classes < SEGMENT else LONG
+        return ONE_ELEMENT
+    return ACROSS_ROWS if classes <= FEW else ACROSS_CLASSES if classes < SEGMENT else ACROSS_SEGMENTS
 
 
 @cache
 def build(formula: Formula, single: bool, layout: str) -> Kernel:
-    """The loop of a formula; compiled on its first call for each combination of dtypes. `single`: its losses will be
-    rounded to float32.
+    """Return the loop of a formula; it is compiled on its first call for each combination of dtypes.
+
+    `single`: its losses will be rounded to float32.
     """
     match formula:
-        case Elementwise():
-            return elementwise(formula, single) if layout == ALONE else means(formula, single, layout)
+        case Elementwise() if layout == ONE_ELEMENT:
+            return elementwise(formula, single)
         case Sparse():
             return sparse(formula, single, layout)
-        case Rowwise():
-            return rowwise(formula, single, layout)
         case Parametric():
             return parametric(formula, single)
-        case Overlap():
-            return overlap(formula, single, layout)
         case LabelSequence():
-            return sequence(formula)
+            return ctc(formula)
+        case Elementwise() | Rowwise() | Overlap():
+            return dense(formula, single, layout)

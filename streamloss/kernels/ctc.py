@@ -8,24 +8,16 @@ import numpy as np
 
 from ..core.jit import inline, serial
 from ..formulas._kinds import LabelSequence
-from .base import BAD, IMPOSSIBLE, KEPT, Kernel, count_outside_of, no_space
+from .base import BAD, IMPOSSIBLE, KEPT, Kernel, count_outside_of, no_workspace
 
 
-def sequence(formula: LabelSequence) -> Kernel:
+def ctc(formula: LabelSequence) -> Kernel:
+    """Return the loop over rows of a sequence of labels and the scores of its time steps."""
     loss = serial(formula.loss)
     outside_pred = count_outside_of(formula.y_pred)
 
     @inline
-    def rows(
-        y_true: Any,
-        y_pred: Any,
-        ignore: tuple[int, int],
-        arguments: Any,
-        each: Any,
-        values: Any,
-        status: Any,
-        space: Any,
-    ) -> None:
+    def rows(y_true: Any, y_pred: Any, settings: Any, values: Any, status: Any, workspace: Any) -> None:
         n, time, classes = y_pred.shape
         longest = y_true.shape[1]
         states = np.empty((6, 2 * longest + 1))
@@ -43,4 +35,4 @@ def sequence(formula: LabelSequence) -> Kernel:
                 values[r] = loss(labels[:length], scores, states)
                 status[r] = IMPOSSIBLE if values[r] == np.inf else KEPT
 
-    return Kernel(rows, no_space)
+    return Kernel(rows, no_workspace)

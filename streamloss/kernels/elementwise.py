@@ -8,59 +8,43 @@ import numpy as np
 
 from ..core.jit import inline
 from ..formulas._kinds import Elementwise, Parametric
-from .base import BAD, KEPT, Kernel, compiled, count_outside_of, no_space, term_of
+from .base import BAD, KEPT, Kernel, compiled, count_outside_of, no_workspace, term_of
 
 
 def elementwise(formula: Elementwise, single: bool) -> Kernel:
-    """Rows of one element; for longer ones see :func:`streamloss.kernels.dense.means`."""
+    """Return the loop over rows of one element; for longer ones see :func:`streamloss.kernels.dense.dense`."""
     term = term_of(formula, single)
     outside_true = count_outside_of(formula.y_true)
     outside_pred = count_outside_of(formula.y_pred)
 
     @inline
-    def rows(
-        y_true: Any,
-        y_pred: Any,
-        ignore: tuple[int, int],
-        arguments: Any,
-        each: Any,
-        values: Any,
-        status: Any,
-        space: Any,
-    ) -> None:
+    def rows(y_true: Any, y_pred: Any, settings: Any, values: Any, status: Any, workspace: Any) -> None:
         n = y_pred.shape[0]
         y, p = y_true.reshape(n), y_pred.reshape(n)
+        per_class, arguments = settings.per_class, settings.arguments
         status[:n] = KEPT
         if outside_true(y) + outside_pred(p) > 0:
             for r in range(n):
                 status[r] = BAD if outside_true(y[r : r + 1]) + outside_pred(p[r : r + 1]) > 0 else KEPT
         for r in range(n):
-            values[r] = term(each, 0, (np.float64(y[r]), np.float64(p[r])), arguments)
+            values[r] = term(per_class, 0, (np.float64(y[r]), np.float64(p[r])), arguments)
 
-    return Kernel(rows, no_space)
+    return Kernel(rows, no_workspace)
 
 
 def parametric(formula: Parametric, single: bool) -> Kernel:
+    """Return the loop over rows of a number and two predicted parameters."""
     term = compiled(formula.term, single)
     true, first, second = formula.y_true, *formula.y_preds
     lows = (true.smallest, first.smallest, second.smallest)
     highs = (true.largest, first.largest, second.largest)
 
     @inline
-    def rows(
-        y_true: Any,
-        y_pred: Any,
-        ignore: tuple[int, int],
-        arguments: Any,
-        each: Any,
-        values: Any,
-        status: Any,
-        space: Any,
-    ) -> None:
+    def rows(y_true: Any, y_pred: Any, settings: Any, values: Any, status: Any, workspace: Any) -> None:
         for r in range(y_pred.shape[0]):
             y, a, b = np.float64(y_true[r]), np.float64(y_pred[r, 0]), np.float64(y_pred[r, 1])
             outside = (y < lows[0]) | (y > highs[0]) | (a < lows[1]) | (a > highs[1]) | (b < lows[2]) | (b > highs[2])
             status[r] = BAD if outside else KEPT
-            values[r] = term(y, a, b, *arguments)
+            values[r] = term(y, a, b, *settings.arguments)
 
-    return Kernel(rows, no_space)
+    return Kernel(rows, no_workspace)

@@ -1,27 +1,28 @@
-"""What rows find out by passing over their classes: a maximum, a total, and sums. The layout depends on the classes."""
+"""What a row's loss is made of when it passes over its classes: a maximum, a total, and sums."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core.jit import inline, scalar, serial
-from .across_classes import LANES, NARROW, maxima_along, sums_along
-from .across_rows import maxima_abreast, sums_abreast
-from .summation_order import ABREAST, LONG, LOST, SLOTS, TOP, TOTAL, rows_at_once
+from .across_classes import LANES, NARROW, maxima_across_classes, sums_across_classes
+from .across_rows import maxima_across_rows, sums_across_rows
+from .base import RowsStats
+from .summation_order import ACROSS_ROWS, ACROSS_SEGMENTS, ERR, SLOTS, SUM, rows_at_once
 from .transpose import to_columns
 
 
 @dataclass(frozen=True)
 class RowReduction:
-    """What a row's loss is made of, whatever the layout and the target: compiled scalar functions."""
+    """A formula's passes over the classes of a row, whatever the layout and the target: compiled scalar functions."""
 
     value: Callable[..., Any]
-    """See :mod:`.order`."""
+    """See :mod:`.summation_order`."""
     terms: int
     """How many floats it gives."""
     compensated: bool
@@ -29,13 +30,14 @@ class RowReduction:
     cancels: bool
     """Whether they may cancel, so that already slots carry it. Totals of `share`, which are subtracted from, may."""
     finish: Callable[..., float]
-    """``finish(sums, lost, top, size, arguments)``, of a sparse loss ``finish(p_label, top, others, *arguments)``."""
+    """``finish(sums, errs, row_max, size, arguments)``; of a sparse loss ``finish(p_label, row_max, others,
+    *arguments)``."""
     peak: Callable[..., float] | None = None
-    """``peak(y, p)``, of which `top` is the maximum."""
+    """``peak(y, p)``, of which ``row_max`` is the maximum."""
     peak_of_prediction: bool = False
     """Whether the peak is p itself."""
     share: Callable[..., float] | None = None
-    """``share(p, top)``, of which `total` + `lost` is the sum."""
+    """``share(p, row_max)``, of which ``total + total_err`` is the sum."""
     skips: bool = False
     """Whether the labelled class stays out of the sums: the loss is a sparse one."""
 
@@ -44,95 +46,133 @@ class RowReduction:
         return self.peak is not None or self.peak_of_prediction
 
     @property
-    def peak_of(self) -> Callable[..., Any]:
+    def peak_or_prediction(self) -> Callable[..., Any]:
         return _prediction if self.peak is None else self.peak
 
     @property
-    def total_of(self) -> Callable[..., tuple[float]]:
+    def value_of_share(self) -> Callable[..., tuple[float]]:
         """`share` as a `value`."""
         return _value_of_share(self.share or _prediction_alone)
 
 
 @dataclass(frozen=True)
 class Passes:
-    """The passes of a formula, compiled for one layout."""
+    """The passes of a reduction, compiled for one layout."""
 
-    passes: Callable[..., None]
-    """``passes(y, p, labels, found, each, arguments, ahead, space, sums)`` with some rows' labels and predictions
-    (rows, classes), and what was found before; it writes `found` and `sums`."""
-    new_space: Callable[..., Any]
-    """``new_space(y_pred)``: its work space."""
+    run: Callable[..., None]
+    """``run(y, p, labels, stats, settings, next_rows, workspace, sums)`` with some rows' labels and predictions (rows,
+    classes); it writes `stats` and `sums` (2, terms, rows)."""
+    new_workspace: Callable[..., Any]
+    """``new_workspace(y_pred)``: arrays that `run` writes to."""
 
 
-def fold_of(recipe: RowReduction, layout: str) -> Passes:
-    value, terms, compensated, skips = recipe.value, recipe.terms, recipe.compensated, recipe.skips
-    has_peak, has_share, peak_of_prediction = recipe.has_peak, recipe.share is not None, recipe.peak_of_prediction
-    peak_of, total_of = recipe.peak_of, recipe.total_of
-    if layout == ABREAST:
-        maxima = maxima_abreast(peak_of)
-        totals, rest = sums_abreast(total_of, 1, True, False), sums_abreast(value, terms, compensated, skips)
+class NextRows(NamedTuple):
+    """The bytes of the rows that come next, to be fetched meanwhile."""
 
-        @inline
-        def passes_abreast(
-            y: Any, p: Any, labels: Any, found: Any, each: Any, arguments: Any, ahead: Any, space: Any, sums: Any
-        ) -> None:
-            columns, slots = space
-            n, classes = p.shape
-            ys, ps = columns[1 if skips else 0], columns[1]
-            to_columns(p, ps)
-            if not skips:
-                to_columns(y, ys)
-            if has_peak:
-                maxima(ys, ps, classes, found[TOP, :n])
-            if has_share:
-                totals(ys, ps, classes, labels, found, each, arguments, ahead, slots, sums)
-                for r in range(n):
-                    found[TOTAL, r], found[LOST, r] = sums[0, 0, r], sums[1, 0, r]
-            rest(ys, ps, classes, labels, found, each, arguments, ahead, slots, sums)
+    y_true: Any
+    y_pred: Any
 
-        return Passes(passes_abreast, _space_abreast(terms))
 
-    maxima = maxima_along(peak_of if peak_of_prediction else _widened(peak_of))
-    totals, rest = (
-        sums_along(total_of, 1, True, True, False, layout == LONG),
-        sums_along(value, terms, compensated, recipe.cancels, skips, layout == LONG),
-    )
+class WorkspaceAcrossRows(NamedTuple):
+    columns: Any
+    """float64 (2, classes, rows): labels and predictions as columns."""
+    slots: Any
+    """float64 (2, terms, classes, rows)"""
+
+
+class WorkspaceAcrossClasses(NamedTuple):
+    slots: Any
+    """float64 (2, terms, SLOTS)"""
+    partials: Any
+    """float64 (2, terms, NARROW, rows)"""
+    lanes: Any
+    """(LANES,): of a maximum."""
+
+
+def passes_of(reduction: RowReduction, layout: str) -> Passes:
+    """Return the passes of a reduction in one of the layouts over classes."""
+    return _passes_across_rows(reduction) if layout == ACROSS_ROWS else _passes_across_classes(reduction, layout)
+
+
+def _passes_across_rows(reduction: RowReduction) -> Passes:
+    terms, compensated, skips = reduction.terms, reduction.compensated, reduction.skips
+    has_peak, has_share = reduction.has_peak, reduction.share is not None
+    maxima = maxima_across_rows(reduction.peak_or_prediction)
+    totals = sums_across_rows(reduction.value_of_share, 1, True, False)
+    rest = sums_across_rows(reduction.value, terms, compensated, skips)
 
     @inline
-    def passes_along(
-        y: Any, p: Any, labels: Any, found: Any, each: Any, arguments: Any, ahead: Any, space: Any, sums: Any
+    def passes_across_rows(
+        y: Any, p: Any, labels: Any, stats: Any, settings: Any, next_rows: Any, workspace: Any, sums: Any
     ) -> None:
-        slots, parts, lanes = space
+        columns, slots = workspace.columns, workspace.slots
+        n, classes = p.shape
+        ys, ps = columns[1 if skips else 0], columns[1]
+        to_columns(p, ps)
+        if not skips:
+            to_columns(y, ys)
+        if has_peak:
+            maxima(ys, ps, classes, stats.row_max[:n])
+        if has_share:
+            totals(ys, ps, classes, labels, stats, settings, next_rows, slots, sums)
+            total, total_err = stats.total, stats.total_err
+            for r in range(n):
+                total[r], total_err[r] = sums[SUM, 0, r], sums[ERR, 0, r]
+        rest(ys, ps, classes, labels, stats, settings, next_rows, slots, sums)
+
+    return Passes(passes_across_rows, _new_workspace_across_rows(terms))
+
+
+def _passes_across_classes(reduction: RowReduction, layout: str) -> Passes:
+    terms, has_peak, has_share = reduction.terms, reduction.has_peak, reduction.share is not None
+    peak, long = reduction.peak_or_prediction, layout == ACROSS_SEGMENTS
+    maxima = maxima_across_classes(peak if reduction.peak_of_prediction else _widened(peak))
+    totals = sums_across_classes(reduction.value_of_share, 1, True, True, False, long)
+    rest = sums_across_classes(reduction.value, terms, reduction.compensated, reduction.cancels, reduction.skips, long)
+
+    @inline
+    def passes_across_classes(
+        y: Any, p: Any, labels: Any, stats: Any, settings: Any, next_rows: Any, workspace: Any, sums: Any
+    ) -> None:
+        slots, partials = workspace.slots, workspace.partials
         n = labels.size
         if has_peak:
-            maxima(y, p, lanes, found[TOP, :n])
+            maxima(y, p, workspace.lanes, stats.row_max[:n])
         if has_share:
-            totals(y, p, labels, found, each, arguments, slots, parts, sums)
+            totals(y, p, labels, stats, settings, slots, partials, sums)
+            total, total_err = stats.total, stats.total_err
             for r in range(n):
-                found[TOTAL, r], found[LOST, r] = sums[0, 0, r], sums[1, 0, r]
-        rest(y, p, labels, found, each, arguments, slots, parts, sums)
+                total[r], total_err[r] = sums[SUM, 0, r], sums[ERR, 0, r]
+        rest(y, p, labels, stats, settings, slots, partials, sums)
 
-    return Passes(passes_along, _space_along(terms, peak_of_prediction))
+    return Passes(passes_across_classes, _new_workspace_across_classes(terms, reduction.peak_of_prediction))
 
 
 @cache
-def _space_abreast(terms: int) -> Callable[..., Any]:
+def _new_workspace_across_rows(terms: int) -> Callable[..., Any]:
     @serial
-    def space(y_pred: Any) -> Any:
+    def new_workspace(y_pred: Any) -> Any:
         n, classes = rows_at_once(y_pred.shape[1]), y_pred.shape[1]
-        return np.empty((2, classes, n)), np.empty((2, terms, classes, n))
+        return WorkspaceAcrossRows(np.empty((2, classes, n)), np.empty((2, terms, classes, n)))
 
-    return space
+    return new_workspace
 
 
 @cache
-def _space_along(terms: int, peak_of_prediction: bool) -> Callable[..., Any]:
+def _new_workspace_across_classes(terms: int, peak_of_prediction: bool) -> Callable[..., Any]:
     @serial
-    def space(y_pred: Any) -> Any:
+    def new_workspace(y_pred: Any) -> Any:
         lanes = np.empty(LANES, y_pred.dtype) if peak_of_prediction else np.empty(LANES, np.float64)
-        return np.empty((2, terms, SLOTS)), np.empty((2, terms, NARROW, rows_at_once(y_pred.shape[1]))), lanes
+        partials = np.empty((2, terms, NARROW, rows_at_once(y_pred.shape[1])))
+        return WorkspaceAcrossClasses(np.empty((2, terms, SLOTS)), partials, lanes)
 
-    return space
+    return new_workspace
+
+
+@serial
+def new_stats(n: int) -> Any:
+    """Return the :class:`~.base.RowsStats` of n rows; the maxima are NaN until there are some."""
+    return RowsStats(np.full(n, np.nan), np.empty(n), np.empty(n))
 
 
 @scalar
@@ -141,7 +181,7 @@ def _prediction(y: Any, p: Any) -> Any:
 
 
 @scalar
-def _prediction_alone(p: float, top: float) -> float:
+def _prediction_alone(p: float, row_max: float) -> float:
     return p
 
 
@@ -157,8 +197,7 @@ def _widened(peak: Callable[..., float]) -> Callable[..., float]:
 @cache
 def _value_of_share(share: Callable[..., float]) -> Callable[..., tuple[float]]:
     @scalar
-    def value(j: int, y: float, p: float, row: Any, each: Any, arguments: Any) -> tuple[float]:
-        _, top, _, _, _ = row
-        return (share(p, top),)
+    def value(j: int, y: float, p: float, row: Any, per_class: Any, arguments: Any) -> tuple[float]:
+        return (share(p, row.row_max),)
 
     return value

@@ -4,51 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core.jit import inline, scalar, serial
 from ..formulas._kinds import MAXIMUM, Sparse
-from .base import BAD, IGNORED, KEPT, Kernel, Pair, compiled, count_outside_of
-from .row_reduction import RowReduction, fold_of
-from .summation_order import TOP, rows_at_once
+from .base import BAD, IGNORED, KEPT, Kernel, compiled, count_outside_of
+from .row_reduction import NextRows, RowReduction, new_stats, passes_of
+from .summation_order import ERR, SUM, rows_at_once
+
+
+class Workspace(NamedTuple):
+    """What the loop over a tile writes to."""
+
+    of_passes: Any
+    stats: Any
+    sums: Any
+    """float64 (2, 1, rows)"""
+    labels: Any
+    """int64 (rows,): classes; 0 for labels that are none."""
+    p_label: Any
+    """float64 (rows,): the prediction of the labelled class."""
 
 
 @cache
-def recipe(formula: Sparse, single: bool) -> RowReduction:
-    """The labelled class stays out of the sum, which is of terms that are not negative."""
+def reduction_of(formula: Sparse, single: bool) -> RowReduction:
+    """Return the sum over the other classes: the labelled one stays out of it, and its terms are not negative."""
     term = compiled(formula.term, single)
 
     @scalar
-    def value(j: int, y: float, p: float, row: Any, each: Any, arguments: Any) -> tuple[float]:
-        label, top, _, _, _ = row
-        return (term(p, top, 1.0 if j < label else 0.0),)
+    def value(j: int, y: float, p: float, row: Any, per_class: Any, arguments: Any) -> tuple[float]:
+        return (term(p, row.row_max, 1.0 if j < row.label else 0.0),)
 
     finish = compiled(formula.finish, single)
     return RowReduction(value, 1, not single, False, finish, peak_of_prediction=formula.pivot == MAXIMUM, skips=True)
 
 
 def sparse(formula: Sparse, single: bool, layout: str) -> Kernel:
-    made_of = recipe(formula, single)
-    finish, fold = made_of.finish, fold_of(made_of, layout)
-    passes = fold.passes
+    """Return the loop of a loss with an integer label for each row."""
+    reduction = reduction_of(formula, single)
+    finish, passes = reduction.finish, passes_of(reduction, layout)
+    run_passes = passes.run
     outside_pred = count_outside_of(formula.y_pred)
     by_label = formula.pivot == "label"
 
     @inline
-    def rows(
-        y_true: Any,
-        y_pred: Any,
-        ignore: Pair,
-        arguments: Any,
-        each: Any,
-        values: Any,
-        status: Any,
-        space: Any,
-    ) -> None:
-        fold_space, found, sums, labels = space
-        own = found[3]
+    def rows(y_true: Any, y_pred: Any, settings: Any, values: Any, status: Any, workspace: Any) -> None:
+        stats, sums, labels, p_label = workspace.stats, workspace.sums, workspace.labels, workspace.p_label
+        ignore, row_max = settings.ignore, stats.row_max
         n, classes = y_pred.shape
         step = rows_at_once(classes)
         # bytes, so that loops which only prefetch these are the same for all dtypes
@@ -61,28 +65,29 @@ def sparse(formula: Sparse, single: bool, layout: str) -> Kernel:
                 usable = (label >= 0) & (label < classes)
                 labels[r] = label if usable else 0
                 kept[r] = KEPT if usable else BAD
-                kept[r] = IGNORED if (ignore[0] != 0) & (label == ignore[1]) else kept[r]
+                kept[r] = IGNORED if (ignore.enabled != 0) & (label == ignore.label) else kept[r]
             if outside_pred(x.reshape(m * classes)):
                 for r in range(m):
                     kept[r] = BAD if (kept[r] == KEPT) & (outside_pred(x[r]) > 0) else kept[r]
             for r in range(m):
-                own[r] = x[r, labels[r]]
-                found[TOP, r] = own[r] if by_label else np.nan
+                p_label[r] = x[r, labels[r]]
+                row_max[r] = p_label[r] if by_label else np.nan
             coming = flat[min(start + m, n) * width : min(start + 2 * m, n) * width]
-            passes(x, x, labels[:m], found, each, arguments, (coming[:0], coming), fold_space, sums)
-            losses, top, others, lost = values[start : start + m], found[TOP], sums[0, 0], sums[1, 0]
+            next_rows = NextRows(coming[:0], coming)
+            run_passes(x, x, labels[:m], stats, settings, next_rows, workspace.of_passes, sums)
+            losses, others, others_err = values[start : start + m], sums[SUM, 0], sums[ERR, 0]
             for r in range(m):
-                losses[r] = finish(own[r], top[r], others[r] + lost[r], *arguments)
+                losses[r] = finish(p_label[r], row_max[r], others[r] + others_err[r], *settings.arguments)
 
-    return Kernel(rows, _space(fold.new_space))
+    return Kernel(rows, _new_workspace_of(passes.new_workspace))
 
 
 @cache
-def _space(new_fold_space: Callable[..., Any]) -> Callable[..., Any]:
+def _new_workspace_of(new_workspace_of_passes: Callable[..., Any]) -> Callable[..., Any]:
     @serial
-    def new_space(y_pred: Any) -> Any:
+    def new_workspace(y_pred: Any) -> Any:
         n = rows_at_once(y_pred.shape[1])
-        found, sums, labels = np.empty((4, n)), np.empty((2, 1, n)), np.empty(n, np.int64)
-        return new_fold_space(y_pred), found, sums, labels
+        sums, labels = np.empty((2, 1, n)), np.empty(n, np.int64)
+        return Workspace(new_workspace_of_passes(y_pred), new_stats(n), sums, labels, np.empty(n))
 
-    return new_space
+    return new_workspace

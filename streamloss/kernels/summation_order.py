@@ -5,14 +5,13 @@ cut into segments of ``SEGMENT``; inside a segment class ``j`` belongs to slot `
 in order; then slot ``k + w`` is added to slot ``k``, for w = 128, 64, ... 1 (missing slots count as 0); segments are
 added from left to right.
 
-The layouts are *abreast* (:mod:`.abreast`), rows side by side, for few classes, where every loop runs over rows; and
-*along* (:mod:`.along`), loops over the classes of a row, for many. Sums are plain or compensated (Knuth's TwoSum):
-plain ones do where no term is negative and the result is a float32.
+There are two layouts of loops over classes: :mod:`.across_rows`, with rows side by side, for few classes, where every
+loop runs over rows; and :mod:`.across_classes`, with loops over the classes of a row, for many. Sums are plain or
+compensated (Knuth's TwoSum): plain ones do where no term is negative and the result is a float32.
 
-What is added is ``value(j, y, p, row, each, arguments)``, a tuple with a float for each sum, of class j: its label and
-prediction, the row, and the loss' parameters. ``row`` is ``(label, top, total, lost, size)``: the class that a sparse
-label names, what earlier passes found (`top`, and `total` + `lost`), and the number of classes. ``skips``: the class
-that `label` names is left out.
+What is added is ``value(j, y, p, row, per_class, arguments)``, a tuple with a float for each sum, of class j: its label
+and prediction, the :class:`~.base.RowStats` of the row, and the loss' parameters. ``skips``: the class that the row's
+label names is left out.
 
 Sums are ``compensated`` from slots on, and inside slots, of a few terms each, where they may ``cancel``.
 """
@@ -24,46 +23,38 @@ from functools import cache
 from typing import Any
 
 from ..core.jit import no_alloc, scalar
+from ..core.primitives import two_sum
 
-ALONE, ABREAST, ALONG, LONG = "alone", "abreast", "along", "long"
-"""Layouts: rows of one element; rows side by side; classes after each other; the same in rows of whole segments."""
+ONE_ELEMENT, ACROSS_ROWS, ACROSS_CLASSES, ACROSS_SEGMENTS = "one element", "rows", "classes", "segments"
+"""Layouts: rows of one element; loops over rows; loops over classes; the same in rows that have whole segments."""
 SLOTS = 256
 SEGMENT = 1024
-FEW = 128  # classes up to which rows stand abreast
+FEW = 128  # classes up to which loops run across rows
 AT_ONCE = 512  # rows that are summed together at most
-TOP, TOTAL, LOST = 0, 1, 2  # rows of `found`
+SUM, ERR = 0, 1  # entries of the first axis of sums and slots: the sum, and what its rounding lost
 
 Sums = Callable[..., None]
 
 
 @no_alloc
 def rows_at_once(classes: int) -> int:
-    """How many rows are summed together: what they need stays in the first cache, and loops are long."""
+    """Return how many rows are summed together: what they need stays in the first cache, and loops are long."""
     if classes <= FEW:
         return min(AT_ONCE, 8192 // classes // 8 * 8)
     return max(1, min(32, 8192 // classes))
 
 
-@scalar
-def two_sum(a: float, b: float) -> tuple[float, float]:
-    """``a + b`` rounded, and what the rounding lost (Knuth); nothing where the sum is infinite or NaN."""
-    s = a + b
-    t = s - a
-    lost = (a - (s - t)) + (b - t)
-    return s, (lost if lost == lost else 0.0)
-
-
 @cache
 def adder(compensated: bool) -> Callable[..., Any]:
-    """``(a, a_low, b, b_low) -> (sum, low)``."""
+    """Return ``add(a, a_err, b, b_err) -> (sum, err)``."""
 
     @scalar
-    def add_plain(a: float, a_low: float, b: float, b_low: float) -> tuple[float, float]:
+    def add_plain(a: float, a_err: float, b: float, b_err: float) -> tuple[float, float]:
         return a + b, 0.0
 
     @scalar
-    def add_compensated(a: float, a_low: float, b: float, b_low: float) -> tuple[float, float]:
-        s, lost = two_sum(a, b)
-        return s, (a_low + b_low) + lost
+    def add_compensated(a: float, a_err: float, b: float, b_err: float) -> tuple[float, float]:
+        s, err = two_sum(a, b)
+        return s, (a_err + b_err) + err
 
     return add_compensated if compensated else add_plain

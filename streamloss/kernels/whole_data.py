@@ -3,87 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from ..aggregation.accumulator import add
+from ..aggregation.accumulation import OUTCOME_COUNTED, OUTCOME_REFUSED, Accumulation
 from ..core.jit import serial
-from ..core.primitives import fma
 from ..formulas._kinds import Overlap
-from .accumulate import COUNT, IGNORED_ROWS, OMIT, OMITTED, RAISE
-from .base import TILE
-
-BOTH, PREDICTED, TRUE = 0, 1, 2  # what is summed, for each cell: y p, p and y
-NUM_SUMS = 3
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Whole:
-    """An overlap whose sums go over the rows: one ratio for each cell, the entries of a row."""
-
-    overlap: Overlap
+from .accumulate import in_turn, sum_adder
+from .base import BAD, IGNORED, KEPT, TILE
+from .row_policy import outcome_of
 
 
 @cache
-def whole(overlap: Overlap) -> Whole:
-    """One object for each overlap, so that its kernel is found again."""
-    return Whole(overlap)
+def sums_over_rows(formula: Overlap, accumulation: Accumulation) -> Callable[..., int]:
+    """Return the loop of :func:`streamloss.kernels.cpu.serial` for sums over the whole data; it writes no losses.
 
-
-@cache
-def sums_over_rows(overlap: Overlap) -> Callable[..., int]:
-    """The loop of :func:`streamloss.kernels.cpu.serial`, with ``limbs`` (NUM_SUMS * cells, SIZE); it writes no losses.
-
-    A product of two float64 is the sum of two: its rounded value, and what the rounding lost, which fma tells.
+    ``totals.limbs`` holds the sums of each ratio, one ratio after the other; each entry of a row belongs to a ratio.
     """
-    lowest, highest = overlap.y_true.smallest, overlap.y_true.largest
-    lowest_pred, highest_pred = overlap.y_pred.smallest, overlap.y_pred.largest
+    lowest, highest = formula.y_true.smallest, formula.y_true.largest
+    lowest_pred, highest_pred = formula.y_pred.smallest, formula.y_pred.largest
+    num_sums = len(accumulation.sums)
+    add_all = in_turn([sum_adder(total, k) for k, total in enumerate(accumulation.sums)])
 
     @serial
-    def loop_whole(
-        y_true: Any,
-        y_pred: Any,
-        weight: Any,
-        mask: Any,
-        ignore: tuple[int, int],
-        arguments: Any,
-        each: Any,
-        nan_policy: int,
-        keep: bool,
-        out: Any,
-        limbs: Any,
-        counts: Any,
-    ) -> int:
-        n, cells = y_pred.shape
-        buffer = np.empty((4, TILE))
-        for cell in range(cells):
+    def loop_whole_data(operands: Any, settings: Any, output: Any, totals: Any) -> int:
+        y_true, y_pred, mask = operands.y_true, operands.y_pred, operands.mask
+        limbs, counts = totals.limbs, totals.counts
+        n, ratios = y_pred.shape
+        work = np.empty((3, TILE))
+        labels, predictions, spare = work[0], work[1], work[2]
+        for ratio in range(ratios):
+            of_ratio = limbs[num_sums * ratio : num_sums * (ratio + 1)]
             for a in range(0, n, TILE):
                 m = 0
                 for r in range(a, min(a + TILE, n)):
+                    y, p = np.float64(y_true[r, ratio]), np.float64(y_pred[r, ratio])
+                    outside = y < lowest or y > highest or p < lowest_pred or p > highest_pred
+                    status = BAD if outside else KEPT
                     if mask.size > 0 and not mask[r]:
-                        counts[IGNORED_ROWS] += 1
-                        continue
-                    y, p = np.float64(y_true[r, cell]), np.float64(y_pred[r, cell])
-                    if y < lowest or y > highest or p < lowest_pred or p > highest_pred:
+                        status = IGNORED
+                    outcome = outcome_of(np.nan if y != y or p != p else 0.0, status, 1.0, settings.nan_policy)
+                    if outcome == OUTCOME_REFUSED:
                         return r
-                    if y != y or p != p:
-                        if nan_policy == RAISE:
-                            return r
-                        if nan_policy == OMIT:
-                            counts[OMITTED] += 1
-                            continue
-                    product = y * p
-                    buffer[0, m], buffer[1, m], buffer[2, m] = product, p, y
-                    buffer[3, m] = fma(y, p, -product)
-                    m += 1
-                counts[COUNT] += m
-                add(limbs[NUM_SUMS * cell + BOTH], buffer[0, :m])
-                add(limbs[NUM_SUMS * cell + BOTH], buffer[3, :m])
-                add(limbs[NUM_SUMS * cell + PREDICTED], buffer[1, :m])
-                add(limbs[NUM_SUMS * cell + TRUE], buffer[2, :m])
+                    counts[outcome] += 1
+                    if outcome == OUTCOME_COUNTED:
+                        labels[m], predictions[m] = y, p
+                        m += 1
+                add_all(labels[:m], predictions[:m], of_ratio, counts, spare)
         return -1
 
-    return loop_whole
+    return loop_whole_data

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core.types import Block
+from ..core.blocks import Block
 from ..errors import ShapeError
 from ..formulas._kinds import Elementwise, LabelSequence, Overlap, Parametric, Sparse
 from ..formulas._registry import LossSpec

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..aggregation.identity import StateIdentity
-from ..core.blocks import Grid
+from ..core.blocks import Block, Grid
 from ..core.machine import mib
-from ..core.types import Block
 from ..formulas._kinds import Formula
 from ..formulas._registry import LossSpec
 from ..storage.sources.base import Source

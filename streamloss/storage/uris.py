@@ -1,13 +1,14 @@
-"""Where arrays are, as people write it."""
+"""Paths and URIs of arrays."""
 
 from pathlib import Path
 from urllib.parse import unquote
 
 
 def split_store(path: Path) -> tuple[Path, str]:
-    """The Zarr store and the path inside it: ``dir/store.zarr/group/array`` -> (``dir/store.zarr``, ``group/array``).
+    """Return the Zarr store and the path inside it.
 
-    A path without ``.zarr`` in it is a store itself.
+    ``dir/store.zarr/group/array`` gives (``dir/store.zarr``, ``group/array``); a path without ``.zarr`` in it is a
+    store itself.
     """
     for parent in [*reversed(path.parents), path]:
         if parent.suffix == ".zarr":
@@ -16,7 +17,7 @@ def split_store(path: Path) -> tuple[Path, str]:
 
 
 def local_path(uri: str) -> Path | None:
-    """The file or directory that a path or a ``file://`` URI names; None for any other scheme."""
+    """Return the file or directory that a path or a ``file://`` URI names; None for any other scheme."""
     scheme, separator, rest = uri.partition("://")
     if not separator:
         return Path(uri)
@@ -24,6 +25,6 @@ def local_path(uri: str) -> Path | None:
 
 
 def same_place(one: str, other: str) -> bool:
-    """Whether two URIs name the same local file or directory, which need not exist."""
-    paths = [local_path(uri) for uri in (one, other)]
-    return None not in paths and paths[0].resolve() == paths[1].resolve()  # type: ignore[union-attr]
+    """Return whether two URIs name the same local file or directory, which need not exist."""
+    path, other_path = local_path(one), local_path(other)
+    return path is not None and other_path is not None and path.resolve() == other_path.resolve()

@@ -17,11 +17,7 @@ from streamloss.planning import blocks
 MSE = "mean_squared_error"
 ROWS, CLASSES = 50, 3
 
-
-@pytest.fixture(autouse=True)
-def many_blocks(monkeypatch):
-    for name in ("TARGET", "TARGET_IN_MEMORY", "SMALLEST"):
-        monkeypatch.setattr(blocks, name, 1)
+pytestmark = pytest.mark.usefixtures("small_blocks")
 
 
 @pytest.fixture(autouse=True)

@@ -6,17 +6,17 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 import zarr
 
 import streamloss
+from processes import SUPPORT, started
 from streamloss import cli, errors
-from streamloss.cli import commands, table
-from streamloss.cli import progress as bar
+from streamloss.cli import commands, progress, table
 from streamloss.formulas._registry import declarations
+from waiting import HANG, wait_until
 
 SCCE = "sparse_categorical_crossentropy"
 HEAVY = ("numba", "llvmlite", "dask", "distributed", "zarr", "numpy", "rich", "pydantic")
@@ -31,6 +31,7 @@ def place(tmp_path, monkeypatch):
         monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(commands, "SILENCE", HANG)  # however busy the machine is
     rng = np.random.default_rng(1)
     np.save("t.npy", rng.random(N, np.float32))
     np.save("p.npy", rng.random(N, np.float32))
@@ -251,7 +252,7 @@ def test_the_json_schema(run):
     assert (loss["class_name"], loss["dtype"], loss["count"]) == ("MeanSquaredError", "float32", N)
     assert streamloss.losses.deserialize(loss).get_config() == loss["config"]
     assert result["bytes_read"] == 2 * 4 * N + 8 * N
-    assert 0 < result["seconds"] < 60
+    assert result["seconds"] > 0
     assert result["peak_memory_bytes"] > 2**20
     assert result["warnings"] == []
     plan, _ = run("plan", *MSE, "--sample-weight", "w.npy")
@@ -324,8 +325,8 @@ def test_progress_is_on_stderr_and_quiet_is_silent(run, monkeypatch):
     np.save("t.npy", np.zeros(n, np.float32))
     np.save("p.npy", np.ones(n, np.float32))
     _, err = run("evaluate", *MSE)
-    assert err == "", "nothing is said of a run that takes a moment"
-    monkeypatch.setattr(commands, "SILENCE", 0.0)
+    assert err == "", "nothing is said of a run that takes less than SILENCE"
+    monkeypatch.setattr(progress, "SILENCE", 0.0)
     result, err = run("evaluate", *MSE)
     assert result["losses"]["mean_squared_error"]["sum"] == n
     lines = err.splitlines()
@@ -349,13 +350,18 @@ def test_the_bar_on_a_terminal_leaves_stdout_alone(run, monkeypatch):
 def test_the_bar_moves_and_says_that_it_compiles_first(monkeypatch, capsys):
     terminal(monkeypatch, "stderr")
     monkeypatch.setenv("TERM", "xterm")
-    with bar.live_bar() as update:
-        time.sleep(0.15)
+    drawn = []
+
+    def shows(text):
+        drawn.append(capsys.readouterr().err)
+        return text in "".join(drawn)
+
+    with progress.live_bar() as update:
+        wait_until(lambda: shows("compiling"))
         update(streamloss.core.types.Progress(25, 100, 1.0))
-        time.sleep(0.15)
-    err = capsys.readouterr().err
+        wait_until(lambda: shows("25.0%"))
+    err = "".join(drawn)
     assert err.index("compiling") < err.index("evaluating")
-    assert "25.0%" in err
 
 
 def test_errors_on_a_terminal_are_wrapped_between_words(run, monkeypatch):
@@ -551,7 +557,7 @@ def test_module_and_exit_codes_of_the_process():
     done = streamloss_process("losses", "hubbard")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("streamloss: unknown loss 'hubbard'.")
-    done = streamloss_process("evaluate", *MSE, "--fail-if", ">0")
+    done = streamloss_process("evaluate", *MSE, "--fail-if", ">0", "--quiet")
     assert done.returncode == 1
     assert json.loads(done.stdout)["rows"] == N
     assert done.stderr == "streamloss: the gate '>0' failed.\n"
@@ -559,31 +565,19 @@ def test_module_and_exit_codes_of_the_process():
 
 
 def test_an_interrupted_run_ends_with_130_and_keeps_whole_chunks(place):
-    rows = 2_000_000_000  # a file with a hole: takes no space, but seconds to read
-    shape = np.lib.format.open_memmap("large.npy", mode="w+", dtype=np.float32, shape=(rows,)).shape
-    assert shape == (rows,)
-    script = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from streamloss.cli import main; main()"
-    )
-    large = ["evaluate", "--loss", "mse", "--y-true", "large.npy", "--y-pred", "large.npy", "--out", "out.zarr"]
-    with subprocess.Popen(
-        [sys.executable, "-c", script, *large], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        chunks = place / "out.zarr/mean_squared_error/c"
-        end = time.monotonic() + 120
-        while process.poll() is None and not (chunks.is_dir() and any(chunks.iterdir())):
-            assert time.monotonic() < end
-            time.sleep(0.02)
+    for name in ("y.zarr", "p.zarr"):
+        zarr.create_array(name, shape=(60, 3), chunks=(4, 3), dtype="f4")[:] = 0.5
+    command = ["evaluate", "--loss", "mse", "--y-true", "y.zarr", "--y-pred", "p.zarr", "--out", "out.zarr"]
+    with started([sys.executable, SUPPORT / "interruptible.py", "merged", *command]) as process:
+        wait_until((place / "merged").exists, process)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=HANG)
     assert process.returncode == 130, err
     assert out == ""
     assert "streamloss: interrupted" in err
     assert "Traceback" not in err
-    os.remove("large.npy")
     written = zarr.open_array("out.zarr/mean_squared_error", mode="r")
-    done = [int(chunk.name) for chunk in chunks.iterdir() if chunk.name.isdigit()]
-    assert 0 < len(done) < written.nchunks
-    first = min(done) * written.chunks[0]
-    assert (written[first : first + written.chunks[0]] == 0.0).all()
+    done = [int(path.name) for path in (place / "out.zarr/mean_squared_error/c").iterdir() if path.name.isdigit()]
+    assert 3 <= len(done) < written.nchunks == 15
+    for chunk in done:
+        assert (written[4 * chunk : 4 * chunk + 4] == 0.0).all()

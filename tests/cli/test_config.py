@@ -9,6 +9,7 @@ import pytest
 import streamloss as sl
 from streamloss import errors, losses
 from streamloss.cli import config
+from streamloss.cli.values import parse_loss, parse_rows
 
 FILE = """
 y_true = "t.npy"
@@ -121,7 +122,7 @@ def test_environment_names_losses_and_empty_variables_are_unset():
     ],
 )
 def test_losses_in_short(text, table):
-    assert config.parse_loss(text) == table
+    assert parse_loss(text) == table
 
 
 @pytest.mark.parametrize("none", ["None", "none", '"none"'])
@@ -136,7 +137,7 @@ def test_none_can_be_said(none):
      ("3:", (3, None)), (":", (None, None)), ("-2:", (-2, None)), (" 3 : 9 ", (3, 9))],
 )  # fmt: skip
 def test_rows(text, rows):
-    assert config.parse_rows(text) == slice(*rows)
+    assert parse_rows(text) == slice(*rows)
 
 
 @pytest.mark.parametrize("text", ["2.5", "0", "1e-3"])

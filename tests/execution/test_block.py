@@ -3,17 +3,17 @@
 import numpy as np
 
 import streamloss as sl
-from streamloss.execution import block
+from streamloss.execution.loss_on_block import LossOnBlock
 
 
 def test_losses_that_differ_in_name_or_reduction_are_evaluated_once(monkeypatch, tmp_path):
-    evaluated, run_job = [], block.run_job
+    evaluated, evaluate = [], LossOnBlock.evaluate
 
-    def counted(plan, job, *arguments):
-        evaluated.append(job.name)
-        return run_job(plan, job, *arguments)
+    def counted(self, *arguments):
+        evaluated.append(self.planned.name)
+        return evaluate(self, *arguments)
 
-    monkeypatch.setattr(block, "run_job", counted)
+    monkeypatch.setattr(LossOnBlock, "evaluate", counted)
     MSE = sl.losses.MeanSquaredError
     losses = {
         "mean": MSE(),

@@ -47,7 +47,7 @@ def test_a_new_file_is_a_new_loss_everywhere(tmp_path):
     shutil.copytree(ROOT / "streamloss", tmp_path / "streamloss", ignore=ignore)
     shutil.copytree(ROOT / "tests", tmp_path / "tests", ignore=ignore)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    (tmp_path / "streamloss" / "losses" / "dropped.py").write_text(DROPPED)
+    (tmp_path / "streamloss" / "formulas" / "dropped.py").write_text(DROPPED)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
 
     def python(*arguments):

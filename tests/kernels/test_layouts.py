@@ -1,15 +1,16 @@
-"""Layouts of one formula have the same bits: rows side by side, and along their classes."""
+"""The layouts of one formula have the same bits: loops across rows and loops across classes."""
 
 import numpy as np
 import pytest
 
-from streamloss.formulas._kinds import Elementwise, Rowwise, Sparse
+from kernel_calls import settings_of
+from streamloss.formulas._kinds import Sparse
 from streamloss.formulas._registry import LossSpec
-from streamloss.kernels import dense, sparse
-from streamloss.kernels.base import TILE
-from streamloss.kernels.summation_order import ABREAST, ALONG, FEW, rows_at_once
+from streamloss.kernels.base import TILE, Ignore
+from streamloss.kernels.dense import dense
+from streamloss.kernels.sparse import sparse
+from streamloss.kernels.summation_order import ACROSS_CLASSES, ACROSS_ROWS, FEW, rows_at_once
 
-BUILD = {Sparse: sparse.sparse, Rowwise: dense.rowwise, Elementwise: dense.means}
 LOSSES = [
     ("sparse_categorical_crossentropy", {"from_logits": True}),
     ("sparse_categorical_crossentropy", {}),
@@ -24,12 +25,12 @@ LOSSES = [
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("name", "given"), LOSSES, ids=lambda value: str(value))
-def test_rows_abreast_have_the_bits_of_rows_along_their_classes(name, given, dtype):
+def test_loops_across_rows_have_the_bits_of_loops_across_classes(name, given, dtype):
     rng = np.random.default_rng(16)
     spec, single = LossSpec.of(name, given), dtype == "float32"
     formula = spec.formula
-    build = BUILD[type(formula)]
-    abreast, along = build(formula, single, ABREAST), build(formula, single, ALONG)
+    build = sparse if isinstance(formula, Sparse) else dense
+    kernels = [build(formula, single, layout) for layout in (ACROSS_ROWS, ACROSS_CLASSES)]
     for classes in (1, 2, 3, 7, 8, 31, FEW):
         for rows in (1, 7, rows_at_once(classes) + 1, TILE):
             y_pred = rng.normal(size=(rows, classes)) * np.exp(rng.uniform(-3, 6, (rows, 1)))
@@ -42,17 +43,15 @@ def test_rows_abreast_have_the_bits_of_rows_along_their_classes(name, given, dty
             y_true[0] = 0.0
             labels = rng.integers(-2, classes + 1, rows)
             found = []
-            for kernel in (abreast, along):
+            for kernel in kernels:
                 values, status = np.zeros(TILE), np.zeros(TILE, np.int8)
                 kernel.rows(
                     labels if isinstance(formula, Sparse) else y_true,
                     y_pred,
-                    (1, -1),
-                    spec.arguments(np.dtype(dtype)),
-                    spec.per_class(classes),
+                    settings_of(spec, dtype, classes)._replace(ignore=Ignore(1, -1)),
                     values,
                     status,
-                    kernel.new_space(y_pred),
+                    kernel.new_workspace(y_pred),
                 )
                 values[(status != 0) | np.isnan(values)] = np.nan  # NaNs have many bits
                 found.append((values.tobytes(), status[:rows].tolist()))

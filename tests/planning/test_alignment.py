@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import streamloss as sl
-from streamloss.core.types import Block
+from streamloss.core.blocks import Block
 from streamloss.errors import ShapeError
 from streamloss.formulas._registry import LossSpec
 from streamloss.planning.alignment import align, align_weight

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from zarr.storage import FsspecStore
 
 import streamloss as sl
+from small_blocks import small_blocks
 from streamloss.errors import MemoryBudgetError, ShapeError, UsageError
-from streamloss.planning import blocks, planner
+from streamloss.planning import planner
 from streamloss.planning.plan import COMPILER
 
 MIB = 1 << 20
@@ -206,17 +207,16 @@ def test_slow_storage_is_noted():
 def test_arrays_over_a_network_are_read_by_more_threads(monkeypatch):
     """Most of which wait: a processor each would leave the processors idle."""
     monkeypatch.setattr(planner, "available_cpus", lambda: 2)
-    for name in ("TARGET", "TARGET_IN_MEMORY", "SMALLEST"):
-        monkeypatch.setattr(blocks, name, 1)  # many blocks of little data
     y = np.random.default_rng(9).random((300, 5)).astype(np.float32)
     there = zarr.create_array(FsspecStore.from_url("memory://there"), data=y, chunks=(10, 5))
     here = zarr.create_array(zarr.storage.MemoryStore(), data=y, chunks=(10, 5))
-    far, near = sl.plan("mse", y / 2, there), sl.plan("mse", y / 2, here)
-    assert (far.workers, near.workers) == (2 * planner.WAITING, 2)
-    assert far.y_pred.remote
-    assert sl.plan("mse", there, y / 2).workers == far.workers, "one such array is enough"
-    assert sl.plan("mse", y / 2, there, workers=3).workers == 3
-    states = [sl.evaluate("mse", y / 2, array)["mean_squared_error"].state for array in (there, here)]
+    with small_blocks():  # many of little data
+        far, near = sl.plan("mse", y / 2, there), sl.plan("mse", y / 2, here)
+        assert (far.workers, near.workers) == (2 * planner.WAITING, 2)
+        assert far.y_pred.remote
+        assert sl.plan("mse", there, y / 2).workers == far.workers, "one such array is enough"
+        assert sl.plan("mse", y / 2, there, workers=3).workers == 3
+        states = [sl.evaluate("mse", y / 2, array)["mean_squared_error"].state for array in (there, here)]
     assert states[0].to_bytes() == states[1].to_bytes()
 
 

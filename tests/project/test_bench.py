@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from small_blocks import small_blocks
+
 BENCH = Path(__file__).parents[2] / "bench"
 
 
@@ -41,6 +43,18 @@ def test_a_billion_rows_less_a_few(capsys):
     assert 0.4 < ours["value"] < 0.6  # of calibrated chances it is 1/2
     assert ours["peak_memory"] < 600 << 20
     assert [run["rows"] for run in result["scaling"]] == [10_000]
+
+
+@pytest.mark.slow
+def test_the_costs_of_scheduling(capsys):
+    import cluster
+
+    with small_blocks():  # restores what the benchmark sets
+        cluster.main(70)
+    printed = capsys.readouterr().out
+    assert printed.count("70 blocks: ") == 2
+    assert "a Dask array of 70 chunks" in printed
+    assert printed.count("1e+12 rows of 40 bytes") == 2
 
 
 def test_tables_hold_every_row_and_the_ratio(tmp_path):

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,8 @@ import yaml
 import zarr
 
 import streamloss as sl
+from processes import environment
+from waiting import wait_until
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "cluster"
 
@@ -59,7 +60,7 @@ def place(tmp_path, monkeypatch):
         made = zarr.create_array(f"{name}.zarr", shape=(600, 1000), chunks=(100, 1000), dtype="f4")
         made[:] = rng.random((600, 1000), np.float32)
     (tmp_path / "job.toml").write_text('losses = "mse"\ny_true = "y.zarr"\ny_pred = "p.zarr"\nout = "out.zarr"\n')
-    (tmp_path / "configs").symlink_to(CONFIGS)
+    (tmp_path / "configs").symlink_to(CONFIGS.parent)
     (tmp_path / "bin").mkdir()
     commands = {"sbatch": SBATCH, "scontrol": SCONTROL, "srun": SRUN}
     commands["streamloss"] = "from streamloss.cli import main; main()"
@@ -68,7 +69,7 @@ def place(tmp_path, monkeypatch):
         command.write_text(f"#!{sys.executable}\n{script}")
         command.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("PYTHONPATH", str(Path(sl.__file__).parents[1]))
+    monkeypatch.setenv("PYTHONPATH", environment(Path(sl.__file__).parents[1])["PYTHONPATH"])
     return tmp_path
 
 
@@ -105,9 +106,8 @@ def test_a_job_of_slurm_as_a_cluster(place, expected):
         "    assert '{job_id}' in scheduler_file\n"
         "    return LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address='127.0.0.1:0')\n"
     )
-    environment = os.environ | {"PYTHONPATH": f"{place}{os.pathsep}{os.environ['PYTHONPATH']}"}
     command = [sys.executable, "configs/cluster/slurm_dask.py", "job.toml", "--checkpoint", "progress", "-q"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment(place))
     assert done.returncode == 0, done.stderr
     assert losses(done.stdout) == expected
     assert json.loads(done.stdout)["executor"] == "dask"
@@ -131,23 +131,16 @@ def test_a_job_of_kubernetes(place, expected):
     with open("log", "w") as log:
         started = [subprocess.Popen([*dask, "--scheduler-file", "s.json"], stderr=log)]
         try:
-            until(lambda: (place / "s.json").exists())
+            wait_until((place / "s.json").exists, started[0])
             address = json.loads((place / "s.json").read_text())["address"]
-            environment = os.environ | {"DASK_SCHEDULER_ADDRESS": address}
+            settings = {"env": environment(DASK_SCHEDULER_ADDRESS=address)}
             arguments = [a.replace("$(DASK_WORKER_NAME)", "one") for a in worker["args"]]
             run = [sys.executable, "-m", *arguments, "--no-dashboard"]
-            started.append(subprocess.Popen(run, env=environment, stderr=log))
-            done = subprocess.run(runner["args"], env=environment, capture_output=True, text=True, check=False)
+            started.append(subprocess.Popen(run, stderr=log, **settings))
+            done = subprocess.run(runner["args"], capture_output=True, text=True, check=False, **settings)
         finally:
             for process in started:
                 process.kill()
                 process.wait()
     assert done.returncode == 0, done.stderr
     assert losses(done.stdout) == expected
-
-
-def until(condition):
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)

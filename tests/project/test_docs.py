@@ -42,3 +42,14 @@ def test_links_in_the_documents_lead_somewhere():
     for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+def test_files_that_the_documents_name_exist():
+    """Of the form `streamloss/...`, in backticks."""
+    named = 0
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]:
+        for path in re.findall(r"`((?:streamloss|tests|bench|examples|configs)/[\w./-]*)`", document.read_text()):
+            named += 1
+            assert (ROOT / path).exists(), f"{document.name} names {path}"
+            assert (ROOT / path).is_dir() == path.endswith("/"), f"{document.name} names {path}: folders end with /"
+    assert named > 20

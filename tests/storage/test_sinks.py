@@ -11,7 +11,7 @@ import pytest
 import zarr
 
 import streamloss as sl
-from streamloss.core.types import Block
+from streamloss.core.blocks import Block
 from streamloss.errors import OutputExistsError, StreamlossWarning, UnwritableOutputError, UsageError, ValueRangeError
 from streamloss.storage.sinks.zarr import ZarrSink
 

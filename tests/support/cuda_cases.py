@@ -16,6 +16,7 @@ import zarr
 
 import cuda_warps  # noqa: F401 (shuffles)
 import streamloss as sl
+from kernel_calls import key_of, new_totals, settings_of
 from streamloss.aggregation.accumulator import SIZE
 from streamloss.aggregation.state import ExactSum
 from streamloss.core import cuda_memory as memory
@@ -23,12 +24,11 @@ from streamloss.core.cuda_compiler import cuda
 from streamloss.core.cuda_memory import Pinned
 from streamloss.formulas._kinds import Parametric, Sparse
 from streamloss.formulas._registry import LossSpec
-from streamloss.kernels import accumulate, cpu
-from streamloss.kernels.build import layout_of
+from streamloss.kernels import cpu
+from streamloss.kernels.base import Operands, Output
 from streamloss.kernels.cuda import accumulate as cuda_accumulate
 from streamloss.kernels.cuda import classes, launch, loads
 
-POLICIES = {"raise": accumulate.RAISE, "omit": accumulate.OMIT, "propagate": accumulate.PROPAGATE}
 LANE = launch.Lane(Pinned())
 
 
@@ -81,26 +81,23 @@ def order_matters(rows, classes, rng):
     return np.zeros((rows, classes), np.float32), p
 
 
-def evaluated(on_cuda, spec, dtype, y, p, weight, mask, policy, halves):
+def evaluated(on_cuda, spec, dtype, y, p, weight, mask, policy, halves, statistics):
     """First bad row, losses, exact sums and counts."""
     out = np.full(len(p), 7, dtype)
-    limbs, counts = np.zeros((2, SIZE), np.int64), np.zeros(accumulate.NUM_COUNTS, np.int64)
-    ignored = spec.parameters.get("ignore_class")
-    ignore = (0, 0) if ignored is None else (1, ignored)
-    settings = ignore, spec.arguments(np.dtype(dtype)), spec.per_class(p.shape[1]), policy
-    key = spec.formula, dtype == "float32", layout_of(spec.formula, p.shape[1])
+    key, settings = key_of(spec, dtype, p.shape[1], statistics), settings_of(spec, dtype, p.shape[1], policy)
+    limbs, counts = totals = new_totals(key)
     if on_cuda:
-        given = p.view(np.uint16) if halves else p
-        operands = key, launch.Operand(y), launch.Operand(given, halves), weight, mask, *settings
-        bad = LANE.run(*operands, True, out, limbs, counts)
-        again, counted = np.zeros_like(limbs), np.zeros_like(counts)  # only added up
-        assert LANE.run(*operands, False, np.empty(0, dtype), again, counted) == bad
+        stored = launch.StoredArray(p.view(np.uint16) if halves else p, halves)
+        operands = Operands(launch.StoredArray(y), stored, weight, mask)
+        bad = LANE.run(key, operands, settings, Output(True, out), *totals)
+        again, counted = new_totals(key)  # only added up
+        assert LANE.run(key, operands, settings, Output(False, np.empty(0, dtype)), again, counted) == bad
         sums_again = [ExactSum.of_limbs(each) for each in again]
         assert bad >= 0 or sums_again == [ExactSum.of_limbs(each) for each in limbs]
         assert bad >= 0 or counted.tolist() == counts.tolist()
     else:
-        given = p.astype(np.float32) if halves else p
-        bad = cpu.serial(*key)(y, given, weight, mask, *settings, True, out, limbs, counts)
+        operands = Operands(y, p.astype(np.float32) if halves else p, weight, mask)
+        bad = cpu.serial(key)(operands, settings, Output(True, out), totals)
     if bad >= 0:
         return {"bad": int(bad)}
     losses = np.where(np.isnan(out), np.nan, out).astype(dtype)  # NaNs have many bits
@@ -132,7 +129,7 @@ def on_both(case):
     loads.LOAD = case.get("load", 16)
     classes.ROW_BYTES = case.get("row_bytes", 1 << 30)
     LANE._most_rows = case.get("at_a_time", 1 << 62)
-    operands = spec, dtype, y, p, weight, mask, POLICIES[case.get("policy", "raise")], halves
+    operands = spec, dtype, y, p, weight, mask, case.get("policy", "raise"), halves, tuple(case.get("statistics", ()))
     return [evaluated(on_cuda, *operands) for on_cuda in (False, True)]
 
 
@@ -284,10 +281,11 @@ def gathered(case):
     rng, blocks, some = np.random.default_rng(4), 70, 20
     limbs = rng.integers(-(1 << 40), 1 << 40, (blocks, 2, SIZE))
     expected = limbs.sum(axis=0).ravel()[:some].tolist()
-    state = cuda.to_device(np.zeros(cuda_accumulate.STATE, np.int64))
-    rest = cuda.to_device(np.zeros((blocks, accumulate.NUM_COUNTS), np.int64)), cuda.to_device(np.zeros(1, np.int64))
+    sums = cuda_accumulate.ThreadSums(num_sums=2, num_counts=4)
+    state = cuda.to_device(np.zeros(sums.gathered, np.int64))
+    rest = cuda.to_device(np.zeros((blocks, sums.num_counts), np.int64)), cuda.to_device(np.zeros(1, np.int64))
     there = cuda.to_device(limbs)
-    cuda_accumulate.gatherer().launch(some, 32, 0, blocks, 32, there, *rest, state)
+    cuda_accumulate.gatherer(sums).launch(some, 32, 0, blocks, 32, there, *rest, state)
     left = there.copy_to_host().reshape(blocks, -1)[:, :some].any()
     return [[expected, False], [state.copy_to_host()[:some].tolist(), bool(left)]]
 

@@ -18,10 +18,12 @@ from numba import types
 from numba.cuda import codegen, dispatcher
 from numba.cuda.cudadrv import nvvm
 
+from streamloss.aggregation.statistics import accumulation_of
 from streamloss.core import cuda_compiler as toolkit
 from streamloss.errors import MachineError
 from streamloss.formulas._kinds import LabelSequence, Sparse
 from streamloss.formulas._registry import LossSpec, declarations
+from streamloss.kernels.base import KernelKey
 from streamloss.kernels.build import layout_of
 from streamloss.kernels.cuda import accumulate, classes, elementwise, launch, loads
 
@@ -29,6 +31,7 @@ CAPABILITIES = ((9, 0), (8, 0))
 LOGITS = {"from_logits": True}
 FLOAT, DOUBLE, LONG, BYTE, SHORT = types.float32, types.float64, types.int64, types.uint8, types.uint16
 ONE_BY_ONE = loads.Form()
+TOTALS = accumulation_of()
 
 # Who compiles asks the GPU, which is not there, what it can do.
 asked = list(CAPABILITIES[:1])
@@ -114,7 +117,7 @@ def report_kernels():
             for how, form in (("one by one", ONE_BY_ONE), ("wide", WIDTHS[FLOAT])):
                 if asked[0] != CAPABILITIES[0] and (not single or how == "one by one"):
                     continue
-                launcher = elementwise.elements(formula, single, form, form)
+                launcher = elementwise.elementwise(formula, single, form, form, TOTALS)
                 report(f"elements: {name} {result} {how}", launcher, signature_of(FLOAT, FLOAT, result, arguments))
     for name, given, label, arguments in CLASSES:
         formula = LossSpec.of(name, given).formula
@@ -133,7 +136,7 @@ def report_kernels():
                 if "block" in how and "sparse" not in name:
                     continue
                 true = form if label is stored else ONE_BY_ONE
-                launcher = classes.groups(formula, single, true, form, team)
+                launcher = classes.classes(formula, single, true, form, team, TOTALS)
                 report(f"{name} {given} {result} {how}", launcher, signature_of(label, stored, result, arguments))
     for declaration in declarations() if asked[0] == CAPABILITIES[0] else ():  # that all of them compile
         spec = LossSpec.of(declaration.name, {"axis": -1} if declaration.name in ("dice", "tversky") else {})
@@ -141,11 +144,12 @@ def report_kernels():
             continue
         layout = layout_of(spec.formula, 2)
         label = LONG if isinstance(spec.formula, Sparse) else FLOAT
-        kernel = launch.kernel_of(spec.formula, False, layout, ONE_BY_ONE, WIDTHS[FLOAT], classes.LANES)
+        key = KernelKey(spec.formula, False, layout, TOTALS)
+        kernel = launch.kernel_of(key, ONE_BY_ONE, WIDTHS[FLOAT], classes.LANES)
         signature = signature_of(label, FLOAT, DOUBLE, len(spec.arguments(np.dtype(np.float64))))
         report(f"every loss: {declaration.name}", kernel, signature)
     gathered = LONG, LONG, array(LONG, 3), array(LONG, 2), array(LONG), array(LONG)
-    report("gather", accumulate.gatherer(), gathered)
+    report("gather", accumulate.gatherer(accumulate.ThreadSums.of(TOTALS)), gathered)
 
 
 def main():
@@ -153,8 +157,8 @@ def main():
         asked[0] = capability
         report_kernels()
     bce, signature = LossSpec.of("bce", {}).formula, signature_of(FLOAT, FLOAT, FLOAT, 3)
-    report("control", elementwise.elements(bce, True, ONE_BY_ONE, ONE_BY_ONE), signature, fused=True)
-    report_refusals(elementwise.elements(bce, True, ONE_BY_ONE, ONE_BY_ONE), signature)
+    report("control", elementwise.elementwise(bce, True, ONE_BY_ONE, ONE_BY_ONE, TOTALS), signature, fused=True)
+    report_refusals(elementwise.elementwise(bce, True, ONE_BY_ONE, ONE_BY_ONE, TOTALS), signature)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,15 @@
 """Run a script of this folder in a process of its own: numba-cuda decides at its import whether it simulates a GPU."""
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
-SUPPORT = Path(__file__).parent
+from processes import SUPPORT, environment
 
 
-def run(script, lines="", **environment):
-    command = [sys.executable, SUPPORT / script]
-    environment = {**os.environ, **environment}
-    done = subprocess.run(command, input=lines, capture_output=True, text=True, check=False, env=environment)
+def run(script, lines="", **variables):
+    """Return what the script prints, a value of JSON for each line."""
+    settings = {"input": lines, "env": environment(**variables)}
+    done = subprocess.run([sys.executable, SUPPORT / script], capture_output=True, text=True, check=False, **settings)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -5,8 +5,9 @@ import threading
 from numba import cuda
 from numba.cuda.simulator import kernel, kernelapi
 
+from waiting import HANG
+
 WARP = 32
-PATIENCE = 60  # seconds until a lane that waits for others gives up
 
 
 class Warp:
@@ -25,9 +26,9 @@ def shfl_xor_sync(block, mask, value, lane_mask):
     with _lock:
         warp = block.__dict__.setdefault("warps", {}).setdefault(thread // WARP, Warp())
     warp.values[lane] = value
-    warp.everyone.wait(PATIENCE)
+    warp.everyone.wait(HANG)
     other = warp.values[lane ^ lane_mask]
-    warp.everyone.wait(PATIENCE)
+    warp.everyone.wait(HANG)
     return other
 
 

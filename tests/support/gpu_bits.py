@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from streamloss.aggregation.accumulator import SIZE
+from kernel_calls import key_of, new_totals, settings_of
 from streamloss.aggregation.state import ExactSum
 from streamloss.core.cuda_compiler import SIMULATED
 from streamloss.core.cuda_memory import Pinned
 from streamloss.formulas._kinds import Parametric, Sparse
 from streamloss.formulas._registry import LossSpec
-from streamloss.kernels import accumulate, cpu
-from streamloss.kernels.build import layout_of
-from streamloss.kernels.cuda.launch import Lane, Operand
+from streamloss.kernels import cpu
+from streamloss.kernels.base import Operands, Output, Totals
+from streamloss.kernels.cuda.launch import Lane, StoredArray
 
 LOGITS = {"from_logits": True}
 SPARSE, DENSE = "sparse_categorical_crossentropy", "categorical_crossentropy"
@@ -65,8 +65,7 @@ class Compared:
 
     def __init__(self, spec: LossSpec, dtype: str, classes: int, halves: str = "") -> None:
         self._spec, self._dtype, self._halves = spec, dtype, halves
-        self._key = spec.formula, dtype == "float32", layout_of(spec.formula, classes)
-        self._settings = (0, 0), spec.arguments(np.dtype(dtype)), spec.per_class(classes), accumulate.RAISE
+        self._key, self._settings = key_of(spec, dtype, classes), settings_of(spec, dtype, classes)
         self._lane = Lane(Pinned())
         self.rows = self.different = 0
         self.sums_differ = False
@@ -74,23 +73,19 @@ class Compared:
     def add(self, y_true: np.ndarray, y_pred: np.ndarray) -> None:
         mask, weight, n = np.empty(0, np.bool_), np.empty(0), len(y_pred)
         ours, theirs = np.empty(n, self._dtype), np.empty(n, self._dtype)
-        limbs, counts = (
-            np.zeros((cpu.PIECES, 2, SIZE), np.int64),
-            np.zeros((cpu.PIECES, accumulate.NUM_COUNTS), np.int64),
-        )
+        limbs, counts = totals = new_totals(self._key, cpu.PIECES)
         bad = np.empty(cpu.PIECES, np.int64)
         given = y_pred.astype(np.float32) if self._halves else y_pred
-        call = y_true, given, weight, mask, *self._settings
+        operands, settings = Operands(y_true, given, weight, mask), self._settings
         if SIMULATED:  # where the parallel loop would be compiled for a few rows
-            bad[:] = cpu.serial(*self._key)(*call, True, ours, limbs[0], counts[0])
+            bad[:] = cpu.serial(self._key)(operands, settings, Output(True, ours), Totals(limbs[0], counts[0]))
         else:
-            cpu.parallel(*self._key)(*call, True, ours, limbs, counts, bad)
+            cpu.parallel(self._key)(operands, settings, Output(True, ours), totals, bad)
         assert bad.max() < 0, f"row {bad.max()} is refused"
-        found, its_counts = np.zeros((2, SIZE), np.int64), np.zeros(accumulate.NUM_COUNTS, np.int64)
-        there = Operand(y_pred.view(np.uint16) if self._halves else y_pred, self._halves)
-        refused = self._lane.run(
-            self._key, Operand(y_true), there, weight, mask, *self._settings, True, theirs, found, its_counts
-        )
+        found, its_counts = new_totals(self._key)
+        stored = StoredArray(y_pred.view(np.uint16) if self._halves else y_pred, self._halves)
+        on_gpu = Operands(StoredArray(y_true), stored, weight, mask)
+        refused = self._lane.run(self._key, on_gpu, settings, Output(True, theirs), found, its_counts)
         assert refused < 0, f"row {refused} is refused"
         bits = f"i{ours.itemsize}"
         self.rows += n

@@ -14,15 +14,17 @@ import numpy as np
 from ...aggregation.checks import refuse_undefined_cells, warned
 from ...aggregation.reductions import losses_of_cells, reduce_state
 from ...aggregation.state import States, merge_all
-from ...core.types import Block, Reduction
+from ...core.blocks import Block
+from ...core.types import Reduction
 from ...errors import UsageError
 from ...planning.alignment import View
 from ...planning.plan import Plan, PlannedLoss
 from ...storage.sinks.memory import sink_beside
 from ...storage.sources.base import Source, on_gpu
 from ...storage.sources.dask import DaskSource, GivenSource
-from ..block import CpuBackend, Run, run_block
-from ..inputs import BlockInputs, mask_of
+from ..backends import Backend
+from ..block import Run, run_block
+from ..inputs import BlockInputs, host_mask
 from ..loss_on_block import labels_beside_0_and_1
 
 
@@ -81,20 +83,20 @@ def _given(source: DaskSource, chunk: Any, unknown: tuple[int, ...] | None) -> S
     return GivenGpuSource(GivenSource(source, np.empty(0), unknown), chunk)
 
 
-def _place_of(run: Run) -> CpuBackend | None:
+def _backend_of(run: Run) -> Backend | None:
     """A GPU, if it was asked for or has a chunk; None: the processor."""
     if not (run.on_gpu or any(source.on_gpu for source in run.plan.sources)):
         return None
-    from ..gpu import place_here
+    from ..gpu import backend_here
 
-    return place_here(run.plan)
+    return backend_here(run.plan)
 
 
 class LossesOf(OnBlock):
     def of_block(self, run: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
         plan, job = run.plan, run.plan.losses[0]
         here = _AnyBlock(sink_beside(plan.y_pred, block.shape, job.dtype), block.shape)
-        run_block(dataclasses.replace(self.decided(run, chunks), sinks={job.name: here}), block, _place_of(run))
+        run_block(dataclasses.replace(self.decided(run, chunks), sinks={job.name: here}), block, _backend_of(run))
         return here.array()
 
 
@@ -121,16 +123,16 @@ class _AnyBlock:
 
 class StatesOf(OnBlock):
     def of_block(self, run: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
-        return _one(run_block(self.decided(run, chunks), block, _place_of(run)), len(block.shape))
+        return _one(run_block(self.decided(run, chunks), block, _backend_of(run)), len(block.shape))
 
 
 class LabelsBeside(OnBlock):
     """Whether a block has labels beside 0 and 1."""
 
     def of_block(self, run: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
-        plan, rows = run.plan, BlockInputs(run.plan, block)
-        labels = rows.of(plan.y_true, plan.losses[0].alignment.y_true)
-        beside = labels_beside_0_and_1(labels, mask_of(plan, rows)) > 0
+        plan, inputs = run.plan, BlockInputs(run.plan, block)
+        labels = inputs.read(plan.y_true, plan.losses[0].alignment.y_true)
+        beside = labels_beside_0_and_1(labels, host_mask(plan, inputs)) > 0
         return np.full((1,) * len(block.shape), beside)
 
 

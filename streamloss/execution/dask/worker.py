@@ -19,7 +19,8 @@ from ...aggregation.state import States, merge_all
 from ...core.version import __version__
 from ...errors import ClusterError, CorruptChunkError, DataError, UsageError
 from ...storage.sources.base import nbytes
-from ..block import BlockResult, CpuBackend, Run, run_block
+from ..backends import Backend, CpuBackend
+from ..block import BlockResult, Run, run_block
 
 LARGEST = 256 << 10
 """Bytes of a description: it travels with each group, so that a worker that joins late needs nothing else."""
@@ -66,11 +67,11 @@ def run_group(version: str, packed: bytes, first: int, stop: int) -> WorkerResul
         )
     opened = _open(packed)
     run = opened.run
-    states, seconds, place = run.empty(), [], _place_of(run)
+    states, seconds, backend = run.empty(), [], _backend_of(run)
     for index in range(first, stop):
         begin = time.perf_counter()
         try:
-            states = merge_all(states, run_block(run, run.plan.grid.block(index), place))
+            states = merge_all(states, run_block(run, run.plan.grid.block(index), backend))
         except CorruptChunkError:
             raise
         except DataError as error:
@@ -79,12 +80,12 @@ def run_group(version: str, packed: bytes, first: int, stop: int) -> WorkerResul
     return WorkerResult(states, opened.newly_filled(), statistics.median(seconds) * len(seconds))
 
 
-def _place_of(run: Run) -> CpuBackend:
+def _backend_of(run: Run) -> Backend:
     if not run.on_gpu:
         return CpuBackend()
-    from ..gpu import place_here
+    from ..gpu import backend_here
 
-    return place_here(run.plan)
+    return backend_here(run.plan)
 
 
 def part(first: int, stop: int, outcome: WorkerResult) -> BlockResult:
@@ -105,7 +106,7 @@ class _Opened:
         new = {}
         with _lock:
             for source in self.run.plan.sources:
-                filled, told = getattr(source, "filled", 0), self._told.get(source.role, 0)
+                filled, told = source.filled, self._told.get(source.role, 0)
                 if filled > told:
                     new[source.role] = filled - told
                     self._told[source.role] = filled

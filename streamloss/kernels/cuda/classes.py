@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
+from ...aggregation.accumulation import Accumulation
 from ...core.cuda_compiler import WARP, Launcher, cuda, device
 from ...formulas._kinds import Elementwise, Overlap, Rowwise, Sparse
 from .. import dense, sparse
-from ..base import BAD, IGNORED, KEPT
+from ..base import BAD, IGNORED, KEPT, RowStats
 from ..dense import column_of
 from ..row_reduction import RowReduction
-from ..summation_order import SEGMENT
-from .kernel import THREADS, Team, nothing, rows_kernel
-from .loads import Form, one
-from .row_reduction import look_at_row, sums_of_row
+from ..summation_order import ERR, SEGMENT, SUM
+from .kernel import THREADS, Team, load_nothing, rows_kernel
+from .loads import Form, load_element
+from .row_reduction import row_max_of, sums_of_row
 
 LANES = Team(THREADS)
 ROW_BYTES = 16 << 10
@@ -24,75 +25,89 @@ ROW_BYTES = 16 << 10
 MOST_WARPS = 8
 """So that a block can be launched however many registers its threads take: a GPU has 65,536 for a block."""
 REGISTERS = 16
-"""Float64 sums that a lane has for the classes that it reads at once, at most; more would not stay in registers."""
+"""The most float64 sums that a lane has for the classes that it reads at once; more would not stay in registers."""
 
 
 def team_of(classes: int, itemsize: int) -> Team:
-    """A row has a second pass over its classes, which finds them in a cache if not too many rows are under way."""
+    """Return who computes a row. Its second pass over the classes finds them in a cache if few rows are under way."""
     warps = 1
     while warps < MOST_WARPS and warps * ROW_BYTES < classes * itemsize and warps * SEGMENT < classes:
         warps *= 2
     return LANES if warps == 1 else Team(WARP * warps, whole=True)
 
 
-def groups(
-    formula: Sparse | Rowwise | Overlap | Elementwise, single: bool, true: Form, pred: Form, team: Team
+def classes(
+    formula: Sparse | Rowwise | Overlap | Elementwise,
+    single: bool,
+    true: Form,
+    pred: Form,
+    team: Team,
+    accumulation: Accumulation,
 ) -> Launcher:
-    made_of = sparse.recipe(formula, single) if isinstance(formula, Sparse) else dense.recipe(formula, single)
-    most = REGISTERS // (made_of.terms * (2 if made_of.compensated else 1))
-    pred = Form(pred.halves, min(pred.width, 1 << max(0, most.bit_length() - 1)))
-    row: Any = _sparse_row if isinstance(formula, Sparse) else _dense_row
-    return rows_kernel(nothing, row(formula, made_of, true, pred, team), single, team)
+    """Return the kernel of rows over classes."""
+    if isinstance(formula, Sparse):
+        reduction = sparse.reduction_of(formula, single)
+        evaluate = _sparse_row(formula, reduction, _narrowed(pred, reduction), team)
+    else:
+        reduction = dense.reduction_of(formula, single)
+        evaluate = _dense_row(formula, reduction, true, _narrowed(pred, reduction), team)
+    return rows_kernel(load_nothing, evaluate, single, team, accumulation)
 
 
-def _sparse_row(formula: Sparse, made_of: RowReduction, true: Form, pred: Form, team: Team) -> Any:
-    finish, by_label, has_peak = made_of.finish, formula.pivot == "label", made_of.has_peak
-    look, prediction = look_at_row(team, formula, made_of, pred, pred), one(pred.halves)
-    sums = sums_of_row(team, made_of, False, pred, pred)
+def _narrowed(pred: Form, reduction: RowReduction) -> Form:
+    """Return the form of predictions of which a lane reads no more at once than it has registers for."""
+    most = REGISTERS // (reduction.terms * (2 if reduction.compensated else 1))
+    return Form(pred.halves, min(pred.width, 1 << max(0, most.bit_length() - 1)))
+
+
+def _sparse_row(formula: Sparse, reduction: RowReduction, pred: Form, team: Team) -> Any:
+    finish, by_label, has_peak = reduction.finish, formula.pivot == "label", reduction.has_peak
+    row_max, prediction = row_max_of(team, formula, reduction, pred, pred), load_element(pred.halves)
+    sums = sums_of_row(team, reduction, False, pred, pred)
 
     @device
-    def evaluate(k: int, loaded: Any, arrays: Any, r: int, classes: int, given: Any, seat: Any) -> Any:
-        (y_true, y_pred), (ignore, arguments, _) = arrays, given
+    def evaluate(k: int, loaded: Any, arrays: Any, r: int, classes: int, settings: Any, position: Any) -> Any:
+        ignore, logits = settings.ignore, arrays.y_pred
         at = np.int64(r) * classes
-        label = np.int64(y_true[r])
+        label = np.int64(arrays.y_true[r])
         usable = (label >= 0) & (label < classes)
         label_or_0 = label if usable else 0
-        top, outside = look((y_pred, y_pred), at, classes, seat)
-        own = np.float64(prediction(y_pred, at + label_or_0))
-        pivot = own if by_label else (top if has_peak else np.nan)
-        total, found = cuda.local.array((1, 2), np.float64), (pivot, np.nan, np.nan)
-        sums((y_pred, y_pred), at, classes, label_or_0, found, given, seat, total)
-        loss = finish(own, pivot, total[0, 0] + total[0, 1], *arguments)
+        top, outside = row_max(logits, logits, at, classes, position)
+        p_label = np.float64(prediction(logits, at + label_or_0))
+        pivot = p_label if by_label else (top if has_peak else np.nan)
+        total, row = cuda.local.array((1, 2), np.float64), RowStats(label_or_0, pivot, np.nan, np.nan, float(classes))
+        sums(logits, logits, at, classes, row, settings, position, total)
+        loss = finish(p_label, pivot, total[0, SUM] + total[0, ERR], *settings.arguments)
         kept = KEPT if usable and not outside else BAD
-        return loss, (IGNORED if ignore[0] != 0 and label == ignore[1] else kept)
+        return loss, (IGNORED if ignore.enabled != 0 and label == ignore.label else kept)
 
     return evaluate
 
 
 def _dense_row(
-    formula: Rowwise | Overlap | Elementwise, made_of: RowReduction, true: Form, pred: Form, team: Team
+    formula: Rowwise | Overlap | Elementwise, reduction: RowReduction, true: Form, pred: Form, team: Team
 ) -> Any:
-    finish, terms, has_peak, has_share = made_of.finish, made_of.terms, made_of.has_peak, made_of.share is not None
-    has_own = not isinstance(formula, Overlap) and formula.per_class is not None
-    look, column = look_at_row(team, formula, made_of, true, pred), column_of(terms)
-    sums = sums_of_row(team, made_of, has_own, true, pred)
-    shares = replace(made_of, value=made_of.total_of, terms=1, compensated=True, cancels=True)
+    finish, terms, has_peak = reduction.finish, reduction.terms, reduction.has_peak
+    has_share = reduction.share is not None
+    has_parameter = not isinstance(formula, Overlap) and formula.per_class is not None
+    row_max, column = row_max_of(team, formula, reduction, true, pred), column_of(terms)
+    sums = sums_of_row(team, reduction, has_parameter, true, pred)
+    shares = replace(reduction, value=reduction.value_of_share, terms=1, compensated=True, cancels=True)
     totals = sums_of_row(team, shares, False, true, pred)
 
     @device
-    def evaluate(k: int, loaded: Any, arrays: Any, r: int, classes: int, given: Any, seat: Any) -> Any:
-        arguments = given[1]
+    def evaluate(k: int, loaded: Any, arrays: Any, r: int, classes: int, settings: Any, position: Any) -> Any:
+        y, p, size = arrays.y_true, arrays.y_pred, float(classes)
         at = np.int64(r) * classes
-        top, outside = look(arrays, at, classes, seat)
+        top, outside = row_max(y, p, at, classes, position)
         top = top if has_peak else np.nan
         share = cuda.local.array((1, 2), np.float64)
-        share[0, 0], share[0, 1] = np.nan, np.nan
+        share[0, SUM], share[0, ERR] = np.nan, np.nan
         if has_share:
-            found = (top, np.nan, np.nan)
-            totals(arrays, at, classes, 0, found, given, seat, share)
-        total, found = cuda.local.array((terms, 2), np.float64), (top, share[0, 0], share[0, 1])
-        sums(arrays, at, classes, 0, found, given, seat, total)
-        loss = finish(column(total, 0), column(total, 1), top, float(classes), arguments)
+            totals(y, p, at, classes, RowStats(0, top, np.nan, np.nan, size), settings, position, share)
+        total = cuda.local.array((terms, 2), np.float64)
+        sums(y, p, at, classes, RowStats(0, top, share[0, SUM], share[0, ERR], size), settings, position, total)
+        loss = finish(column(total, SUM), column(total, ERR), top, size, settings.arguments)
         return loss, (BAD if outside else KEPT)
 
     return evaluate

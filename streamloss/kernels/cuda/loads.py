@@ -17,21 +17,21 @@ from numba import types
 from ...core.cuda_compiler import SIMULATED, device, intrinsic
 
 LOAD = 16
-"""Bytes that one instruction loads at most."""
+"""The most bytes that one instruction loads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How an array's elements are read."""
+    """The way in which an array's elements are read."""
 
     halves: str = ""
     """"float16" or "bfloat16", for arrays of uint16 that hold such floats' bits."""
     width: int = 1
-    """Elements, 1, 2, 4 or 8, that one instruction may read: rows begin at multiples of their bytes."""
+    """The number of elements, 1, 2, 4 or 8, that one instruction may read: rows begin at multiples of their bytes."""
 
 
 def form_of(array: Any, halves: str, run: int) -> Form:
-    """Of an array on the device whose elements are read in contiguous runs of `run`."""
+    """Return the form of an array on the device whose elements are read in contiguous runs of `run`."""
     width = LOAD // array.dtype.itemsize
     aligned = array.is_c_contiguous() and address_of(array) % LOAD == 0
     whole = width > 1 and run % width == 0 and array.dtype.kind in "fu" and (array.dtype.kind == "f" or bool(halves))
@@ -45,8 +45,8 @@ def address_of(array: Any) -> int:
 
 
 @cache
-def one(halves: str) -> Callable[..., Any]:
-    """``one(flat, i)``: element i as a float32, or as what it is."""
+def load_element(halves: str) -> Callable[..., Any]:
+    """Return ``load(flat, i)``: element i as a float32, or as what it is."""
     widened = _widen(halves)
 
     @device
@@ -61,9 +61,9 @@ def one(halves: str) -> Callable[..., Any]:
 
 
 @cache
-def apart(halves: str, width: int) -> Callable[..., Any]:
-    """``apart(flat, i, last)``: the tuple of `width` elements from i, one by one, and none beyond `last`."""
-    element = one(halves)
+def load_scalars(halves: str, width: int) -> Callable[..., Any]:
+    """Return ``load(flat, i, last)``: the tuple of `width` elements from i, one by one, and none beyond `last`."""
+    element = load_element(halves)
 
     @device
     def alone(flat: Any, i: int, last: int) -> Any:
@@ -90,9 +90,9 @@ def apart(halves: str, width: int) -> Callable[..., Any]:
 
 
 @cache
-def several(form: Form, width: int) -> Callable[..., Any]:
-    """``several(flat, i)``: the tuple of `width` elements from i, a multiple of it; at once, if `form` allows it."""
-    separately = apart(form.halves, width)
+def load_vector(form: Form, width: int) -> Callable[..., Any]:
+    """Return ``load(flat, i)``: the tuple of `width` elements from i, a multiple of it; at once, if `form` allows."""
+    separately = load_scalars(form.halves, width)
 
     @device
     def not_at_once(flat: Any, i: int) -> Any:
@@ -102,8 +102,8 @@ def several(form: Form, width: int) -> Callable[..., Any]:
 
 
 @cache
-def pick(width: int) -> Callable[..., Any]:
-    """``pick(values, k)``: the k-th of a tuple, by selections; Numba would branch."""
+def select(width: int) -> Callable[..., Any]:
+    """Return ``kth(values, k)``: the k-th of a tuple, by selections; Numba would branch."""
 
     @device
     def of_one(values: Any, k: int) -> Any:
@@ -127,7 +127,7 @@ def pick(width: int) -> Callable[..., Any]:
 
 
 def in_turn(functions: list[Callable[..., None]]) -> Callable[..., None]:
-    """One function that calls all of them with its arguments: a loop whose turns the compiler knows."""
+    """Return one function that calls all of them with its arguments: a loop whose turns the compiler knows."""
     first, *others = functions
     if not others:
         return first
@@ -143,7 +143,7 @@ def in_turn(functions: list[Callable[..., None]]) -> Callable[..., None]:
 
 @cache
 def largest(width: int) -> Callable[..., Any]:
-    """``largest(values)`` of a tuple. Where one is NaN it may be any."""
+    """Return ``largest(values)`` of a tuple. Where one is NaN it may be any."""
 
     @device
     def of_one(values: Any) -> Any:
@@ -167,7 +167,7 @@ def largest(width: int) -> Callable[..., Any]:
 
 
 def _widen(halves: str) -> Callable[..., Any]:
-    """The float32 that a uint16's bits spell."""
+    """Return the function from a uint16 to the float32 that its bits spell."""
     if halves == "bfloat16":
         return _simulated_bfloat16 if SIMULATED else _bfloat16
     return _simulated_float16 if SIMULATED else _float16
@@ -198,7 +198,7 @@ def _float16(context: Any, bits: Any) -> Any:
 
 
 def _widened(builder: Any, word: Any, halves: str, which: int) -> Any:
-    """The lower (0) or upper (1) half of 32 bits as a float32: a shift, or one conversion."""
+    """Build the lower (0) or upper (1) half of 32 bits as a float32: a shift, or one conversion."""
     bits, shift = ir.IntType(32), ir.Constant(ir.IntType(32), 16)
     if halves == "bfloat16":
         high = builder.and_(word, ir.Constant(bits, 0xFFFF0000)) if which else builder.shl(word, shift)
@@ -209,7 +209,7 @@ def _widened(builder: Any, word: Any, halves: str, which: int) -> Any:
 
 @cache
 def _load(halves: str, width: int) -> Any:
-    """One instruction for `width` elements, up to 16 bytes that begin at a multiple of their number."""
+    """Return a function of one instruction for `width` elements, up to 16 bytes at a multiple of their number."""
 
     @intrinsic
     def load(context: Any, flat: Any, i: Any) -> Any:

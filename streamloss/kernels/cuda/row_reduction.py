@@ -1,4 +1,4 @@
-"""What all threads of a row find out together: its maximum, whether a value is outside its interval, and sums.
+"""What all threads of a row compute together: its maximum, whether a value is outside its interval, and sums.
 
 A row is a warp's, or some of its lanes'; or a whole block's, whose warps take its segments in turn. Segments are added
 from left to right whoever summed them, so the bits are the same.
@@ -13,36 +13,34 @@ import numpy as np
 from ...core.cuda_compiler import EVERYONE, WARP, cuda, device
 from ...formulas._kinds import Elementwise, Overlap, Rowwise, Sparse
 from ..row_reduction import RowReduction
-from ..summation_order import SEGMENT
+from ..summation_order import ERR, SEGMENT, SUM
 from .kernel import Team
-from .loads import Form, in_turn, largest, several
+from .loads import Form, in_turn, largest, load_vector
 from .segment import pairs, segment_of
 
 
-def sums_of_row(team: Team, made_of: RowReduction, has_own: bool, true: Form, pred: Form) -> Any:
-    """``sums(arrays, at, classes, label, found, given, seat, total)``: the sums over the row that begins at `at` and,
-    for each, what its rounding lost go to `total` (terms, 2).
+def sums_of_row(team: Team, reduction: RowReduction, has_parameter: bool, true: Form, pred: Form) -> Any:
+    """Return ``sums(y, p, at, classes, row, settings, position, total)``: the sums over the row that begins at `at`,
+    and their errors, go to `total` (terms, 2). `row` is its :class:`~streamloss.kernels.base.RowStats`.
     """
-    add_segment, terms = segment_of(made_of, has_own, true, pred), made_of.terms
-    clear, add_to = pairs(terms, made_of.compensated)
+    add_segment, terms = segment_of(reduction, has_parameter, true, pred), reduction.terms
+    clear, add_to = pairs(terms, reduction.compensated)
     warps = team.threads // WARP
 
     @device
     def sums_of_lanes(
-        arrays: Any, at: int, classes: int, label: int, found: Any, given: Any, seat: Any, total: Any
+        y: Any, p: Any, at: int, classes: int, row: Any, settings: Any, position: Any, total: Any
     ) -> None:
-        row = (label, found[0], found[1], found[2], float(classes))
         clear(total)
         for first in range(0, classes, SEGMENT):
             end = min(first + SEGMENT, classes)
-            add_segment(arrays, at, first, end, row, given, seat, total)
+            add_segment(y, p, at, first, end, row, settings, position, total)
 
     @device
     def sums_of_block(
-        arrays: Any, at: int, classes: int, label: int, found: Any, given: Any, seat: Any, total: Any
+        y: Any, p: Any, at: int, classes: int, row: Any, settings: Any, position: Any, total: Any
     ) -> None:
-        row = (label, found[0], found[1], found[2], float(classes))
-        lane, _, warp = seat
+        lane, warp = position.lane, position.warp
         shared = cuda.shared.array((2, warps, terms, 2), np.float64)  # one half is read while the other is written
         mine, other = cuda.local.array((terms, 2), np.float64), cuda.local.array((terms, 2), np.float64)
         clear(total)
@@ -53,39 +51,44 @@ def sums_of_row(team: Team, made_of: RowReduction, has_own: bool, true: Form, pr
             if first < classes:
                 clear(mine)
                 end = min(first + SEGMENT, classes)
-                add_segment(arrays, at, first, end, row, given, seat, mine)
+                add_segment(y, p, at, first, end, row, settings, position, mine)
                 if lane == 0:
                     for t in range(terms):
-                        shared[half, warp, t, 0], shared[half, warp, t, 1] = mine[t, 0], mine[t, 1]
+                        shared[half, warp, t, SUM], shared[half, warp, t, ERR] = mine[t, SUM], mine[t, ERR]
             cuda.syncthreads()
             for k in range(min(warps, (classes - begin + SEGMENT - 1) // SEGMENT)):
                 for t in range(terms):
-                    other[t, 0], other[t, 1] = shared[half, k, t, 0], shared[half, k, t, 1]
+                    other[t, SUM], other[t, ERR] = shared[half, k, t, SUM], shared[half, k, t, ERR]
                 add_to(total, other)
             half = 1 - half
 
     return sums_of_block if team.whole else sums_of_lanes
 
 
-def look_at_row(
-    team: Team, formula: Sparse | Rowwise | Overlap | Elementwise, made_of: RowReduction, true: Form, pred: Form
+def row_max_of(
+    team: Team, formula: Sparse | Rowwise | Overlap | Elementwise, reduction: RowReduction, true: Form, pred: Form
 ) -> Any:
-    """``look(arrays, at, classes, seat) -> (top, outside)``: the maximum of the row's peaks, and whether a
-    value lies outside its interval.
+    """Return ``row_max(y, p, at, classes, position) -> (maximum, outside)``: the maximum of the row's peaks, and
+    whether a value lies outside its interval.
     """
-    peak, has_peak, skips = made_of.peak_of, made_of.has_peak, made_of.skips
+    peak, has_peak, skips = reduction.peak_or_prediction, reduction.has_peak, reduction.skips
     low_p, high_p = formula.y_pred.smallest, formula.y_pred.largest
     low_y, high_y = (
         (-np.inf, np.inf) if isinstance(formula, Sparse) else (formula.y_true.smallest, formula.y_true.largest)
     )
     bounded = formula.y_pred.bounded or (low_y, high_y) != (-np.inf, np.inf)
     width, warps, whole = pred.width, team.threads // WARP, team.whole
-    labels, predictions, of_all, of_four = several(true, width), several(pred, width), largest(width), largest(4)
-    needs_labels = not skips and (not made_of.peak_of_prediction or bounded)
+    labels, predictions, of_all, of_four = (
+        load_vector(true, width),
+        load_vector(pred, width),
+        largest(width),
+        largest(4),
+    )
+    needs_labels = not skips and (not reduction.peak_of_prediction or bounded)
 
-    def judge(v: int) -> Any:
+    def check(v: int) -> Any:
         @device
-        def judge_one(ys: Any, ps: Any, top: Any, outside: Any) -> None:
+        def check_one(ys: Any, ps: Any, top: Any, outside: Any) -> None:
             a, b = np.float64(ps[v]), np.float64(ys[v])
             if bounded:
                 if (a < low_p) | (a > high_p) | (b < low_y) | (b > high_y):
@@ -93,24 +96,24 @@ def look_at_row(
             candidate = peak(b, a)
             top[0] = candidate if candidate > top[0] else top[0]
 
-        return judge_one
+        return check_one
 
-    judge_all = in_turn([judge(v) for v in range(width)])
+    check_all = in_turn([check(v) for v in range(width)])
 
     @device
-    def look_at(y: Any, p: Any, at: int, start: int, classes: int, step: int) -> Any:
+    def maximum_and_outside(y: Any, p: Any, at: int, start: int, classes: int, step: int) -> Any:
         top = cuda.local.array(1, np.float64)
         outside = cuda.local.array(1, np.int64)
         top[0], outside[0] = -np.inf, 0
         for j in range(start, classes, step):
             ps = predictions(p, at + j)
             ys = labels(y, at + j) if needs_labels else ps
-            judge_all(ys, ps, top, outside)
+            check_all(ys, ps, top, outside)
         return top[0], outside[0]
 
     @device
-    def look_at_predictions(y: Any, p: Any, at: int, start: int, classes: int, step: int) -> Any:
-        """Compared as they are; four loads at a time, because this is the pass that waits for memory."""
+    def maximum_of_predictions(y: Any, p: Any, at: int, start: int, classes: int, step: int) -> Any:
+        """Compare predictions as they are; four loads at a time, because this is the pass that waits for memory."""
         best = np.float32(-np.inf)
         j = start
         while j + 3 * step < classes:
@@ -125,15 +128,15 @@ def look_at_row(
             j += step
         return np.float64(best), 0
 
-    alone = look_at_predictions if made_of.peak_of_prediction and not bounded else look_at
+    of_lane = maximum_of_predictions if reduction.peak_of_prediction and not bounded else maximum_and_outside
 
     @device
-    def look(arrays: Any, at: int, classes: int, seat: Any) -> Any:
-        (y, p), (lane, lanes, warp) = arrays, seat
+    def row_max(y: Any, p: Any, at: int, classes: int, position: Any) -> Any:
+        lane, lanes, warp = position.lane, position.lanes, position.warp
         start, step = width * lane, width * lanes
         if whole:
             start, step = width * (WARP * warp + lane), width * WARP * warps
-        top, outside = alone(y, p, at, start, classes, step)
+        top, outside = of_lane(y, p, at, start, classes, step)
         w = lanes // 2
         while w > 0:
             other = cuda.shfl_xor_sync(EVERYONE, top, w)
@@ -154,7 +157,7 @@ def look_at_row(
         return top, outside != 0
 
     @device
-    def look_nowhere(arrays: Any, at: int, classes: int, seat: Any) -> Any:
+    def no_maximum(y: Any, p: Any, at: int, classes: int, position: Any) -> Any:
         return np.nan, False
 
-    return look if has_peak or bounded else look_nowhere
+    return row_max if has_peak or bounded else no_maximum

@@ -14,14 +14,14 @@ import numpy as np
 
 from ...core.cuda_compiler import EVERYONE, WARP, cuda, device
 from ..row_reduction import RowReduction
-from ..summation_order import SLOTS, adder
-from .loads import Form, in_turn, several
+from ..summation_order import ERR, SLOTS, SUM, adder
+from .loads import Form, in_turn, load_vector
 
 SLOTS_OF_LANE = SLOTS // WARP
 
 
 def lanes_of(classes: int) -> int:
-    """How many lanes of a warp a row has."""
+    """Return how many lanes of a warp a row has."""
     lanes = 1
     while lanes < WARP and lanes * SLOTS_OF_LANE < classes:
         lanes *= 2
@@ -29,52 +29,53 @@ def lanes_of(classes: int) -> int:
 
 
 def pairs(terms: int, compensated: bool) -> tuple[Any, Any]:
-    """``clear(a)`` and ``add_to(a, b)`` of sums (terms, 2): each with what its rounding lost."""
+    """Return ``clear(a)`` and ``add_to(a, b)`` of sums with their errors (terms, 2)."""
     add = adder(compensated)
 
     @device
     def clear(a: Any) -> None:
         for i in range(terms):
-            a[i, 0], a[i, 1] = 0.0, 0.0
+            a[i, SUM], a[i, ERR] = 0.0, 0.0
 
     @device
     def add_to(a: Any, b: Any) -> None:
         for i in range(terms):
-            a[i, 0], a[i, 1] = add(a[i, 0], a[i, 1], b[i, 0], b[i, 1])
+            a[i, SUM], a[i, ERR] = add(a[i, SUM], a[i, ERR], b[i, SUM], b[i, ERR])
 
     return clear, add_to
 
 
-def segment_of(made_of: RowReduction, has_own: bool, true: Form, pred: Form) -> Any:
-    """``add_segment(arrays, at, first, end, row, given, seat, total)``: the sums over the classes from `first` to
-    before `end`, of the row that begins at `at`, are added to `total` (terms, 2) on every lane. `has_own`: classes have
-    a parameter of their own each.
+def segment_of(reduction: RowReduction, has_parameter: bool, true: Form, pred: Form) -> Any:
+    """Return ``add_segment(y, p, at, first, end, row, settings, position, total)``.
+
+    It adds the sums over the classes from `first` to before `end`, of the row that begins at `at`, to `total` (terms,
+    2) on every lane. `has_parameter`: each class has a parameter of its own.
     """
-    value, terms, skips, compensated = made_of.value, made_of.terms, made_of.skips, made_of.compensated
+    value, terms, skips, compensated = reduction.value, reduction.terms, reduction.skips, reduction.compensated
     width = pred.width
     steps, entries = SLOTS_OF_LANE // width, width * terms
-    add, add_to_slot = adder(compensated), adder(made_of.cancels)
+    add, add_to_slot = adder(compensated), adder(reduction.cancels)
     clear, add_all = pairs(entries, compensated)
-    labels, predictions = several(true, width), several(pred, width)
+    labels, predictions = load_vector(true, width), load_vector(pred, width)
 
     @device
-    def value_with(j: int, y: float, p: float, row: Any, each: Any, arguments: Any) -> Any:
-        return value(0, y, p, row, (each[j],), arguments)
+    def value_with(j: int, y: float, p: float, row: Any, settings: Any) -> Any:
+        return value(0, y, p, row, (settings.per_class[j],), settings.arguments)
 
     @device
-    def value_without(j: int, y: float, p: float, row: Any, each: Any, arguments: Any) -> Any:
-        return value(j, y, p, row, 0.0, arguments)
+    def value_without(j: int, y: float, p: float, row: Any, settings: Any) -> Any:
+        return value(j, y, p, row, 0.0, settings.arguments)
 
-    value_of = value_with if has_own else value_without
+    value_of = value_with if has_parameter else value_without
 
     def take(v: int) -> Any:
         @device
-        def take_one(j: int, ys: Any, ps: Any, row: Any, each: Any, arguments: Any, slot: Any) -> None:
-            values = value_of(j + v, np.float64(ys[v]), np.float64(ps[v]), row, each, arguments)
-            if not (skips and j + v == row[0]):
+        def take_one(j: int, ys: Any, ps: Any, row: Any, settings: Any, slot: Any) -> None:
+            values = value_of(j + v, np.float64(ys[v]), np.float64(ps[v]), row, settings)
+            if not (skips and j + v == row.label):
                 for t in range(terms):
                     k = v * terms + t
-                    slot[k, 0], slot[k, 1] = add_to_slot(slot[k, 0], slot[k, 1], values[t], 0.0)
+                    slot[k, SUM], slot[k, ERR] = add_to_slot(slot[k, SUM], slot[k, ERR], values[t], 0.0)
 
         return take_one
 
@@ -83,16 +84,18 @@ def segment_of(made_of: RowReduction, has_own: bool, true: Form, pred: Form) -> 
     @device
     def put(a: Any, b: Any) -> None:
         for i in range(entries):
-            a[i, 0], a[i, 1] = b[i, 0], b[i, 1]
+            a[i, SUM], a[i, ERR] = b[i, SUM], b[i, ERR]
 
     @device
     def halve(a: Any, count: int) -> None:
         for i in range(count):
-            a[i, 0], a[i, 1] = add(a[i, 0], a[i, 1], a[i + count, 0], a[i + count, 1])
+            a[i, SUM], a[i, ERR] = add(a[i, SUM], a[i, ERR], a[i + count, SUM], a[i + count, ERR])
 
     @device
-    def add_segment(arrays: Any, at: int, first: int, end: int, row: Any, given: Any, seat: Any, total: Any) -> None:
-        (y, p), (_, arguments, each), (lane, lanes, _) = arrays, given, seat
+    def add_segment(
+        y: Any, p: Any, at: int, first: int, end: int, row: Any, settings: Any, position: Any, total: Any
+    ) -> None:
+        lane, lanes = position.lane, position.lanes
         slot, one = cuda.local.array((entries, 2), np.float64), cuda.local.array((entries, 2), np.float64)
         two, four = cuda.local.array((entries, 2), np.float64), cuda.local.array((entries, 2), np.float64)
         for i in range(steps):  # of 8: 0 4 2 6 1 5 3 7, so that the next two to be added are at hand
@@ -100,7 +103,7 @@ def segment_of(made_of: RowReduction, has_own: bool, true: Form, pred: Form) -> 
             clear(slot)
             for j in range(first + width * (lane + lanes * m), end, SLOTS):
                 ys, ps = labels(y, at + j), predictions(p, at + j)
-                take_all(j, ys, ps, row, each, arguments, slot)
+                take_all(j, ys, ps, row, settings, slot)
             if steps > 1:
                 if i & 1 == 0:
                     put(one, slot)
@@ -120,9 +123,9 @@ def segment_of(made_of: RowReduction, has_own: bool, true: Form, pred: Form) -> 
         w = lanes // 2
         while w > 0:
             for k in range(entries):
-                other = cuda.shfl_xor_sync(EVERYONE, sums[k, 0], w)
-                lost = cuda.shfl_xor_sync(EVERYONE, sums[k, 1], w) if compensated else 0.0
-                sums[k, 0], sums[k, 1] = add(sums[k, 0], sums[k, 1], other, lost)
+                other = cuda.shfl_xor_sync(EVERYONE, sums[k, SUM], w)
+                err = cuda.shfl_xor_sync(EVERYONE, sums[k, ERR], w) if compensated else 0.0
+                sums[k, SUM], sums[k, ERR] = add(sums[k, SUM], sums[k, ERR], other, err)
             w //= 2
         if width > 4:
             halve(sums, 4 * terms)
@@ -131,6 +134,6 @@ def segment_of(made_of: RowReduction, has_own: bool, true: Form, pred: Form) -> 
         if width > 1:
             halve(sums, terms)
         for t in range(terms):
-            total[t, 0], total[t, 1] = add(total[t, 0], total[t, 1], sums[t, 0], sums[t, 1])
+            total[t, SUM], total[t, ERR] = add(total[t, SUM], total[t, ERR], sums[t, SUM], sums[t, ERR])
 
     return add_segment

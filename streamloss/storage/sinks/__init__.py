@@ -1,5 +1,5 @@
-"""Where NONE, the losses of all rows, goes."""
+"""Targets for the losses of all rows (the reduction NONE): Zarr arrays, arrays in memory and on a GPU."""
 
-from .base import Sink
+from .base import MemorySink, Sink
 
-__all__ = ["Sink"]
+__all__ = ["MemorySink", "Sink"]

@@ -1,4 +1,4 @@
-"""What the rest of the house knows of a target for the losses of rows."""
+"""The protocol of targets for the losses of rows (the reduction NONE)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,29 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ...core.types import Block
+from ...core.blocks import Block
 
 
 class Sink(Protocol):
-    """Takes each block of losses once, from any thread, in any order."""
+    """A target for losses; it takes each block once, from any thread, in any order."""
 
     where: str
-    """For a person: a URI, or "in memory"."""
+    """The place of the target, for a person: a URI, or "in memory"."""
+
+    def memory(self, block: Block) -> Any:
+        """Return the GPU's memory where the losses of a block may be written in place, as a flat contiguous array; None
+        where :meth:`write` has to take them.
+        """
 
     def write(self, block: Block, losses: np.ndarray[Any, Any]) -> None:
         """Store the losses of a block, shaped like the block. Blocks do not overlap."""
 
     def sync(self, blocks: Iterable[Block]) -> None:
-        """See to it that what was written of these blocks outlives a loss of power, where that is for us to do."""
+        """Make what was written of these blocks survive a loss of power, where the target is a file of this machine."""
+
+
+class MemorySink(Sink, Protocol):
+    """A sink that holds the losses of all rows as one array."""
+
+    def array(self) -> Any:
+        """Return the losses, in the array type of the predictions' library if they are on a GPU, else NumPy's."""

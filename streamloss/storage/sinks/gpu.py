@@ -1,4 +1,4 @@
-"""Losses of rows in a GPU's memory, given back as an array of the predictions' library."""
+"""Losses of rows in a GPU's memory, returned as an array of the predictions' library."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from typing import Any
 
 import numpy as np
 
+from ...core.blocks import Block
 from ...core.cuda_compiler import cuda
 from ...core.cuda_memory import is_out_of_memory
 from ...core.machine import mib
-from ...core.types import Block
 from ...errors import MachineError
 from ..sources.gpu import GpuSource, library_of
 
 
 class GpuSink:
-    """Losses of rows on the GPU; :meth:`array` gives them as an array of the predictions' library."""
+    """The losses of rows in the memory of the predictions' GPU.
+
+    Raises MachineError where that memory does not suffice.
+    """
 
     where = "on the GPU"
 
@@ -37,12 +40,12 @@ class GpuSink:
                 ) from error
 
     def memory(self, block: Block) -> Any:
-        """Where the losses of a block go, flat; None where they do not lie together."""
+        """Return the memory of a block's losses, flat; None where it is not contiguous."""
         view = self._losses[block.slices]
         return view.reshape(-1) if view.is_c_contiguous() else None
 
     def write(self, block: Block, losses: Any) -> None:
-        """What was not computed in place."""
+        """Copy losses that were computed on the host; those on the GPU were computed in place."""
         if isinstance(losses, np.ndarray):
             self._losses[block.slices] = losses
 

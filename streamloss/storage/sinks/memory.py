@@ -1,4 +1,4 @@
-"""Losses of rows in memory, where the predictions are."""
+"""Losses of rows as an array in memory, on the device where the predictions are."""
 
 from __future__ import annotations
 
@@ -7,29 +7,32 @@ from typing import Any
 
 import numpy as np
 
-from ...core.types import Block
+from ...core.blocks import Block
 from ..sources import Source
+from .base import MemorySink
 
 
-def sink_beside(y_pred: Source, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
-    """For losses of rows in memory, where the predictions are; ``array()`` gives them."""
+def sink_beside(y_pred: Source, shape: tuple[int, ...], dtype: np.dtype[Any]) -> MemorySink:
+    """Return a sink for losses of that shape in the memory, of the host or a GPU, where the predictions are."""
     if not y_pred.on_gpu:
         return ArraySink(shape, dtype)
+    from ..sources.gpu import GpuSource
     from .gpu import GpuSink
 
-    return GpuSink(shape, dtype, y_pred)  # type: ignore[arg-type]
+    assert isinstance(y_pred, GpuSource)
+    return GpuSink(shape, dtype, y_pred)
 
 
 class ArraySink:
-    """An array in memory."""
+    """The losses as a NumPy array."""
 
     where = "in memory"
 
-    def memory(self, block: Block) -> None:
-        """Nothing of a GPU's; see :class:`streamloss.storage.sinks.gpu.GpuSink`."""
-
     def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self._array = np.empty(shape, dtype)
+
+    def memory(self, block: Block) -> None:
+        """Return None: the losses are in the host's memory."""
 
     def write(self, block: Block, losses: np.ndarray[Any, Any]) -> None:
         self._array[block.slices] = losses

@@ -1,7 +1,7 @@
-"""NONE as a Zarr array whose chunks are the plan's blocks: each is written once, and atomically.
+"""Losses of rows (the reduction NONE) as a Zarr array whose chunks are the plan's blocks.
 
-So any number of threads and processes can write at a time. Parts of one evaluation, on other machines or after a
-restart, carry its `key`: they go on in the array that one of them made.
+Each chunk is written once, and atomically, so any number of threads and processes can write at a time. Parts of one
+evaluation, on other machines or after a restart, have the same `key`: they continue the array that one of them created.
 """
 
 from __future__ import annotations
@@ -16,23 +16,25 @@ from typing import Any
 import numpy as np
 import zarr
 
-from ...core.types import Block
+from ...core.blocks import Block
 from ...errors import OutputExistsError, UnwritableOutputError, UsageError
 from ..uris import local_path, split_store
 
 KEY = "streamloss_evaluation"
-"""The attribute that tells which evaluation an array is of."""
+"""The attribute with the key of the evaluation that an array belongs to."""
 
 
 class ZarrSink:
-    """``ZarrSink("out.zarr/mse", shape, chunks, dtype, attributes, overwrite=False)`` creates the array, or with a
-    `key` opens the one that has the same, which `joined` then says.
+    """A Zarr array of losses.
+
+    ``ZarrSink("out.zarr/mse", shape, chunks, dtype, attributes, overwrite=False)`` creates the array; with a `key` it
+    opens an array that has the same key, and `joined` is then True.
 
     Zarr's local store writes a chunk to a temporary file and renames it, so a reader, or a run that was
     interrupted, never sees half a chunk. Chunks that hold only the fill value (NaN) are written too, so an
     absent one was not evaluated.
 
-    Raises OutputExistsError and UnwritableOutputError, before anything was overwritten.
+    Raises OutputExistsError and UnwritableOutputError before anything is overwritten.
     """
 
     def __init__(
@@ -74,6 +76,9 @@ class ZarrSink:
                 return
             raise UnwritableOutputError(f"out: cannot write {uri!r}: {_reason(error)}.") from error
 
+    def memory(self, block: Block) -> None:
+        """Return None: the losses go to the store."""
+
     def write(self, block: Block, losses: np.ndarray[Any, Any]) -> None:
         try:
             self._array[block.slices] = losses
@@ -83,7 +88,7 @@ class ZarrSink:
             ) from error
 
     def sync(self, blocks: Iterable[Block]) -> None:
-        """See to it that the chunks of blocks outlive a loss of power."""
+        """Flush the chunks of blocks to the disk, so that they survive a loss of power."""
         folders = set()
         for block in blocks:
             position = tuple(a // c for a, c in zip(block.start, self._array.chunks, strict=True))
@@ -95,7 +100,7 @@ class ZarrSink:
 
 
 def _fsync(path: Path) -> None:
-    """Nothing where the file is not on this machine, or the file system does not do it."""
+    """Flush a file or directory to the disk, unless it is not on this machine or its file system cannot."""
     with contextlib.suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -105,9 +110,9 @@ def _fsync(path: Path) -> None:
 
 
 def check_target(uri: str, overwrite: bool, key: str | None = None) -> tuple[Path, str]:
-    """The store and the path inside it, of a target that may be written; nothing is touched.
+    """Return the store and the path inside it of a target that may be written; nothing is changed.
 
-    Only an array may be replaced: a group, or a directory of other things, would lose what nobody named.
+    Only an array may be replaced: with a group, or a directory of other files, what nobody named would be lost.
     Raises OutputExistsError, UnwritableOutputError and UsageError.
     """
     path = local_path(uri)
@@ -137,7 +142,7 @@ def check_target(uri: str, overwrite: bool, key: str | None = None) -> tuple[Pat
 
 
 def _key_of(target: Path) -> str | None:
-    """The evaluation that an array is of; None where there is no array, or it does not say."""
+    """Return the key of the evaluation that an array belongs to; None where there is no array, or no key."""
     try:
         return str(json.loads((target / "zarr.json").read_text())["attributes"][KEY])
     except (OSError, ValueError, KeyError, TypeError):
@@ -145,6 +150,7 @@ def _key_of(target: Path) -> str | None:
 
 
 def _is_array(target: Path) -> bool:
+    """Return whether a directory is a Zarr array."""
     try:
         if (target / ".zarray").exists():
             return True
@@ -154,4 +160,5 @@ def _is_array(target: Path) -> bool:
 
 
 def _reason(error: Exception) -> str:
+    """Return what an error says, without the file's name and a full stop."""
     return (getattr(error, "strerror", None) or str(error)).rstrip(".")

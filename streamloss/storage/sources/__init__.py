@@ -1,22 +1,67 @@
-"""Opening arrays, by type or by URI. Each kind's module, and its library, is imported when one is met."""
+"""Opening arrays, by type or by URI: one table of the kinds of arrays that there are.
+
+A kind's module, and the library behind it, is imported when the first array of that kind is opened. A new kind takes a
+file beside this one and a line in ``KINDS``.
+"""
 
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from ...errors import MissingExtraError, SourceError, UsageError
 from ..uris import local_path
 from .base import Source, on_gpu
 
-__all__ = ["MISSING_CHUNKS", "Source", "open_source"]
+__all__ = ["KINDS", "MISSING_CHUNKS", "Source", "open_source"]
 
 MISSING_CHUNKS = ("error", "warn", "fill")
-"""What to do about a Zarr chunk that was never written: refuse; read its fill value and say so; read it."""
+"""The policies for a Zarr chunk that was never written: refuse it; read its fill value and warn; read its fill value.
+"""
+
+
+class Kind(NamedTuple):
+    """A kind of arrays: how to recognise one, without importing its library, and what opens it."""
+
+    matches: Callable[[Any], bool]
+    """A predicate of what the user passed; of a ``pathlib.Path`` for local paths, a string for other URIs."""
+    opener: str
+    """The function, as ``"module:function"`` in this folder; called with the array or path, its role and
+    `missing_chunks`.
+    """
+
+    def open(self, array: Any, role: str, missing_chunks: str) -> Source:
+        module, _, function = self.opener.partition(":")
+        source: Source = getattr(import_module(f".{module}", __name__), function)(array, role, missing_chunks)
+        return source
+
+
+def local(*suffixes: str) -> Callable[[Any], bool]:
+    """Match local paths, all of them or those that end with one of the suffixes."""
+    return lambda array: isinstance(array, Path) and (not suffixes or array.suffix in suffixes)
+
+
+def library(name: str) -> Callable[[Any], bool]:
+    """Match arrays whose type is defined in the package `name`."""
+    return lambda array: type(array).__module__.partition(".")[0] == name
+
+
+KINDS = (
+    Kind(local(".npy"), "numpy:open_npy"),
+    Kind(local(), "zarr:open_path"),
+    Kind(on_gpu, "gpu:open_gpu_array"),
+    Kind(library("zarr"), "zarr:ZarrSource"),
+    Kind(library("dask"), "dask:open_lazy"),
+    Kind(lambda array: not isinstance(array, str), "numpy:open_array"),
+)
+"""The kinds of arrays; the first one that matches opens an array."""
 
 
 def open_source(array: Any, role: str, missing_chunks: str) -> Source:
-    """The array behind `array`: an array in memory, a memmap, a zarr.Array, or a URI (``a.npy``,
+    """Open `array`: an array in memory or on a GPU, a memmap, a zarr.Array, a Dask array, or a URI (``a.npy``,
     ``store.zarr/path/in/group``).
 
     Raises SourceError where there is none, UsageError for an unknown `missing_chunks`.
@@ -24,36 +69,16 @@ def open_source(array: Any, role: str, missing_chunks: str) -> Source:
     if missing_chunks not in MISSING_CHUNKS:
         raise UsageError(f"missing_chunks must be one of {', '.join(MISSING_CHUNKS)}; received {missing_chunks!r}.")
     if isinstance(array, str | os.PathLike):
-        return _open_uri(os.fspath(array), role, missing_chunks)
-    module = type(array).__module__.partition(".")[0]
-    if on_gpu(array):
+        array = local_path(os.fspath(array)) or os.fspath(array)
+    for kind in KINDS:
+        if not kind.matches(array):
+            continue
         try:
-            from .gpu import GpuSource
-
-            return GpuSource(array, role)
+            return kind.open(array, role, missing_chunks)
         except MissingExtraError:  # arrays of JAX copy themselves to the host; others do not, and the extra is named
-            if not module.startswith("jax"):
+            if not type(array).__module__.startswith("jax"):
                 raise
-    if module == "zarr":
-        from .zarr import ZarrSource
-
-        return ZarrSource(array, role, missing_chunks)
-    from .numpy import open_array
-
-    return open_array(array, role)
-
-
-def _open_uri(uri: str, role: str, missing_chunks: str) -> Source:
-    path = local_path(uri)
-    if path is None:
-        raise SourceError(
-            f"{role}: cannot read {uri!r}: {uri.partition('://')[0]}:// is not supported yet; expected a local path "
-            "(a.npy, store.zarr/path/in/group) or an opened zarr.Array, whose store may be remote."
-        )
-    if path.suffix == ".npy":
-        from .numpy import open_npy
-
-        return open_npy(path, role)
-    from .zarr import ZarrSource, open_path
-
-    return ZarrSource(open_path(path, role), role, missing_chunks, where=str(path))
+    raise SourceError(
+        f"{role}: cannot read {array!r}: {array.partition('://')[0]}:// is not supported yet; expected a local path "
+        "(a.npy, store.zarr/path/in/group) or an opened zarr.Array, whose store may be remote."
+    )

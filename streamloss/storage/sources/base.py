@@ -1,4 +1,4 @@
-"""What the rest of the house knows of an array, wherever it is kept."""
+"""The protocol of arrays that are read, wherever they are kept."""
 
 from __future__ import annotations
 
@@ -12,49 +12,88 @@ Selection = tuple[slice, ...]
 
 
 Allocate = Callable[[tuple[int, ...], np.dtype[Any]], np.ndarray[Any, Any]]
-"""Where to put what is read: an array of a shape and dtype, such as ``numpy.empty`` makes."""
+"""A function that makes an array of a shape and dtype for what is read, as ``numpy.empty`` does."""
 
 
 class Source(Protocol):
     """An N-dimensional array that is read piece by piece."""
 
     role: str
-    """What it is to the evaluation: "y_true", "y_pred" or "sample_weight"; errors name it."""
+    """The array's part in the evaluation: "y_true", "y_pred", "sample_weight" or "mask"; errors name it."""
     where: str
-    """Where it is kept, for a person: a URI, or "in memory"."""
+    """The place where the array is kept, for a person: a URI, or "in memory"."""
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     chunk_shape: tuple[int, ...]
-    """The piece that is decoded as a whole: its chunk or shard shape, or 1s where any piece is as good."""
+    """The shape of the piece that is decoded as a whole: of a chunk or shard, or 1s where any piece is as good."""
     in_memory: bool
     """Whether reading is free."""
     remote: bool
     """Whether reading is mostly waiting for a network."""
     on_gpu: bool
-    """Whether it is in a GPU's memory, where ``on_device(selection)`` gives it in place."""
+    """Whether the array is in a GPU's memory, where :meth:`on_device` gives views of it."""
+
+    @property
+    def device(self) -> int | None:
+        """The number of the GPU that holds the array; None if none does."""
+
+    @property
+    def filled(self) -> int:
+        """The number of chunks so far that were absent and read as their fill value; 0 where nothing can be absent."""
 
     def read(self, selection: Selection, allocate: Allocate = np.empty) -> np.ndarray[Any, Any]:
-        """The selected rectangle, in the array's dtype. Not to be written to: it may be a view. What is not is in the
-        memory that `allocate` gives.
+        """Return the selected rectangle, in the array's dtype: a view, or a copy in memory that `allocate` gives, where
+        the source can write there. The caller must not write to it.
 
         Raises MissingChunkError or CorruptChunkError.
         """
 
+    def on_device(self, selection: Selection) -> Any:
+        """Return the selected rectangle as a contiguous view in the GPU's memory; None where there is no such view."""
+
     def read_bytes(self, selection_shape: tuple[int, ...]) -> int:
-        """An upper bound of the memory that reading a rectangle of this shape takes, the result included."""
+        """Return an upper bound of the memory in bytes that reading a rectangle of this shape takes, the result
+        included.
+        """
 
     def locate(self, index: tuple[int, ...]) -> str:
-        """Where an element is kept, for an error message: " (chunk c/3/0)", or nothing."""
+        """Return where an element is kept, for an error message: " (chunk c/3/0)", or nothing."""
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what tells the array from one that was changed, for JSON; see :mod:`.fingerprints`."""
 
 
+class HostSource:
+    """The answers that most sources outside a GPU's memory share; each gives its own where it has another."""
+
+    in_memory = False
+    remote = False
+    on_gpu = False
+
+    @property
+    def device(self) -> None:
+        """Return None: no GPU holds the array."""
+
+    @property
+    def filled(self) -> int:
+        """Return 0: no chunk can be absent."""
+        return 0
+
+    def on_device(self, selection: Selection) -> None:
+        """Return None: nothing is in a GPU's memory."""
+
+    def locate(self, index: tuple[int, ...]) -> str:
+        """Return nothing: there are no chunks to name."""
+        return ""
+
+
 def nbytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Return the bytes of an array of that shape and dtype."""
     return int(np.prod(shape, dtype=object)) * dtype.itemsize
 
 
 def selection_shape(selection: Selection) -> tuple[int, ...]:
+    """Return the shape of the selected rectangle."""
     return tuple(s.stop - s.start for s in selection)
 
 
@@ -62,12 +101,12 @@ _CUDA, _CUDA_MANAGED = 2, 13  # DLPack's numbers
 
 
 def on_gpu(array: Any) -> bool:
-    """Whether an array is in a GPU's memory, by what it says of itself (DLPack, CUDA array interface)."""
+    """Return whether an array is in a GPU's memory, as it declares itself (DLPack, CUDA array interface)."""
     if isinstance(array, np.ndarray) or type(array).__module__.startswith(("zarr", "dask")):
         return False
     try:
         if hasattr(array, "__dlpack_device__"):
             return bool(array.__dlpack_device__()[0] in (_CUDA, _CUDA_MANAGED))
         return hasattr(array, "__cuda_array_interface__")
-    except Exception:  # arrays spread over devices, or of none: whatever becomes of them elsewhere
+    except Exception:  # arrays spread over devices, or on none: what opens them as other arrays raises its own error
         return False

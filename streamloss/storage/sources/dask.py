@@ -1,4 +1,4 @@
-"""Dask arrays: what is known of them before they are computed, and a chunk of one when it is there."""
+"""Dask arrays: their shapes and chunks before they are computed, and the values of a chunk once it is."""
 
 from __future__ import annotations
 
@@ -10,25 +10,23 @@ from typing import Any
 import numpy as np
 
 from ...errors import SourceError, UsageError
-from .base import Allocate, Selection, nbytes
+from .base import Allocate, HostSource, Selection, nbytes
 from .fingerprints import Fingerprint
 
 UNKNOWN = 1 << 40
-"""Rows of each chunk of an array whose chunk sizes are not known, as far as aligning its axes needs numbers: arrays
-with as many chunks align."""
+"""The rows of each chunk that stand for an unknown chunk size where axes are aligned: arrays with the same number of
+chunks align.
+"""
 
 
 def is_lazy(array: Any) -> bool:
-    """Whether it is a Dask array (or of one); tells without importing dask."""
+    """Return whether the type of `array` is one of Dask's, without importing dask."""
     return type(array).__module__.partition(".")[0] == "dask"
 
 
-class DaskSource:
-    """Stands for a Dask array in a plan. Its chunks are read where they are computed: see `GivenSource`."""
+class DaskSource(HostSource):
+    """A Dask array in a plan. Its chunks are read where they are computed: see `GivenSource`."""
 
-    in_memory = False
-    remote = False
-    on_gpu = False
     where = "a Dask array"
 
     def __init__(self, array: Any, role: str) -> None:
@@ -57,12 +55,8 @@ class DaskSource:
         return {"graph": self._name}
 
 
-class GivenSource:
-    """The rectangle of a Dask array under one block, computed: whatever is selected, it is what is there."""
-
-    in_memory = False
-    remote = False
-    on_gpu = False
+class GivenSource(HostSource):
+    """The computed rectangle of a Dask array under one block; reading returns all of it, whatever is selected."""
 
     def __init__(self, of: DaskSource, array: np.ndarray[Any, Any], chunk: tuple[int, ...] | None) -> None:
         self.role, self.shape, self.dtype, self.chunk_shape = of.role, of.shape, of.dtype, of.chunk_shape
@@ -83,7 +77,7 @@ class GivenSource:
 
 
 def open_lazy(array: Any, role: str, missing_chunks: str) -> DaskSource:
-    """As :func:`streamloss.storage.sources.open_source`, for arrays that are evaluated beside Dask arrays."""
+    """Open a Dask array, or any array that is evaluated beside Dask arrays; `missing_chunks` has no effect."""
     return DaskSource(as_lazy(array, role), role)
 
 
@@ -108,7 +102,10 @@ def refuse_unknown_chunks(arrays: Mapping[str, Any]) -> None:
 
 
 def as_lazy(array: Any, role: str) -> Any:
-    """Dask arrays as they are, arrays in memory and Zarr arrays as Dask arrays of theirs."""
+    """Return a Dask array as it is, and an array in memory or a Zarr array as a Dask array of it.
+
+    Raises UsageError for paths and for other collections of Dask.
+    """
     import dask.array as da
 
     if isinstance(array, da.Array):

@@ -1,7 +1,7 @@
-"""Arrays that other libraries hold on a GPU (CuPy, PyTorch, JAX, Numba), read in place; and losses as arrays of theirs.
+"""Arrays that other libraries hold on a GPU (CuPy, PyTorch, JAX, Numba), read in place.
 
-They are met through DLPack or the CUDA array interface. NumPy knows no bfloat16 and its float16 does not compile, so
-both are seen as the 16 bits that they are.
+They are accessed through DLPack or the CUDA array interface. NumPy has no bfloat16 and its float16 does not compile, so
+kernels read the bits of both as uint16.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ COPY = {
     "cupy": "cupy.ascontiguousarray(y_pred)",
     "jax": "jax.numpy.array(y_pred)",
 }
-"""How to have an array's elements in order."""
+"""The expression that copies an array of each library to C order, for error messages."""
 
 
 def library_of(array: Any) -> str:
+    """Return the name of the library whose array it is: "torch", "cupy", "jax", ..."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(array, torch.Tensor):
         return "torch"
@@ -37,14 +38,15 @@ def library_of(array: Any) -> str:
 
 
 class GpuSource:
-    """An array in a GPU's memory: `on_device` gives views of it, and `read` copies to the host."""
+    """An array in a GPU's memory: `on_device` returns views of it, and `read` copies to the host."""
 
     in_memory = True
     remote = False
     on_gpu = True
+    filled = 0
 
     def __init__(self, array: Any, role: str) -> None:
-        """Raises SourceError for an array whose elements do not lie in order, and NoGpuError without a driver."""
+        """Raises SourceError for an array whose elements do not lie in C order, and NoGpuError without a driver."""
         require_gpu()
         self.role = role
         self.dtype = _dtype_of(array, role)
@@ -67,7 +69,7 @@ class GpuSource:
         self._bits = seen.view(np.uint16) if self.halves == "float16" else seen
 
     def on_device(self, selection: Selection) -> Any:
-        """The selected rectangle, in place; None where it is not contiguous."""
+        """Return a view of the selected rectangle; None where it is not contiguous."""
         view = self._bits[selection]
         return view if view.is_c_contiguous() else None
 
@@ -78,7 +80,7 @@ class GpuSource:
         return stored[(slice(None), *others)]
 
     def read_bytes(self, selection_shape: tuple[int, ...]) -> int:
-        """Of the host's memory, where :meth:`read` copies to it."""
+        """Return the bytes of the host's memory that :meth:`read` copies to."""
         return nbytes((*selection_shape[:1], *self.shape[1:]), self.dtype)
 
     def locate(self, index: tuple[int, ...]) -> str:
@@ -88,8 +90,13 @@ class GpuSource:
         return fingerprints.of_memory(self.read(tuple(slice(0, n) for n in self.shape)))
 
 
+def open_gpu_array(array: Any, role: str, missing_chunks: str) -> GpuSource:
+    """Open an array in a GPU's memory; `missing_chunks` has no effect."""
+    return GpuSource(array, role)
+
+
 class GivenGpuSource(GpuSource):
-    """A chunk of a Dask array that was computed on a GPU: whatever is selected, it is what is there."""
+    """A chunk of a Dask array that was computed on a GPU; reading returns all of it, whatever is selected."""
 
     def __init__(self, of: Source, array: Any) -> None:
         super().__init__(array, of.role)
@@ -107,6 +114,9 @@ class GivenGpuSource(GpuSource):
 
 
 def _dtype_of(array: Any, role: str) -> np.dtype[Any]:
+    """Return NumPy's name of an array's dtype. Raises SourceError for what is not a number, and MissingExtraError for
+    bfloat16 without ml_dtypes.
+    """
     name = str(array.dtype).removeprefix("torch.")
     if name == "bfloat16":
         try:

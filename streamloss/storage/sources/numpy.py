@@ -10,17 +10,15 @@ import numpy as np
 
 from ...errors import SourceError, UsageError
 from . import fingerprints
-from .base import Allocate, Selection, nbytes
+from .base import Allocate, HostSource, Selection, nbytes
 
 _FAULT_AROUND = 1 << 16  # Linux maps up to so many bytes around the one that was touched
 
 
-class ArraySource:
-    """An array in memory; reading gives views, which take memory where they have to be copied into rows."""
+class ArraySource(HostSource):
+    """An array in memory. Reading gives views, which take memory only where they are copied to lie row by row."""
 
     in_memory = True
-    remote = False
-    on_gpu = False
 
     def __init__(self, array: np.ndarray[Any, Any], role: str) -> None:
         self.role = role
@@ -37,22 +35,15 @@ class ArraySource:
         _, runs = _runs(self._array, selection_shape)
         return 0 if runs == 1 and self._array.flags.c_contiguous else nbytes(selection_shape, self.dtype)
 
-    def locate(self, index: tuple[int, ...]) -> str:
-        return ""
-
     def fingerprint(self) -> fingerprints.Fingerprint:
         return fingerprints.of_memory(self._array)
 
 
-class MemmapSource:
-    """A memory-mapped file; pages are copied out and given back, or they would count as ours for ever.
+class MemmapSource(HostSource):
+    """A memory-mapped file. Pages are copied and then released, or they would count as the process' memory for ever.
 
     ``array`` is the memmap or any view of it.
     """
-
-    in_memory = False
-    remote = False
-    on_gpu = False
 
     def __init__(self, array: np.ndarray[Any, Any], memmap: np.memmap[Any, Any], role: str) -> None:
         self.role = role
@@ -69,7 +60,10 @@ class MemmapSource:
         self._base = np.frombuffer(mapping, np.uint8).ctypes.data if can_drop else 0
 
     def __reduce__(self) -> Any:
-        """Another process maps the same bytes of the file itself."""
+        """Pickle where the bytes are: another process maps the same bytes of the file itself.
+
+        Raises UsageError for changes, or a file, that only this process has.
+        """
         if self._memmap.mode == "c" or self._memmap.filename is None:
             raise UsageError(
                 f"{self.role} is a memory map whose changes, or whose file, only this process has; expected a file "
@@ -81,7 +75,7 @@ class MemmapSource:
         return _map_again, (path, self._in_file(low), high - low, layout, self.role, self.where)
 
     def _in_file(self, address: int) -> int:
-        """Where in the file the byte at an address of the mapping is."""
+        """Return the position in the file of the byte at an address of the mapping."""
         mapping: Any = getattr(self._memmap, "_mmap", None)
         begin = self._memmap.offset - self._memmap.offset % mmap.ALLOCATIONGRANULARITY
         return begin + address - int(np.frombuffer(mapping, np.uint8).ctypes.data)
@@ -102,14 +96,13 @@ class MemmapSource:
         return nbytes(selection_shape, self.dtype) + self._mapped_bytes(selection_shape)
 
     def _mapped_bytes(self, selection_shape: tuple[int, ...]) -> int:
-        """The pages under a rectangle: those of each contiguous run of it, and of everything between at most."""
+        """Return the bytes of the pages under a rectangle: those of each contiguous run of it, and at most those of
+        everything from its first to its last byte.
+        """
         run, runs = _runs(self._array, selection_shape)
         steps = zip(self._array.strides, selection_shape, strict=True)
         span = self.dtype.itemsize + sum(abs(stride) * max(0, size - 1) for stride, size in steps)
         return min(runs * (run + 2 * _FAULT_AROUND), span + 2 * _FAULT_AROUND)
-
-    def locate(self, index: tuple[int, ...]) -> str:
-        return ""
 
     def fingerprint(self) -> fingerprints.Fingerprint:
         if self._memmap.filename is None:
@@ -126,6 +119,7 @@ def _map_again(
     role: str,
     where: str,
 ) -> MemmapSource:
+    """Open a pickled source: map `size` bytes of the file from `at` on, which hold an array of that layout."""
     shape, dtype, inside, strides = layout
     try:
         memmap = np.memmap(path, np.uint8, "r", offset=at, shape=(size,))
@@ -137,7 +131,7 @@ def _map_again(
 
 
 def _runs(array: np.ndarray[Any, Any], selection_shape: tuple[int, ...]) -> tuple[int, int]:
-    """How many bytes of a rectangle lie one after the other, and how many times so."""
+    """Return how many bytes of a rectangle lie one after the other, and the number of such runs."""
     run, runs, next_stride = array.itemsize, 1, array.itemsize
     for stride, size, selected in sorted(zip(map(abs, array.strides), array.shape, selection_shape, strict=True)):
         if size == 1:
@@ -151,8 +145,13 @@ def _runs(array: np.ndarray[Any, Any], selection_shape: tuple[int, ...]) -> tupl
     return run, runs
 
 
-def open_array(array: Any, role: str, where: str | None = None) -> ArraySource | MemmapSource:
-    """Anything ``numpy.asarray`` makes a numeric array of; `where` it is kept, if not in memory."""
+def open_array(
+    array: Any, role: str, missing_chunks: str = "error", where: str | None = None
+) -> ArraySource | MemmapSource:
+    """Open anything that ``numpy.asarray`` makes a numeric array of.
+
+    `where` is the place where it is kept, if not in memory. There are no chunks, so `missing_chunks` has no effect.
+    """
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         raise SourceError(
             f"{role}: {int(np.ma.getmaskarray(array).sum()):,} elements are masked: they hold no data. "
@@ -174,7 +173,7 @@ def open_array(array: Any, role: str, where: str | None = None) -> ArraySource |
 
 
 def _memmap_under(array: Any) -> np.memmap[Any, Any] | None:
-    """The memmap that an array is, or is a view of."""
+    """Return the memmap that an array is, or is a view of; None for other arrays."""
     while isinstance(array, np.ndarray):
         if isinstance(array, np.memmap) and getattr(array, "_mmap", None) is not None:  # not the result of arithmetic
             return array
@@ -182,12 +181,12 @@ def _memmap_under(array: Any) -> np.memmap[Any, Any] | None:
     return None
 
 
-def open_npy(path: Path, role: str) -> MemmapSource | ArraySource:
-    """A ``.npy`` file, memory-mapped."""
+def open_npy(path: Path, role: str, missing_chunks: str = "error") -> MemmapSource | ArraySource:
+    """Open a ``.npy`` file, memory-mapped; `missing_chunks` has no effect."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise SourceError(f"{role}: there is no file {str(path)!r}.") from None
     except (OSError, ValueError, EOFError) as error:
         raise SourceError(f"{role}: {str(path)!r} is not a readable .npy file: {error}") from error
-    return open_array(array, role, str(path))
+    return open_array(array, role, missing_chunks, str(path))

@@ -1,7 +1,8 @@
 """Zarr arrays, format 2 and 3, sharded or not, in any store.
 
-Zarr reads a chunk that is not there as the fill value, silently, so the store is watched while it is read.
-Inside a shard the same holds for inner chunks, which the shard's index tells: zarr fetches the index anyway.
+Zarr silently reads a chunk that does not exist as the fill value, so reads go through a store that tracks which keys
+are missing. Inside a shard the same holds for inner chunks, which are found missing in the shard's index: zarr fetches
+the index anyway.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from zarr.storage import FsspecStore, LocalStore, ObjectStore, StorePath
 from ...errors import CorruptChunkError, DataError, MissingChunkError, SourceError
 from ..uris import split_store
 from . import fingerprints
-from .base import Allocate, Selection, nbytes, selection_shape
+from .base import Allocate, HostSource, Selection, nbytes, selection_shape
 from .zarr_codecs import ShardIndex, is_blosc
 from .zarr_local import local_chunks
 from .zarr_tracking import TrackingStore
@@ -31,12 +32,8 @@ from .zarr_tracking import TrackingStore
 _CONCURRENT = 10  # chunks that zarr decodes at a time for one read ("async.concurrency")
 
 
-class ZarrSource:
+class ZarrSource(HostSource):
     """A ``zarr.Array``."""
-
-    in_memory = False
-    on_gpu = False
-    remote: bool
 
     def __init__(self, array: zarr.Array[Any], role: str, missing_chunks: str, where: str | None = None) -> None:
         if not isinstance(array, zarr.Array):
@@ -58,7 +55,7 @@ class ZarrSource:
         self._refuse_packed(array)
         self._store = TrackingStore(array.store)
         self._store.blosc = is_blosc(_outermost(array))
-        self._watch_shards(array)
+        self._track_shards(array)
         self._local = local_chunks(array)
         self._array = zarr.open_array(
             StorePath(self._store, array.path), mode="r", zarr_format=array.metadata.zarr_format
@@ -69,7 +66,7 @@ class ZarrSource:
         self.remote = isinstance(array.store, FsspecStore | ObjectStore)
 
     def __reduce__(self) -> Any:
-        """Another process opens the store itself."""
+        """Pickle the store and the path: another process opens the array itself."""
         store = self._opened.store
         if isinstance(store, LocalStore):
             store = LocalStore(store.root.absolute(), read_only=True)
@@ -77,7 +74,7 @@ class ZarrSource:
         return _open_again, (place, self._opened.metadata.zarr_format, self.role, self._policy, self.where)
 
     def _refuse_packed(self, array: zarr.Array[Any]) -> None:
-        """Numbers that mean others, or none (CF conventions), would be read as their raw codes."""
+        """Raise SourceError for packed values and fill values (CF conventions), which would be read as raw codes."""
         attributes = array.attrs.asdict()
         meaning = {k: v for k, v in attributes.items() if k in ("scale_factor", "add_offset")}
         for key in ("_FillValue", "missing_value"):
@@ -90,7 +87,8 @@ class ZarrSource:
                 "or remove the attributes if no element is meant."
             )
 
-    def _watch_shards(self, array: zarr.Array[Any]) -> None:
+    def _track_shards(self, array: zarr.Array[Any]) -> None:
+        """Let the store track missing inner chunks. Raises SourceError for an index of shards in another encoding."""
         if array.shards is None or self._policy == "fill":
             return
         codec = next(c for c in array.metadata.codecs if isinstance(c, ShardingCodec))  # type: ignore[union-attr]
@@ -111,7 +109,7 @@ class ZarrSource:
                 return out
             except (DataError, MemoryError):
                 raise
-            except Exception:  # zarr reads it again, and may know better; if not, its error is as good
+            except Exception:  # zarr reads it again, and may succeed; if not, its error is as good
                 pass
         return self._read_by_zarr(selection)
 
@@ -133,7 +131,7 @@ class ZarrSource:
                 self._note_missing(key)
 
     def _note_missing(self, key: str) -> None:
-        """What the policy says of a chunk that does not exist."""
+        """Apply the policy to a chunk that does not exist: raise MissingChunkError, count it, or do nothing."""
         if self._policy == "error":
             raise MissingChunkError(
                 f"{self.role}: chunk {key} of {self.where} does not exist; Zarr would read its elements as the "
@@ -145,11 +143,11 @@ class ZarrSource:
 
     @property
     def filled(self) -> int:
-        """Chunks that were absent and read as the fill value so far, under the policy "warn"."""
+        """Return how many chunks so far were absent and read as the fill value, under the policy "warn"."""
         return len(self._filled)
 
     def _missing_key(self, coordinates: tuple[int, ...]) -> str | None:
-        """The key of the chunk if it is absent, else None."""
+        """Return the key of the chunk if it is absent, else None."""
         shards = self._array.shards
         per_shard = (
             [s // c for s, c in zip(shards, self._array.chunks, strict=True)] if shards else [1] * len(coordinates)
@@ -165,7 +163,7 @@ class ZarrSource:
         return None
 
     def _local_key(self, coordinates: tuple[int, ...]) -> str:
-        """The key of a chunk that the local reader did not find."""
+        """Return the key of a chunk that the local reader did not find."""
         assert self._local is not None
         key = self._key(
             tuple(i * c // g for i, c, g in zip(coordinates, self._array.chunks, self.chunk_shape, strict=True))
@@ -181,7 +179,7 @@ class ZarrSource:
         return f"{path}/{key}" if path else key
 
     def _corrupt(self, selection: Selection, error: Exception) -> CorruptChunkError:
-        """Name the first chunk of the selection that cannot be read by itself."""
+        """Return the error that names the first chunk of the selection that cannot be read by itself."""
         for coordinates in _touched(selection, self.chunk_shape):
             box = zip(coordinates, self.chunk_shape, self.shape, strict=True)
             try:
@@ -214,20 +212,21 @@ class ZarrSource:
 
 
 def _open_again(place: StorePath, zarr_format: Any, role: str, missing_chunks: str, where: str) -> ZarrSource:
+    """Open a pickled source in another process."""
     try:
         array = zarr.open_array(place, mode="r", zarr_format=zarr_format)
-    except Exception as error:  # whatever opening meets
+    except Exception as error:  # whatever opening raises
         raise SourceError(f"{role}: this worker cannot open {place}: {_why(error)}") from None
     return ZarrSource(array, role, missing_chunks, where)
 
 
 def _outermost(array: zarr.Array[Any]) -> Any:
-    """The codec whose output is what the store keeps; None for bytes as they are."""
+    """Return the codec whose output the store keeps; None for uncompressed bytes in format 2."""
     return array.metadata.compressor if array.metadata.zarr_format == 2 else array.metadata.codecs[-1]
 
 
 def _is_nan(attribute: Any) -> bool:
-    """Whether an attribute is NaN, also as xarray writes it: a string, or the little-endian bytes in base64."""
+    """Return whether an attribute is NaN, also as xarray writes it: a string, or the little-endian bytes in base64."""
     try:
         return math.isnan(float(attribute))
     except (TypeError, ValueError):
@@ -240,42 +239,43 @@ def _is_nan(attribute: Any) -> bool:
 
 
 def _touched(selection: Selection, chunk_shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    """Coordinates of the chunks that a selection touches."""
+    """Return the coordinates of the chunks that a selection touches."""
     return itertools.product(
         *(range(s.start // c, -(-s.stop // c)) for s, c in zip(selection, chunk_shape, strict=True))
     )
 
 
-def open_path(path: Path, role: str) -> zarr.Array[Any]:
-    """The Zarr array at a local path."""
+def open_path(path: Path, role: str, missing_chunks: str) -> ZarrSource:
+    """Open the Zarr array at a local path, ``store.zarr/path/in/group``."""
     store, inner = split_store(path)
     if not store.exists():
         raise SourceError(f"{role}: there is no {str(store)!r}.")
     try:
         found = zarr.open(store, path=inner, mode="r")
-    except Exception as error:  # metadata that is damaged raises whatever parsing it meets
+    except Exception as error:  # damaged metadata raises whatever its parser raises
         raise SourceError(
             f"{role}: {str(path)!r} is not a Zarr array: {_nearby(store, inner) or _why(error)}"
         ) from error
     if isinstance(found, zarr.Group):
         arrays = ", ".join(_array_names(found)[:20]) or "none"
         raise SourceError(f"{role}: {str(path)!r} is a Zarr group; name one of its arrays: {arrays}.")
-    return found
+    return ZarrSource(found, role, missing_chunks, where=str(path))
 
 
 def _array_names(group: zarr.Group) -> list[str]:
-    """The arrays of a group and of all groups in it."""
+    """Return the names of the arrays of a group and of all groups in it, sorted."""
     return sorted(name for name, member in group.members(max_depth=None) if isinstance(member, zarr.Array))
 
 
 def _why(error: Exception) -> str:
+    """Return the reason why an array cannot be opened, for an error message."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return "it has no Zarr metadata (zarr.json or .zarray). Expected a file a.npy, or store.zarr/path/in/group."
     return f"its metadata cannot be read: {type(error).__name__}: {error}"
 
 
 def _nearby(store: Path, inner: str) -> str:
-    """A hint which arrays there are, nearest name first."""
+    """Return a hint which arrays the store has, with the name nearest to `inner`; "" where it cannot be listed."""
     try:
         names = _array_names(zarr.open_group(store, mode="r"))
     except Exception:  # only a hint

@@ -1,4 +1,4 @@
-"""What encoded chunks and shards say of themselves: how long they are, and where a shard's inner chunks lie."""
+"""Codecs of Zarr chunks: the lengths that encoded chunks state, and the index of a shard's inner chunks."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ Array = np.ndarray[Any, Any]
 
 ABSENT = np.uint64(2**64 - 1)
 """The offset of an inner chunk that is not in its shard."""
-_BLOSC_HEADER = 16  # bytes: among them how long the content is, and last the whole buffer
+_BLOSC_HEADER = 16  # bytes, among them the length of the content and, last, that of the whole buffer
 
 
 def expect_bytes(expected: int, received: int, exactly: bool = False) -> None:
-    """Raises ValueError for fewer bytes, or `exactly` for another number."""
+    """Raise ValueError for fewer bytes than expected, or with `exactly` for any other number."""
     if received < expected or (exactly and received != expected):
         raise ValueError(f"{'truncated' if received < expected else 'too long'}: {received:,} bytes of {expected:,}")
 
 
 def expect_blosc(encoded: Array) -> int:
-    """How long the content of a Blosc buffer is. Raises ValueError for a truncated one, past whose end Blosc reads."""
+    """Return the length of the decoded content of a Blosc buffer.
+
+    Raises ValueError for a truncated one, past whose end Blosc would read.
+    """
     header = encoded[:_BLOSC_HEADER].tobytes()
     expect_bytes(_BLOSC_HEADER, len(header))
     expect_bytes(int.from_bytes(header[12:16], "little"), encoded.size)
@@ -32,33 +35,33 @@ def expect_blosc(encoded: Array) -> int:
 
 
 def is_blosc(codec: Any) -> bool:
-    """Of zarr's codecs, or of numcodecs' in format 2."""
+    """Return whether a codec is Blosc: zarr's, or numcodecs' in format 2."""
     return isinstance(codec, BloscCodec) or getattr(codec, "codec_id", None) == "blosc"
 
 
 def is_little(codec: Any) -> bool:
-    """Whether the codec that makes bytes of numbers puts the lowest first."""
+    """Return whether the codec that makes bytes of numbers is little-endian."""
     return plain(getattr(codec, "endian", None)) == "little"
 
 
 def plain(setting: Any) -> Any:
-    """Settings of codecs are enumerations up to zarr 3.1, and strings since."""
+    """Return a setting of a codec as a string: up to zarr 3.1 settings are enumerations."""
     return getattr(setting, "value", setting)
 
 
 @dataclass(frozen=True, slots=True)
 class ShardIndex:
-    """How the index of an array's shards is stored."""
+    """The layout of the index of an array's shards."""
 
     chunks_per_shard: tuple[int, ...]
     checked: bool
-    """Whether a crc32c follows."""
+    """Whether a crc32c follows the index."""
     first: bool
-    """Whether it begins the shard, or ends it."""
+    """Whether the index begins the shard; else it ends it."""
 
     @classmethod
     def of(cls, array: zarr.Array[Any], codec: ShardingCodec) -> Self | None:
-        """None where it is encoded in a way that we do not read."""
+        """Return the layout; None for an encoding other than little-endian bytes, with or without crc32c."""
         kinds = [type(c) for c in codec.index_codecs]
         if kinds not in ([BytesCodec], [BytesCodec, Crc32cCodec]) or not is_little(codec.index_codecs[0]):
             return None
@@ -68,10 +71,10 @@ class ShardIndex:
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """Return the size of the index in bytes."""
         return 16 * math.prod(self.chunks_per_shard) + 4 * self.checked
 
     def places(self, raw: Array) -> Array:
-        """Offset and length of each inner chunk; see ABSENT."""
+        """Return the offset and length of each inner chunk, uint64 (*chunks_per_shard, 2); see ABSENT."""
         body = raw[: 16 * math.prod(self.chunks_per_shard)]
         return np.frombuffer(body.tobytes(), "<u8").reshape(*self.chunks_per_shard, 2)

@@ -1,9 +1,9 @@
-"""Chunks of local Zarr arrays, read and decoded without a detour.
+"""Chunks of local Zarr arrays, read and decoded without passing through zarr.
 
 Through zarr a chunk passes an event loop, one thread that all others wait for, and several copies: with two threads
-and Blosc that took three times as long as opening the file, reading it into one buffer and decoding it into the
-rows' own memory. The codecs are numcodecs', as in zarr. What is not a plain pipeline of them (filters, transposed or
-big-endian elements, remote stores, ...) stays with zarr: see :func:`local_chunks`.
+and Blosc that took three times as long as opening the file, reading it into one buffer and decoding it directly into
+the memory of the rows. The codecs are numcodecs', as in zarr. Arrays that are not a plain pipeline of them (filters,
+transposed or big-endian elements, remote stores, ...) are read by zarr: see :func:`local_chunks`.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ from .zarr_codecs import ABSENT, ShardIndex, expect_blosc, expect_bytes, is_blos
 
 Array = np.ndarray[Any, Any]
 Decode = Callable[[Any, Array], None]
-"""``decode(encoded, into)``: both bytes."""
+"""A function ``decode(encoded, into)`` of two arrays of bytes."""
 
 
 class LocalChunks:
-    """Reads rectangles of an array. Raises ValueError, or what its codec raises, for what cannot be decoded."""
+    """A reader of rectangles of an array. It raises ValueError, or what its codec raises, for chunks that cannot be
+    decoded.
+    """
 
     def __init__(self, array: zarr.Array[Any], decode: Decode | None, shard: _Shard | None, keys: Path) -> None:
         self._array, self._decode, self._shard, self._keys = array, decode, shard, keys
@@ -43,7 +45,7 @@ class LocalChunks:
         self._buffers = threading.local()
 
     def read(self, selection: Selection, out: Array) -> list[tuple[int, ...]]:
-        """Fill `out`, a contiguous array of the selection's shape; the coordinates of chunks that do not exist."""
+        """Fill `out`, a contiguous array of the selection's shape; return the coordinates of the missing chunks."""
         missing = []
         ranges = (range(s.start // c, -(-s.stop // c)) for s, c in zip(selection, self._chunks, strict=True))
         for coordinates in itertools.product(*ranges):
@@ -64,7 +66,7 @@ class LocalChunks:
         return missing
 
     def _read_chunk(self, coordinates: tuple[int, ...], into: Array) -> bool:
-        """Whether the chunk exists; `into` is C-contiguous, of its shape."""
+        """Decode a chunk into C-contiguous memory of its shape; return whether the chunk exists."""
         target = into.reshape(-1).view(np.uint8)
         if self._shard is None:
             return self._read_file(self._path(coordinates), 0, None, target)
@@ -78,7 +80,7 @@ class LocalChunks:
         return bool(offset != ABSENT) and self._read_file(self._path(outer), int(offset), int(length), target)
 
     def exists(self, coordinates: tuple[int, ...]) -> bool:
-        """Whether there is a file that could hold a chunk."""
+        """Return whether there is a file that could hold a chunk."""
         per_shard = self._shard.chunks_per_shard if self._shard else (1,) * len(coordinates)
         return self._path(tuple(i // n for i, n in zip(coordinates, per_shard, strict=True))).exists()
 
@@ -86,6 +88,7 @@ class LocalChunks:
         return self._keys / self._array.metadata.encode_chunk_key(coordinates)
 
     def _read_file(self, path: Path, offset: int, length: int | None, target: Array) -> bool:
+        """Decode `length` bytes of a file (None: to its end) into `target`; return whether the file exists."""
         file = _opened(path)
         if file is None:
             return False
@@ -102,7 +105,7 @@ class LocalChunks:
         return True
 
     def _buffer(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        """Memory of this thread's own, used again by its next chunk."""
+        """Return memory of the calling thread, which its next chunk uses again."""
         size = math.prod(shape) * dtype.itemsize
         held: Array | None = getattr(self._buffers, name, None)
         if held is None or held.size < size:
@@ -112,7 +115,7 @@ class LocalChunks:
 
 
 class _Shard:
-    """Where a shard's inner chunks are. The last index read is kept: blocks are whole shards."""
+    """The positions of inner chunks in their shards. Each thread keeps the last index read: blocks are whole shards."""
 
     def __init__(self, index: ShardIndex) -> None:
         self._index = index
@@ -121,7 +124,7 @@ class _Shard:
         self._last = threading.local()
 
     def index(self, path: Path) -> Array | None:
-        """See `ShardIndex.places`; None where there is no shard."""
+        """Return offsets and lengths as `ShardIndex.places`; None where there is no shard."""
         if getattr(self._last, "path", None) != path:
             file = _opened(path)
             if file is None:
@@ -137,7 +140,7 @@ class _Shard:
 
 
 def local_chunks(array: zarr.Array[Any]) -> LocalChunks | None:
-    """None where only zarr knows how to read the array."""
+    """Return the reader of an array's chunks; None for an array that only zarr can read."""
     store = array.store
     if type(store) is not LocalStore or array.dtype.byteorder == ">" or 0 in array.shape or not array.shape:
         return None
@@ -164,7 +167,7 @@ def local_chunks(array: zarr.Array[Any]) -> LocalChunks | None:
 
 
 def _decoder_of(codec: Any) -> Any:
-    """How to decode a chunk, None where it is stored as it is, and False where zarr has to."""
+    """Return the function that decodes a chunk, None where it is stored uncompressed, and False where only zarr can."""
     if codec is None:
         return None
     if is_blosc(codec):
@@ -179,7 +182,7 @@ def _decoder_of(codec: Any) -> Any:
         zstd = numcodecs.Zstd()
 
         def decode_zstd(encoded: Array, into: Array) -> None:
-            if _zstd_size(encoded) == into.size:  # of a shorter frame the rest of `into` would keep what it held
+            if _zstd_size(encoded) == into.size:  # a shorter frame would leave the end of `into` as it was
                 zstd.decode(encoded, into)
             else:
                 _copy(zstd.decode(encoded), into)
@@ -192,7 +195,7 @@ def _decoder_of(codec: Any) -> Any:
 
 
 def _zstd_size(encoded: Array) -> int | None:
-    """How long a frame says that its content is (RFC 8878, 3.1.1.1), if it does."""
+    """Return the length of the content that a Zstandard frame states (RFC 8878, 3.1.1.1); None if it states none."""
     head = encoded[:18].tobytes().ljust(18, b"\0")
     flag, single = head[4] >> 6, (head[4] >> 5) & 1
     start = 5 + (0 if single else 1) + (0, 1, 2, 4)[head[4] & 3]
@@ -203,20 +206,21 @@ def _zstd_size(encoded: Array) -> int | None:
 
 
 def _copy(decoded: Any, into: Array) -> None:
+    """Copy decoded bytes. Raises ValueError for another number of bytes than `into` has."""
     data = np.frombuffer(decoded, np.uint8)
     expect_bytes(into.size, data.size, exactly=True)
     into[:] = data
 
 
 def _opened(path: Path) -> Any:
-    """None where there is no such file."""
+    """Return the open file; None where there is none."""
     with contextlib.suppress(FileNotFoundError):
         return open(path, "rb", buffering=0)
     return None
 
 
 def _fill(file: Any, buffer: Array) -> None:
-    """Read as many bytes as `buffer` has."""
+    """Read as many bytes as `buffer` has. Raises ValueError where the file ends before."""
     done, view = 0, memoryview(buffer.data)
     while done < len(view):
         count = file.readinto(view[done:])

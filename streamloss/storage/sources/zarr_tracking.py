@@ -1,4 +1,4 @@
-"""A store that zarr reads through, which remembers what was not there, and refuses what zarr would make numbers of."""
+"""A store that zarr reads through and that tracks missing chunks, and refuses truncated ones."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ _METADATA = {"zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"}
 
 
 class TrackingStore(WrapperStore[Any]):
-    """Passes reads on and remembers which keys, and which inner chunks of shards, were not there.
+    """A store that passes reads on and keeps which keys, and which inner chunks of shards, did not exist.
 
-    Raises ValueError for what is shorter than it says itself, where zarr would make numbers of it: Blosc reads
-    past the end of its input, and an empty shard passes for one that was never written.
+    Reads raise ValueError for chunks and shards that are shorter than they state themselves, where zarr would make
+    numbers of them: Blosc reads past the end of its input, and an empty shard passes for one that was never written.
     """
 
     def __init__(self, store: Any) -> None:
         super().__init__(store)
         self.missing: set[str] = set()
+        """The keys that were read and did not exist."""
         self.missing_inner: dict[str, np.ndarray[Any, Any]] = {}
-        """For each shard with gaps, a flat mask of the inner chunks that are absent."""
+        """A flat mask of the absent inner chunks for each shard that has some, by its key."""
         self.index: ShardIndex | None = None
-        """Of its shards, where the store's array has them."""
+        """The layout of the shards' index, if the store's array has shards."""
         self.blosc = False
-        """Whether what is kept under a key is one Blosc buffer."""
+        """Whether each value is one Blosc buffer."""
 
     def _with_store(self, store: Any) -> TrackingStore:
-        twin = copy.copy(self)  # zarr reopens stores read-only through this; what was seen stays shared
+        twin = copy.copy(self)  # zarr reopens stores read-only through this; what was tracked stays shared
         twin._store = store
         return twin
 

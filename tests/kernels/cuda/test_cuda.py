@@ -3,7 +3,6 @@
 import importlib.metadata
 import importlib.util
 import json
-import os
 import re
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import pytest
 
 import streamloss as sl
 from cuda_process import run
+from processes import environment
 from streamloss.errors import MissingExtraError
 
 has_numba_cuda = importlib.util.find_spec("numba_cuda") is not None
@@ -63,6 +63,8 @@ CASES = {
     "order, lanes, two at once": {**ORDER, "classes": 64, "rows": 16, "load": 8},
     "order, a warp to a row": {**ORDER, "classes": 1024, "rows": 4},
     "order, a block to a row": {**ORDER, "classes": 2048, "rows": 3, "row_bytes": 1024},
+    "second moment": {**FEW, "weighted": True, "statistics": ["second_moment"]},
+    "second moment, elements": {**ONE, "dtype": "float64", "statistics": ["second_moment"]},
     "in pieces": {**FEW, "rows": 70, "at_a_time": 32},
     "in pieces, a bad row": {**FEW, "rows": 70, "at_a_time": 32, "labels": {65: 9, 69: 9}},
     "evaluate, threads": {"how": {"workers": 3}},
@@ -157,8 +159,8 @@ def test_without_a_gpu_the_command_line_says_so_and_returns_5(tmp_path):
     np.save(tmp_path / "a.npy", np.ones(3))
     arrays = ["--y-true", tmp_path / "a.npy", "--y-pred", tmp_path / "a.npy"]
     command = [sys.executable, "-m", "streamloss", "evaluate", "--loss", "mse", *arrays, "--executor", "cuda"]
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    no_gpu = environment(CUDA_VISIBLE_DEVICES="")
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=no_gpu)
     assert done.returncode == 5
     assert "no GPU was found" in done.stderr
 

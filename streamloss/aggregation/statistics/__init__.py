@@ -1,0 +1,36 @@
+"""Statistics by name: each public file of this folder declares one as ``STATISTIC``, and is found by itself."""
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from ..accumulation import Accumulation, Statistic
+from ..state import State
+
+
+@cache
+def known() -> dict[str, Statistic]:
+    """Return every declared statistic by its name."""
+    modules = (importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
+    return {module.STATISTIC.name: module.STATISTIC for module in modules}
+
+
+@cache
+def accumulation_of(statistics: tuple[str, ...] = ()) -> Accumulation:
+    """Return what is added up for a loss of rows: the totals that every evaluation has, and those of `statistics`.
+
+    There is one object for each choice, so that kernels made for it are found again. Raises KeyError for an unknown
+    name.
+    """
+    chosen = [known()[name] for name in ("totals", *statistics)]
+    return Accumulation(
+        tuple(total for statistic in chosen for total in statistic.sums),
+        tuple(held for statistic in chosen for held in statistic.counts),
+    )
+
+
+def derived_values(state: State, statistics: Sequence[str]) -> dict[str, Any]:
+    """Return the values that statistics derive from a merged state, by name."""
+    return {name: derive(state) for chosen in statistics for name, derive in known()[chosen].derived.items()}

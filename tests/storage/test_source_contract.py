@@ -1,0 +1,187 @@
+"""What the protocol of sources promises, over every kind of array that is read into the host's memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import tracemalloc
+
+import dask.array as da
+import numpy as np
+import pytest
+import zarr
+
+from streamloss.storage.sources import open_source
+from streamloss.storage.sources.dask import DaskSource, GivenSource
+
+SHAPE = (3000, 200)
+DATA = np.random.default_rng(7).uniform(0.01, 1, SHAPE).astype(np.float32)
+SELECTION = (slice(900, 2100), slice(30, 180))
+"""Chunks of (1000, 100), and shards of (2000, 100), are cut on every side."""
+SLACK = 192 << 10
+"""Bytes that reading may take beside arrays: Python's objects, zarr's tasks."""
+
+
+def numpy_array(data, folder):
+    return data
+
+
+def memmap(data, folder):
+    mapped = np.memmap(folder / "a.bin", data.dtype, "w+", shape=data.shape)
+    mapped[...] = data
+    mapped.flush()
+    return np.memmap(folder / "a.bin", data.dtype, "r", shape=data.shape)
+
+
+def npy(data, folder):
+    np.save(folder / "a.npy", data)
+    return str(folder / "a.npy")
+
+
+def zarr_array(data, folder, **options):
+    array = zarr.create_array(folder / "a.zarr", shape=data.shape, dtype=data.dtype, chunks=(1000, 100), **options)
+    array[...] = data
+    return str(folder / "a.zarr")
+
+
+def zarr_v2(data, folder):
+    return zarr_array(data, folder, zarr_format=2)
+
+
+def zarr_v3(data, folder):
+    return zarr_array(data, folder)
+
+
+def zarr_sharded(data, folder):
+    return zarr_array(data, folder, shards=(2000, 100))
+
+
+def zarr_decoded_by_zarr(data, folder):
+    """Big-endian elements, which only zarr decodes."""
+    return zarr.open_array(zarr_array(data, folder, serializer=zarr.codecs.BytesCodec(endian="big")), mode="r")
+
+
+def dask_array(data, folder):
+    return da.from_array(data, chunks=(1000, 100))
+
+
+MAKERS = (numpy_array, memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, dask_array)
+IN_WORKERS = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr)
+"""Sources that another process opens itself."""
+CHUNKS = {
+    zarr_v2: (1000, 100),
+    zarr_v3: (1000, 100),
+    zarr_sharded: (2000, 100),
+    zarr_decoded_by_zarr: (1000, 100),
+    dask_array: (1000, 100),
+}
+
+
+def computed(source, array):
+    """A source that is read: a Dask array is, one rectangle at a time, once it is computed."""
+    return GivenSource(source, array.compute(), None) if isinstance(source, DaskSource) else source
+
+
+def opened(make, data, folder):
+    folder.mkdir(exist_ok=True)
+    array = make(data, folder)
+    return computed(open_source(array, "y_pred", "error"), array)
+
+
+@pytest.fixture(params=MAKERS, ids=lambda make: make.__name__)
+def make(request):
+    return request.param
+
+
+@pytest.fixture
+def source(make, tmp_path):
+    return opened(make, DATA, tmp_path)
+
+
+def expected(make):
+    return DATA if make is dask_array else DATA[SELECTION]  # a computed block is the rectangle that was asked for
+
+
+def test_what_is_known_before_reading(make, source):
+    assert source.role == "y_pred"
+    assert isinstance(source.where, str)
+    assert source.shape == SHAPE
+    assert source.dtype.newbyteorder("=") == DATA.dtype
+    assert source.chunk_shape == CHUNKS.get(make, (1, 1))
+    assert source.in_memory is (make is numpy_array)
+    assert source.remote is False
+
+
+def test_the_host_holds_it(source):
+    assert (source.on_gpu, source.device, source.on_device(SELECTION)) == (False, None, None)
+
+
+def test_a_rectangle_has_numpys_values(make, source):
+    read = source.read(SELECTION)
+    assert read.dtype.newbyteorder("=") == DATA.dtype
+    np.testing.assert_array_equal(read, expected(make))
+    assert source.filled == 0
+
+
+def test_copies_go_into_the_memory_that_was_given(make, source):
+    given = []
+
+    def allocate(shape, dtype):
+        given.append(np.zeros(shape, dtype))
+        return given[-1]
+
+    read = source.read(SELECTION, allocate)
+    np.testing.assert_array_equal(read, expected(make))
+    assert len(given) == (make in (memmap, npy, zarr_v2, zarr_v3, zarr_sharded))
+    assert all(np.shares_memory(read, memory) for memory in given)
+
+
+def test_reading_takes_no_more_memory_than_announced(make, source):
+    source.read(SELECTION)  # imports, pools of threads, buffers of codecs
+    announced = source.read_bytes(tuple(s.stop - s.start for s in SELECTION))
+    tracemalloc.start()
+    try:
+        read = source.read(SELECTION)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert read.size
+    assert peak <= announced + SLACK
+
+
+def test_elements_are_located_by_their_chunk(make, source):
+    assert source.locate((2500, 150)) == {
+        numpy_array: "",
+        memmap: "",
+        npy: "",
+        zarr_v2: " (chunk 2.1)",
+        zarr_sharded: " (chunk c/1/1)",
+        dask_array: " (chunk 2/1)",
+    }.get(make, " (chunk c/2/1)")
+
+
+def test_fingerprints_tell_arrays_apart(make, source, tmp_path):
+    fingerprint = source.fingerprint()
+    assert json.loads(json.dumps(fingerprint)) == fingerprint
+    again = {numpy_array: lambda: DATA, dask_array: lambda: dask_array(DATA, tmp_path), memmap: lambda: source._array}
+    where = source.where
+    array = again[make]() if make in again else where.removeprefix("file://")
+    assert computed(open_source(array, "y_pred", "error"), array).fingerprint() == fingerprint
+    changed = DATA.copy()
+    changed[-1, -1] += 1
+    other = opened(make, changed, tmp_path / "other")
+    for path in (tmp_path / "other").rglob("*"):
+        os.utime(path, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns + 10**9))  # clocks of disks are coarse
+    assert other.fingerprint() != fingerprint
+
+
+@pytest.mark.parametrize("make", IN_WORKERS, ids=lambda make: make.__name__)
+def test_another_process_opens_it_itself(make, tmp_path):
+    source = opened(make, DATA, tmp_path)
+    pickled = pickle.dumps(source)
+    assert len(pickled) < DATA.nbytes / 100
+    there = pickle.loads(pickled)
+    assert (there.role, there.where, there.shape, there.dtype) == ("y_pred", source.where, SHAPE, source.dtype)
+    assert there.fingerprint() == source.fingerprint()
+    np.testing.assert_array_equal(there.read(SELECTION), DATA[SELECTION])

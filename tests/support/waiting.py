@@ -1,0 +1,19 @@
+"""Wait for what other processes and threads do, on a machine that may be busy with anything else."""
+
+import time
+
+HANG = 20 * 60.0
+"""Seconds after which a wait is a hang. Only the time that a defect takes to show depends on it."""
+
+
+def wait_until(condition, process=None):
+    """Return when `condition()` holds. Raises AssertionError when `process` ends before that, or after `HANG`."""
+    end = time.monotonic() + HANG
+    while not condition():
+        if process is not None and process.poll() is not None:
+            if condition():  # what it did last
+                return
+            said = process.stderr.read() if process.stderr else ""
+            raise AssertionError(f"the process ended with {process.returncode} before that\n{said}")
+        assert time.monotonic() < end, "a hang"
+        time.sleep(0.02)
