@@ -47,6 +47,8 @@ class Plan:
     """The decisions. ``print(plan)`` shows them."""
 
     losses: tuple[PlannedLoss, ...]
+    equal_losses: tuple[tuple[PlannedLoss, ...], ...]
+    """The same losses, those together that differ only in name: each tuple is evaluated once."""
     y_true: Source
     y_pred: Source
     sample_weight: Source | float | None

@@ -13,7 +13,7 @@ from ..errors import MemoryBudgetError, ShapeError, UsageError
 from ..formulas._kinds import Elementwise, Rowwise, Sparse
 from ..storage.sources.base import Source, nbytes
 from . import blocks
-from .alignment import CLASS_AXIS, Shape, align, align_weight
+from .alignment import CLASS_AXIS, Alignment, Shape, align, align_weight
 from .dtypes import result_dtype
 from .memory import BlockCost
 from .plan import COMPILER, Plan, PlannedLoss
@@ -78,6 +78,7 @@ def make_plan(
         notes.insert(0, f"{used} of {wanted} workers: more would not fit the memory allowed")
     return Plan(
         losses=losses,
+        equal_losses=_equal_losses(losses),
         y_true=y_true,
         y_pred=y_pred,
         sample_weight=sources.sample_weight,
@@ -115,6 +116,14 @@ def _plan_loss(
         weight=weight if alignment.ratio_shape is not None and isinstance(weight, float) else None,
     )
     return PlannedLoss(request.name, spec, dtype, request.precision, alignment, identity)
+
+
+def _equal_losses(losses: Sequence[PlannedLoss]) -> tuple[tuple[PlannedLoss, ...], ...]:
+    """Return the losses, those together that differ only in name."""
+    alike: dict[tuple[StateIdentity, Alignment], list[PlannedLoss]] = {}
+    for loss in losses:
+        alike.setdefault((loss.identity, loss.alignment), []).append(loss)
+    return tuple(map(tuple, alike.values()))
 
 
 def _refuse_weights(
