@@ -1,10 +1,10 @@
-"""Measures how far losses of rows lie from the true values of their formulas, and writes docs/accuracy.md.
+"""Measure how far losses of rows lie from the true values of their formulas, and write docs/accuracy.md.
 
     python bench/accuracy.py
 
-The judge is mpmath (tests/support/oracles.py), in 350 bits and more. Rows are everyday and those where formulas lose
-digits: tails, ties, wild magnitudes, labels near predictions. Beside our losses stand Keras' in float32, on its JAX
-backend, for the same rows.
+True values are computed by mpmath (tests/support/oracles.py), in 350 bits and more. Rows are everyday ones, and those
+where formulas lose digits (tests/support/adversarial.py): tails, ties, wild magnitudes, labels near predictions. Beside
+our losses stand Keras' in float32, on its JAX backend, for the same rows.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
+import adversarial  # noqa: E402
 import oracles  # noqa: E402
 import peers  # noqa: E402
 import strategies  # noqa: E402
@@ -53,7 +54,7 @@ def worst(loss: sl.losses.Loss, dtype: type) -> float:
 
 
 def worst_of_keras(loss: sl.losses.Loss) -> float | None:
-    """For the same rows; None where Keras has no such loss."""
+    """Return the worst error of Keras' losses of the same rows; None where Keras has no such loss."""
     name = loss.spec.name
     if name not in peers.SETTINGS:
         return None
@@ -74,7 +75,7 @@ def shapes_of(loss: sl.losses.Loss) -> tuple[tuple[int, int], ...]:
 
 
 def rows(loss: sl.losses.Loss, rng: np.random.Generator, shape: tuple[int, int], dtype: type):
-    y_true, y_pred = oracles.rows_for(loss, rng, *shape, dtype)
+    y_true, y_pred = adversarial.rows_for(loss, rng, *shape, dtype)
     y_true = y_true.astype(dtype) if y_true.dtype.kind == "f" else y_true
     return y_true, y_pred.astype(dtype)
 

@@ -1,4 +1,4 @@
-"""One billion rows in bounded memory: binary cross-entropy from Zarr, beside DuckDB and Polars from Parquet.
+"""Evaluate one billion rows in bounded memory: binary cross-entropy from Zarr, beside DuckDB and Polars from Parquet.
 
     python bench/billion.py [ROWS]          (make billion; 15 GB of disk, about ten minutes)
 
@@ -73,7 +73,7 @@ def main(rows: int, parts: Sequence[int] = (1000, 100, 10, 1)) -> dict:
 
 
 def write(folder: Path, rows: int) -> None:
-    """Probabilities in 2**-16ths that are nearly calibrated, and their outcomes."""
+    """Write probabilities in 2**-16ths that are nearly calibrated, and their outcomes."""
     rng = np.random.default_rng(16)
     codec = BloscCodec(cname="lz4")
     labels = zarr.create_array(
@@ -93,7 +93,7 @@ def write(folder: Path, rows: int) -> None:
 
 @contextlib.contextmanager
 def parquet_writer(path: Path) -> Iterator[Callable[[np.ndarray, np.ndarray], None]]:
-    """Adds a row group of labels and chances; does nothing without pyarrow."""
+    """Add a row group of labels and chances; does nothing without pyarrow."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -122,7 +122,7 @@ def result_of(text: str) -> tuple[float, int]:
 
 
 def timed(command: list[str], read: Callable[[str], Sequence[float]]) -> dict:
-    """Seconds of a process, and the value and peak memory in bytes that it printed."""
+    """Return the seconds of a process, and the value and peak memory in bytes that it printed."""
     begin = time.perf_counter()
     process = subprocess.run(command, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - begin

@@ -1,9 +1,9 @@
-"""What scheduling costs: 100,000 blocks on a cluster of processes here; a Dask array of as many chunks.
+"""Measure the costs of scheduling: 100,000 blocks on a local cluster of processes; a Dask array of as many chunks.
 
     python bench/cluster.py [BLOCKS]
 
-Blocks hold next to nothing, so that what is measured is everything but the work. Prints the figures of docs/cluster.md,
-and what they come to for 1e12 rows.
+Blocks hold next to nothing, so that everything but the work is measured. Prints the figures of docs/cluster.md, and a
+projection for 1e12 rows.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main(number: int) -> None:
 
 
 def on_a_cluster(client: distributed.Client, path: Path, number: int) -> tuple[float, float, float]:
-    """Processor seconds for each task, here and in the scheduler; seconds to merge; bytes of a task, both ways."""
+    """Return processor seconds of a task in client and scheduler, seconds to merge it, and its bytes, both ways."""
     sl.evaluate("mse", str(path), str(path), rows=slice(0, 64 * ROWS), executor=client)  # connected, compiled
     results: list[BlockResult] = []
     held: list[int] = []

@@ -1,4 +1,4 @@
-"""`make gpu`, on a machine with a GPU: are rows and sums those of the CPU, bit for bit? Then, how fast is it?
+"""Compare rows and sums on a GPU with those of the CPU, bit for bit, and then measure its kernels (`make gpu`).
 
 Results go to bench/results/gpu.json. Where a bit differs nothing is timed, and the exit code is 1. PyTorch (eager and
 compiled) and Liger are timed beside it where they are installed; arrays are then theirs, read in place.
@@ -32,7 +32,7 @@ TIMED_ELEMENTS = ("mean_squared_error", "mean_absolute_error", "huber", "binary_
 
 
 def milliseconds(call: Callable[[], Any], rounds: int) -> float:
-    """Between two events, the median of some; the first two compile, and do not count."""
+    """Return the median time between two events of some rounds; the first two compile, and do not count."""
     found = []
     for _ in range(rounds + 2):
         begin, end = cuda.event(), cuda.event()
@@ -45,19 +45,19 @@ def milliseconds(call: Callable[[], Any], rounds: int) -> float:
 
 
 def copy_speed(size: int, rounds: int) -> float:
-    """Gigabytes read and written per second, by a copy on the GPU."""
+    """Return gigabytes read and written per second, by a copy on the GPU."""
     a, b = cuda.device_array(size, np.uint8), cuda.device_array(size, np.uint8)
     return 2 * size / milliseconds(lambda: b.copy_to_device(a), rounds) / 1e6
 
 
 def pinned_speed(size: int, rounds: int) -> float:
-    """Gigabytes per second from pinned memory of the host to the GPU."""
+    """Return gigabytes per second from pinned memory of the host to the GPU."""
     there, here = cuda.device_array(size, np.uint8), Pinned().new(size)
     return size / milliseconds(lambda: there.copy_to_device(here), rounds) / 1e6
 
 
 def on_gpu(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[Any, Any]:
-    """PyTorch's tensors where it is installed, else Numba's arrays."""
+    """Return PyTorch's tensors where it is installed, else Numba's arrays."""
     if importlib.util.find_spec("torch") and not SIMULATED:
         import torch
 
@@ -68,7 +68,7 @@ def on_gpu(y_true: np.ndarray, y_pred: np.ndarray) -> tuple[Any, Any]:
 
 
 def peers(name: str) -> dict[str, Callable[[Any, Any], Any]]:
-    """Sums of the same losses. Liger's computes gradients too, in place of the logits."""
+    """Return functions that sum the same losses. Liger's computes gradients too, in place of the logits."""
     if SIMULATED or not importlib.util.find_spec("torch"):
         return {}
     import torch
@@ -91,7 +91,7 @@ def peers(name: str) -> dict[str, Callable[[Any, Any], Any]]:
 
 
 def timed(size: int, rounds: int) -> Iterator[dict[str, Any]]:
-    """Gigabytes of labels and predictions read per second, and as a share of a copy; `size` bytes of predictions."""
+    """Yield gigabytes read per second, of labels and `size` bytes of predictions, and the share of a copy's."""
     copied, rng = copy_speed(size, rounds), np.random.default_rng(1)
     yield {"copy": True, "gigabytes_per_second": copied}
     cases = [(SPARSE, LOGITS, classes, dtype) for classes in TIMED_SPARSE for dtype in ("float32", "bfloat16")]
@@ -125,7 +125,7 @@ def timed(size: int, rounds: int) -> Iterator[dict[str, Any]]:
 
 
 def streamed(size: int, rounds: int) -> dict[str, Any]:
-    """Arrays of the host, evaluated on the GPU, beside a copy from pinned memory, and beside the CPU."""
+    """Measure arrays of the host, evaluated on the GPU, beside a copy from pinned memory, and beside the CPU."""
     rng, classes = np.random.default_rng(2), 1000
     y_pred = np.resize(rng.standard_normal((1000, classes), np.float32), (max(4, size // 4 // classes), classes))
     y_true, speeds = rng.integers(0, classes, len(y_pred)), {}
@@ -142,13 +142,13 @@ def streamed(size: int, rounds: int) -> dict[str, Any]:
 
 
 def rehearsal() -> list[dict[str, Any]]:
-    """All of it, on a few rows, for the simulator: times mean nothing there."""
+    """Run all of it on a few rows, for the simulator, in which times mean nothing."""
     kinds = (("mean_squared_error", {}, (1,)), (SPARSE, LOGITS, (3,)), (SPARSE, {}, (10,)))
     return [*compare(40, 60.0, kinds), {"copy": copy_speed(1 << 10, 1)}, streamed(1 << 12, 1)]
 
 
 class Report:
-    """Rows as they are found, printed and saved: whatever stops the rest, they are there."""
+    """The rows of the report, printed and saved one by one, so that an error in one keeps the others."""
 
     def __init__(self) -> None:
         device = cuda.get_current_device()

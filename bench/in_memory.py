@@ -1,4 +1,4 @@
-"""Losses of arrays in memory: streamloss, with its exact sum, beside torch, Keras, NumPy and scikit-learn.
+"""Measure losses of arrays in memory: streamloss, with its exact sum, beside torch, Keras, NumPy and scikit-learn.
 
 Every candidate computes the mean of one loss over the same arrays, with all threads of the machine. Peers that are not
 installed are left out.
@@ -37,7 +37,7 @@ def run(elements: int, rounds: int, classes: tuple[int, ...] = CLASSES) -> list[
 
 
 def softmax(rng: np.random.Generator, classes: int, n: int, rounds: int) -> list[dict]:
-    """Cross-entropy from logits: of integer labels, weighted, and of one-hot labels."""
+    """Measure cross-entropy from logits: of integer labels, weighted, and of one-hot labels."""
     logits = (3 * rng.standard_normal((n, classes))).astype(np.float32)
     labels = rng.integers(0, classes, n)
     weight = rng.random(n, np.float32)
@@ -70,7 +70,7 @@ def softmax(rng: np.random.Generator, classes: int, n: int, rounds: int) -> list
 
 
 def in_double(loss: sl.losses.Loss, y: np.ndarray, p: np.ndarray) -> Candidates:
-    """The loss in all digits of a float64, of the same float32 predictions, beside the loss in float32."""
+    """Measure the loss in all digits of a float64, of the same float32 predictions, beside the loss in float32."""
     double = type(loss).from_config({**loss.get_config(), "dtype": "float64"})
     return {OURS: lambda: double(y, p), "float32 result": lambda: loss(y, p)}
 
@@ -125,7 +125,7 @@ def numpy_log_loss(y: np.ndarray, p: np.ndarray) -> float:
 
 
 def log_loss(rng: np.random.Generator, n: int, rounds: int) -> list[dict]:
-    """What scikit-learn offers: probabilities of ten classes, and of two outcomes."""
+    """Measure the cases that scikit-learn offers: probabilities of ten classes, and of two outcomes."""
     shares = rng.random((n, 10))
     shares = (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
     labels = rng.integers(0, 10, n)
@@ -151,7 +151,7 @@ def quiet(function: Callable[..., Any], *args: Any, **given: Any) -> Any:
 
 
 def read_limit(elements: int, rounds: int) -> dict:
-    """How fast all threads read memory: the limit of everything here."""
+    """Measure the speed at which all threads read memory, which limits every case."""
     data = np.ones(elements, np.float32)
     return measure("limit: reading memory", "GB/s", data.nbytes / GB, {"all threads": lambda: read(data)}, rounds)
 
@@ -171,7 +171,7 @@ def read(data: np.ndarray) -> float:
 
 
 def exact_sum(elements: int, rounds: int) -> dict:
-    """The exact sum alone, on one thread, of values that are in the cache, as losses are."""
+    """Measure the exact sum alone, on one thread, of values that are in the cache, as losses are."""
     values = np.random.default_rng(16).exponential(size=512).astype(np.float32)
     limbs = np.zeros(SIZE, np.int64)
     times = max(1, elements // 512)

@@ -1,4 +1,4 @@
-"""From Zarr on a local disk: an evaluation beside loops that only read and decode the same chunks.
+"""Measure evaluations of Zarr on a local disk, beside loops that only read and decode the same chunks.
 
 "zarr" reads each chunk through zarr-python, "zarrs" through its Rust pipeline, "bytes and codec" opens each file, reads
 it into memory that it uses again and decodes it with numcodecs: nothing that decodes those chunks can be much faster.
@@ -46,7 +46,7 @@ def run(folder: Path, rows: int, rounds: int) -> list[dict]:
 
 
 def write(folder: Path, rows: int, chunk: int) -> None:
-    """Logits in 64ths, which compress to about half, as stored predictions do."""
+    """Write logits in 64ths, which compress to about half, as stored predictions do."""
     rng = np.random.default_rng(16)
     logits = np.round(rng.standard_normal((rows, CLASSES), np.float32) * 192) / np.float32(64)
     for name, codec in CODECS.items():

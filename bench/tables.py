@@ -1,4 +1,4 @@
-"""Writes the tables of docs/speed.md, and the short one of README.md, from results/*.json: every row, lost ones too."""
+"""Write the tables of docs/speed.md, and the short one of README.md, from results/*.json."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def where(machine: dict[str, Any]) -> str:
 
 
 def comparison(rows: list[dict[str, Any]]) -> list[str]:
-    """A row for each case: our rate, then each other's, and how many times ours is."""
+    """Return a row for each case: our rate, then each other's, and the quotient of ours and theirs."""
     lines = ["| case | unit | streamloss | others: rate (ours is × times that) |", "|---|---|---|---|"]
     for row in rows:
         rates = row["rates"]
@@ -76,7 +76,7 @@ def comparison(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def one_run(billion: dict[str, Any]) -> list[str]:
-    """Each candidate's whole process."""
+    """Return a row for each candidate's process."""
     lines = [f"| {billion['rows']:,} rows, binary cross-entropy | seconds | million rows/s | peak memory |"]
     lines.append("|---|---|---|---|")
     for name, run in billion["runs"].items():

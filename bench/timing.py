@@ -1,4 +1,4 @@
-"""How the benchmarks measure: candidates take turns in one process, on the same arrays; the median counts.
+"""Measure candidates: they take turns in one process, on the same arrays; the median counts.
 
 Machines are shared and their speed drifts, so a number alone says little: what is compared is the ratio within a run.
 """
@@ -25,7 +25,7 @@ OURS = "streamloss"
 
 
 def take_turns(candidates: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Median seconds of each, after one round that does not count."""
+    """Return the median seconds of each, after one round that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for turn in range(rounds + 1):
         for name, candidate in candidates.items():
@@ -38,7 +38,7 @@ def take_turns(candidates: Mapping[str, Callable[[], Any]], rounds: int) -> dict
 
 
 def measure(case: str, unit: str, amount: float, candidates: Mapping[str, Callable[[], Any]], rounds: int) -> dict:
-    """A row of the results: `amount` per second of each candidate; prints it."""
+    """Return a row of the results, `amount` per second of each candidate, and print it."""
     rates = {name: amount / seconds for name, seconds in take_turns(candidates, rounds).items()}
     shown = ", ".join(f"{name} {rate:,.2f}" for name, rate in rates.items())
     print(f"{case:<44} {unit}: {shown}", flush=True)
@@ -46,7 +46,7 @@ def measure(case: str, unit: str, amount: float, candidates: Mapping[str, Callab
 
 
 def machine() -> dict[str, Any]:
-    """Where it was measured."""
+    """Return the processor, the threads and the versions that figures are of."""
     versions = {}
     for package in PACKAGES:
         try:
@@ -63,7 +63,7 @@ def machine() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """Its model, and the widest vectors it has, which decide most."""
+    """Return the model of the processor, and its widest vectors, which decide most."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
@@ -75,7 +75,7 @@ def _processor() -> str:
 
 
 def save(name: str, content: Mapping[str, Any]) -> Path:
-    """As JSON under results/, with the machine."""
+    """Write the content and the machine to results/ as JSON, and return the path."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps({"machine": machine(), **content}, indent=1) + "\n", encoding="utf-8")

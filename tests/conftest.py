@@ -38,8 +38,8 @@ LOSSES = sorted((declaration.name for declaration in declarations()), key=len, r
 
 
 def group_of(nodeid):
-    """All tests of a loss, whichever file they stand in, run in one process, which compiles its kernels once; tests
-    that name no loss stay together by file.
+    """Return the group of a test, which one process runs. All tests of a loss, in whichever file, are a group, so that
+    its kernels are compiled once; tests that name no loss are grouped by file.
     """
     path, _, name = nodeid.partition("::")
     loss = next((loss for loss in LOSSES if loss in name.rpartition("::")[2]), None)
@@ -47,7 +47,7 @@ def group_of(nodeid):
 
 
 def pytest_collection_modifyitems(items):
-    """What takes long begins first."""
+    """Begin with the groups that take longest."""
     size = Counter(group_of(item.nodeid) for item in items)
     items.sort(key=lambda item: (item.nodeid.partition("::")[0] not in FIRST, -size[group_of(item.nodeid)],
                                  group_of(item.nodeid)))  # fmt: skip
@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """xdist's own groups need marks, and pytest 9.2 does not let it write them into the names of tests."""
+    """Schedule by `group_of`: xdist's own groups need marks, which pytest 9.2 does not let it write into names."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByGroup(LoadScopeScheduling):
@@ -68,7 +68,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 @pytest.fixture(autouse=True)
 def out_of_the_collectors_way():
-    """Compiled kernels stay; Python's garbage collector need not walk through them in every test that follows."""
+    """Freeze compiled kernels, which stay: the garbage collector need not walk through them in every later test."""
     yield
     gc.collect()  # only what this test left: the rest is frozen
     gc.freeze()
@@ -76,7 +76,7 @@ def out_of_the_collectors_way():
 
 @pytest.fixture(autouse=True)
 def a_process_of_its_own(monkeypatch):
-    """The command line counts all memory of its process as its own; in tests most of it is other tests' kernels."""
+    """Fix the resident memory, which the command line counts as its own: in tests most is other tests' kernels."""
     for module in ("cli.commands", "planning.planner"):
         monkeypatch.setattr(f"streamloss.{module}.resident_bytes", lambda: 200 << 20)
 

@@ -1,7 +1,7 @@
-"""The laws, as properties over every declared loss: this file is what streamloss promises.
+"""The laws that streamloss promises, as properties over every declared loss.
 
-Whatever the chunks, the executor, the number of threads, the store or the tree of merges: the losses of rows
-and the state have the same bytes, SUM is the exact sum of the losses of rows, and means are exact quotients.
+The losses of rows and the state have the same bytes for any chunks, executor, number of threads, store and tree of
+merges; SUM is the exact sum of the losses of rows, and means are exact quotients.
 """
 
 import functools
@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import streamloss as sl
-from oracles import exact_sum, rounded
+from exact import exact_sum, rounded
 from strategies import Case, cases, every_loss, over_rows
 from streamloss.execution import backends
 from streamloss.formulas._kinds import LabelSequence, Parametric, Sparse
@@ -25,12 +25,12 @@ LOSSES = every_loss()
 
 @pytest.fixture(autouse=True, scope="module")
 def parallel_loops(small_blocks):
-    """The loop over all cores for arrays of any size, too."""
+    """Use the loop over all cores for arrays of any size, too."""
     small_blocks.setattr(backends, "PARALLEL_FROM", 0)
 
 
 def stored(data: st.DataObject, array: np.ndarray) -> zarr.Array:
-    """The array in a Zarr store in memory, in chunks of any size (up to five along an axis), sharded or not."""
+    """Return a copy in a Zarr store in memory, in chunks of any size (up to five along an axis), sharded or not."""
     chunks = tuple(data.draw(st.integers(-(-n // 5), n), label="chunk") for n in array.shape)
     layout = data.draw(st.sampled_from(["v2", "v3", "sharded"]), label="layout")
     shards = tuple(2 * c for c in chunks) if layout == "sharded" else None
@@ -48,7 +48,7 @@ def stored(data: st.DataObject, array: np.ndarray) -> zarr.Array:
 
 
 def run(loss, case, **options) -> tuple[bytes, bytes]:
-    """The bytes of the losses of rows, and of the state."""
+    """Return the bytes of the losses of rows, and of the state."""
     unreduced = type(loss)(**{**loss.get_config(), "reduction": "none"})
     result = sl.evaluate(loss, case.y_true, case.y_pred, case.weight, **options)
     return unreduced(case.y_true, case.y_pred, case.weight).tobytes(), result[loss.name].state.to_bytes()
@@ -117,10 +117,10 @@ def test_float32_predictions_give_the_bytes_of_the_same_values_as_float64(name, 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_do_not_depend_on_their_neighbours(name):
-    """A row alone has the bits it has among others, for class counts across the slots and segments."""
+    """A row has the same bits alone and among others, for numbers of classes across slots and segments."""
     loss = LOSSES[name]
     if loss.spec.both_conventions or over_rows(loss):
-        return  # whose rows do depend on all labels
+        return  # its rows do depend on all labels
     unreduced = type(loss)(**{**loss.get_config(), "reduction": "none"})
     rng = np.random.default_rng(1)
     for classes in (1, 2, 3, 255, 256, 257, 1023, 1025, 2500):

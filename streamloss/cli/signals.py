@@ -18,7 +18,7 @@ class _Terminated(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def stopped_by_signals(checkpoint: str | None) -> Iterator[None]:
-    """With a checkpoint, let SIGTERM stop as Ctrl-C does: finished blocks are saved, and the same command goes on.
+    """Let SIGTERM stop as Ctrl-C does, if there is a checkpoint: finished blocks are saved.
 
     Raises StoppedError for SIGTERM.
     """

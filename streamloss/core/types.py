@@ -10,7 +10,7 @@ from ..errors import UnknownNameError
 
 
 class Reduction(StrEnum):
-    """How the losses ``v``, weighted by ``w``, become the value, by Keras' names and one of TensorFlow 1.
+    """The ways in which losses ``v``, weighted by ``w``, become the value, by Keras' names and one of TensorFlow 1.
 
     ``N`` is the number of losses (``ignore_class`` and omitted rows apart), an exact integer. Where a divisor
     is 0 the value is 0.0, as in Keras.

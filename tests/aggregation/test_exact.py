@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from oracles import exact_sum, rounded
+from exact import exact_sum, rounded
 from streamloss.aggregation.accumulator import SIZE, add
 from streamloss.aggregation.identity import StateIdentity
 from streamloss.aggregation.state import ExactSum, State

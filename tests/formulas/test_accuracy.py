@@ -11,7 +11,8 @@ from mpmath import mp, mpf
 
 import oracles
 import streamloss as sl
-from oracles import every_setting, losses_of_rows, one_hot, rows_for, worst_ulps
+from adversarial import one_hot, rows_for
+from oracles import every_setting, losses_of_rows, worst_ulps
 from streamloss.formulas._kinds import LabelSequence
 from streamloss.formulas._registry import declarations
 

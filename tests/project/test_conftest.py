@@ -1,4 +1,4 @@
-"""What tests/conftest.py does to a session: which tests run in one process, and that nothing stays in the root."""
+"""tests/conftest.py: all tests of a loss run in one process, and a session must leave nothing in the root."""
 
 import shutil
 import subprocess

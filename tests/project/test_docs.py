@@ -45,7 +45,7 @@ def test_links_in_the_documents_lead_somewhere():
 
 
 def test_files_that_the_documents_name_exist():
-    """Of the form `streamloss/...`, in backticks."""
+    """Paths of the form `streamloss/...`, in backticks."""
     named = 0
     for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]:
         for path in re.findall(r"`((?:streamloss|tests|bench|examples|configs)/[\w./-]*)`", document.read_text()):

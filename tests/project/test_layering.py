@@ -44,7 +44,7 @@ PACKAGE_NAMES = {"evaluate", "plan", "merge"}
 
 
 def modules():
-    """All modules as (name inside the package, tree)."""
+    """Yield all modules as (name inside the package, tree)."""
     for path in sorted(PACKAGE.rglob("*.py")):
         parts = list(path.relative_to(PACKAGE).with_suffix("").parts)
         if parts[-1] == "__init__":
@@ -58,11 +58,12 @@ TREES = [pytest.param(name, path, tree, id=name or "streamloss") for name, path,
 
 
 def folder(module):
-    """The entry of FOLDERS that a module belongs to."""
+    """Return the entry of FOLDERS that a module belongs to."""
     return module.partition(".")[0]
 
 
-def floor(module):
+def level(module):
+    """Return the position in FOLDERS."""
     return FOLDERS.index(folder(module))
 
 
@@ -71,7 +72,7 @@ def is_type_checking(node):
 
 
 def statements(tree):
-    """All nodes with whether they are inside a function; what only type checkers see is left out."""
+    """Yield all nodes with whether they are inside a function, but not code that only type checkers see."""
     todo = [(tree, False)]
     while todo:
         node, lazy = todo.pop()
@@ -82,7 +83,7 @@ def statements(tree):
 
 
 def imports(module, path, tree):
-    """Imports of our own modules: (imported module, what of it, whether inside a function)."""
+    """Yield imports of our own modules: (imported module, what of it, whether inside a function)."""
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
     package = [part for part in package if part]
     for node, lazy in statements(tree):
@@ -101,7 +102,7 @@ def imports(module, path, tree):
 
 
 def edges():
-    """Who imports whom."""
+    """Return pairs of modules: the first imports the second."""
     return [(module, imported) for module, path, tree in MODULES for imported, _, _ in imports(module, path, tree)]
 
 
@@ -111,12 +112,12 @@ def test_the_test_sees_imports():
     assert ("execution", "execution.threads") in edges(), "an import inside a function"
 
 
-def test_every_entry_of_the_package_has_its_place():
+def test_every_entry_of_the_package_is_in_the_order():
     assert {folder(module) for module in NAMES} == set(FOLDERS), f"put it where it belongs in {__file__}"
 
 
 def test_imports_point_down():
-    upwards = [f"{module} imports {imported}" for module, imported in edges() if floor(imported) > floor(module)]
+    upwards = [f"{module} imports {imported}" for module, imported in edges() if level(imported) > level(module)]
     assert not upwards
 
 

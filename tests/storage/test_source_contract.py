@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import pickle
 import tracemalloc
+from pathlib import Path
 
 import dask.array as da
 import numpy as np
 import pytest
 import zarr
 
-from streamloss.storage.sources import open_source
+from streamloss.storage import sources
+from streamloss.storage.sources import KINDS, open_source
 from streamloss.storage.sources.dask import DaskSource, GivenSource
 
 SHAPE = (3000, 200)
@@ -185,3 +188,15 @@ def test_another_process_opens_it_itself(make, tmp_path):
     assert (there.role, there.where, there.shape, there.dtype) == ("y_pred", source.where, SHAPE, source.dtype)
     assert there.fingerprint() == source.fingerprint()
     np.testing.assert_array_equal(there.read(SELECTION), DATA[SELECTION])
+
+
+@pytest.mark.parametrize("opener", [kind.opener for kind in KINDS])
+def test_openers_are_functions_of_array_role_and_policy(opener):
+    """Read from their files: modules of optional packages are not imported."""
+    module, _, name = opener.partition(":")
+    tree = ast.parse((Path(sources.__file__).parent / f"{module}.py").read_text(encoding="utf-8"))
+    (found,) = (node for node in tree.body if getattr(node, "name", None) == name)
+    if isinstance(found, ast.ClassDef):
+        found = next(node for node in found.body if getattr(node, "name", None) == "__init__")
+    names = [argument.arg for argument in found.args.args if argument.arg != "self"]
+    assert names[1:3] == ["role", "missing_chunks"]

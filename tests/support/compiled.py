@@ -1,4 +1,4 @@
-"""Imported by a fork server before it forks: the processes of a cluster then have the kernel they need."""
+"""Compile a kernel in a fork server before it forks, so that the processes of a cluster have it."""
 
 import numpy as np
 

@@ -53,7 +53,7 @@ class Foreign:
 
 
 def data(formula, rows, classes, rng):
-    """Labels and predictions as the formula allows them: rows of many magnitudes, ties, an infinite logit."""
+    """Return labels and predictions that the formula allows: rows of many magnitudes, ties, an infinite logit."""
     p = rng.normal(size=(rows, classes)) * np.exp(rng.uniform(-12, 5, (rows, 1)))
     if isinstance(formula, Parametric):
         return p[:, 0].astype(np.float32), (np.abs(p) + 0.5).astype(np.float32)
@@ -74,7 +74,7 @@ def data(formula, rows, classes, rng):
 
 
 def order_matters(rows, classes, rng):
-    """Squares that add up to the middle between two float32, or a little more: which, is for their order to say."""
+    """Return rows whose squares add up to the middle between two float32 or a little more, depending on their order."""
     p = np.where(rng.random((rows, classes)) < 0.5, np.float32(2.0**-27), np.float32(0))
     for row in p:
         row[rng.permutation(classes)[:2]] = 1.0, 2.0**-12
@@ -82,7 +82,7 @@ def order_matters(rows, classes, rng):
 
 
 def evaluated(on_cuda, spec, dtype, y, p, weight, mask, policy, halves, statistics):
-    """First bad row, losses, exact sums and counts."""
+    """Return the first bad row, losses, exact sums and counts."""
     out = np.full(len(p), 7, dtype)
     key, settings = key_of(spec, dtype, p.shape[1], statistics), settings_of(spec, dtype, p.shape[1], policy)
     limbs, counts = totals = new_totals(key)
@@ -134,24 +134,24 @@ def on_both(case):
 
 
 def cluster():
-    """Processes with a GPU each."""
+    """Start processes with a GPU each."""
     return distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None, silence_logs=50)
 
 
 def by_executor(case):
-    """`evaluate` itself, of arrays in chunks that several threads read, weighted, with the losses of rows written."""
+    """Call `evaluate` itself, with weights, arrays in chunks that several threads read, and losses of rows written."""
     rng, found = np.random.default_rng(6), []
     y, p, w = rng.random((40, 2), dtype=np.float32), rng.random((40, 2)), rng.random(40)
-    with tempfile.TemporaryDirectory() as place, contextlib.ExitStack() as started:
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as started:
         at = {}
         for name, array in (("y", y), ("p", p.astype(np.float16) if case.get("halves") else p)):
-            at[name] = f"{place}/{name}.zarr"
+            at[name] = f"{folder}/{name}.zarr"
             stored = zarr.create_array(at[name], shape=array.shape, dtype=array.dtype, chunks=(8, 2))
             stored[...] = array
         for given in ({"executor": "inline"}, {"executor": "cuda", **case["how"]}):
             if given.get("scheduler") == "a cluster":
                 given["scheduler"] = started.enter_context(cluster())
-            out = place + f"/losses-{len(found)}.zarr"
+            out = f"{folder}/losses-{len(found)}.zarr"
             result = sl.evaluate("mse", at["y"], at["p"], w, out=out, memory="400MiB", **given)
             losses = zarr.open_group(out, mode="r")["mean_squared_error"][...]
             state = result["mean_squared_error"].state.to_bytes().decode()
@@ -160,7 +160,7 @@ def by_executor(case):
 
 
 def foreign(case):
-    """Arrays on the GPU, called and evaluated; NONE comes back where the predictions are."""
+    """Call and evaluate a loss of arrays on the GPU; NONE is returned where the predictions are."""
     rng = np.random.default_rng(8)
     rows, classes = 37, case.get("classes", 4)
     arrays = {
@@ -203,7 +203,7 @@ def foreign(case):
 
 
 def refused(case):
-    """Errors for arrays on the GPU, beside those for the same arrays on the host where these are refused too."""
+    """Return errors for arrays on the GPU, beside those for the same arrays on the host where these are refused too."""
     y, p = np.zeros(9, np.int64), np.zeros((9, 3), np.float32)
     p[7, 1] = np.nan
     loss = sl.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -224,7 +224,7 @@ def refused(case):
 
 
 def chunks(case):
-    """Dask arrays whose chunks are on the GPU."""
+    """Evaluate Dask arrays whose chunks are on the GPU."""
     rng = np.random.default_rng(2)
     y, p = rng.random(40, np.float32), rng.random(40, np.float32)
     found, loss = [], sl.losses.MeanSquaredError()
@@ -243,7 +243,7 @@ class ShortOfMemoryError(RuntimeError):
 
 
 def out_of_memory(case):
-    """A GPU that has room for few rows: they go there in more pieces, and it is said; or for too few."""
+    """Evaluate on a GPU whose memory holds few rows (they are sent in more pieces, with a warning), or too few."""
     rng = np.random.default_rng(5)
     y, p, original = rng.random((500, 1), np.float32), rng.random((500, 1), np.float32), memory.DeviceMemory.empty
 
@@ -266,7 +266,7 @@ def out_of_memory(case):
 
 
 def planned(case):
-    """Arrays on the GPU take no memory of the host, and one block at a time; but what is converted there does."""
+    """Return plans: arrays on the GPU take no memory of the host, and one block at a time; converted ones do."""
     rows, memory = 3_000_000, 300 << 20
     p = Foreign(np.zeros((rows, 2), np.float32))
     loss, budget, found = sl.losses.SparseCategoricalCrossentropy(from_logits=True), memory - (224 << 20), []
@@ -277,7 +277,7 @@ def planned(case):
 
 
 def gathered(case):
-    """Integers of many blocks, the first 20 of them, added up by a whole warp for each."""
+    """Add up the first 20 integers of many blocks, each by a whole warp."""
     rng, blocks, some = np.random.default_rng(4), 70, 20
     limbs = rng.integers(-(1 << 40), 1 << 40, (blocks, 2, SIZE))
     expected = limbs.sum(axis=0).ravel()[:some].tolist()
@@ -291,7 +291,7 @@ def gathered(case):
 
 
 def benchmark(case):
-    """That bench/gpu.py runs, so that it cannot rot, and what it expects; what is timed here means nothing."""
+    """Rehearse bench/gpu.py, so that it cannot rot; the times that it measures here mean nothing."""
     sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
     import gpu
 

@@ -1,6 +1,6 @@
 """Compile kernels without a GPU, in a process of its own, for tests/kernels/cuda/test_cuda_compiled.py.
 
-Prints a line of JSON for each kernel: about its PTX and, where nvdisasm is installed, its machine code for sm_90.
+Prints a line of JSON for each kernel, about its PTX and, where nvdisasm is installed, its machine code for sm_90.
 """
 
 import json
@@ -33,7 +33,7 @@ FLOAT, DOUBLE, LONG, BYTE, SHORT = types.float32, types.float64, types.int64, ty
 ONE_BY_ONE = loads.Form()
 TOTALS = accumulation_of()
 
-# Who compiles asks the GPU, which is not there, what it can do.
+# The compiler asks the GPU, which is not there, for its capability.
 asked = list(CAPABILITIES[:1])
 dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=asked[0])
 codegen.CUDACodeLibrary._ensure_cc = lambda self, cc=None: asked[0]
@@ -44,7 +44,7 @@ def array(dtype, axes=1):
 
 
 def signature_of(label, prediction, result, arguments):
-    """Of `rows.rows_kernel`."""
+    """Return the signature of a kernel that `streamloss.kernels.cuda.kernel.rows_kernel` makes."""
     passed = types.UniTuple(DOUBLE, arguments) if arguments else types.Tuple(())
     operands = array(label), array(prediction), array(DOUBLE), array(types.boolean)
     settings = types.UniTuple(LONG, 2), passed, array(DOUBLE), LONG, types.boolean, array(result)
@@ -52,12 +52,12 @@ def signature_of(label, prediction, result, arguments):
 
 
 def compiled(launcher, signature):
-    """As a launch compiles it."""
+    """Compile the kernel as a launch does."""
     return dispatcher._Kernel(launcher.function, signature, **launcher.dispatcher.targetoptions)._codelibrary
 
 
 def machine_code(library):
-    """How often each instruction occurs, wide loads by their width."""
+    """Count each instruction; wide loads by their width."""
     import nvidia.cu13
 
     tool = Path(next(iter(nvidia.cu13.__path__))) / "bin" / "nvdisasm"
@@ -82,7 +82,7 @@ def report(name, launcher, signature, fused=False):
 
 
 def report_refusals(launcher, signature):
-    """What happens if numba-cuda no longer heeds what it is told."""
+    """Report the errors that are raised if numba-cuda no longer heeds its options."""
     heeding = nvvm.compile_ir
     nvvm.compile_ir = lambda modules, **options: heeding(modules, **{k: v for k, v in options.items() if k != "fma"})
     print(json.dumps({"kernel": "unheeded", "refused": refusal(launcher, signature)}), flush=True)

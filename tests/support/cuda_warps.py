@@ -1,4 +1,4 @@
-"""What tests need of numba-cuda's simulator: shuffles, for full warps whose lanes all take part; and fewer detours."""
+"""Additions to numba-cuda's simulator: shuffles, for full warps whose lanes all take part, and faster calls."""
 
 import threading
 
@@ -20,7 +20,7 @@ _lock = threading.Lock()
 
 
 def shfl_xor_sync(block, mask, value, lane_mask):
-    """`block` is the simulator's stand-in for the module ``numba.cuda``, one for each launch."""
+    """Return another lane's value. `block` is the simulator's stand-in for the module ``numba.cuda``, one a launch."""
     thread = threading.current_thread().thread_id
     lane = thread % WARP
     with _lock:
@@ -36,7 +36,7 @@ kernelapi.FakeCUDAModule.shfl_xor_sync = shfl_xor_sync
 
 
 def called_at_once(self, *args, called=kernel.FakeCUDAKernel.__call__):
-    """A function of the device, without exchanging ``cuda`` in its module for each call: that took most of the time."""
+    """Call a device function without exchanging ``cuda`` in its module each time, which took most of the time."""
     return self.fn(*args) if self._device else called(self, *args)
 
 

@@ -1,4 +1,4 @@
-"""Are rows and sums on a GPU those of the CPU, bit for bit? Everyday and adversarial rows of every kind of loss."""
+"""Compare everyday and adversarial rows of every kind of loss, and their sums, on a GPU and the CPU, bit for bit."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PIECE = 1 << 24
 
 
 def data(formula: Any, rows: int, classes: int, rng: Any, halves: str = "") -> tuple[np.ndarray, np.ndarray]:
-    """Everyday and adversarial rows: of all magnitudes, with ties, infinities, denormals, certainties."""
+    """Return everyday and adversarial rows: of all magnitudes, with ties, infinities, denormals, certainties."""
     scale = np.exp(rng.uniform(-9, 5, (rows, 1))).astype(np.float32)
     scale[:: max(1, rows // 16)] = np.float32(1e-39)
     y_pred = rng.standard_normal((rows, classes), np.float32) * scale
@@ -95,7 +95,7 @@ class Compared:
 
 
 def compare(rows: int, seconds: float, kinds: Any = KINDS) -> Iterator[dict[str, Any]]:
-    """Rows of every kind, at most `rows` of them, or as many as `seconds` allow."""
+    """Compare rows of every kind, at most `rows` of them, or as many as `seconds` allow."""
     for name, given, all_classes in kinds:
         for classes in all_classes:
             for dtype, halves in (("float32", ""), ("float64", ""), ("float32", "bfloat16"), ("float32", "float16")):
@@ -107,7 +107,7 @@ def compare(rows: int, seconds: float, kinds: Any = KINDS) -> Iterator[dict[str,
                 about["predictions"] = halves or "float32"
                 try:
                     yield about | compared(LossSpec.of(name, given), dtype, classes, halves, most, longest)
-                except Exception as error:  # to be told of, beside the other kinds
+                except Exception as error:  # reported beside the other kinds
                     yield about | {"error": repr(error)[:200], "equal": False}
 
 

@@ -1,4 +1,4 @@
-"""What a test session leaves in the repository's root."""
+"""Find what a test session leaves in the repository's root."""
 
 import subprocess
 

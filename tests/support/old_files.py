@@ -29,12 +29,12 @@ STOP = 5
 
 
 def numbers(*shape: int, factor: int) -> np.ndarray:
-    """Numbers in [0, 1) that no generator of random numbers has to repeat."""
+    """Return numbers in [0, 1) that do not depend on a generator of random numbers."""
     return (np.arange(np.prod(shape)) * factor % 101 / 101).astype(np.float32).reshape(shape)
 
 
 def evaluations() -> dict[str, dict[str, Any]]:
-    """The arguments of `evaluate`, by the evaluation's name."""
+    """Return the arguments of `evaluate`, by the evaluation's name."""
     p, logits = numbers(ROWS, 4, factor=37), 8 * numbers(ROWS, 5, factor=29) - 4
     logits[3, 2] = np.nan
     labels, binary = np.arange(ROWS) * 7 % 5, (numbers(ROWS, 4, factor=53) > 0.5).astype(np.float32)
@@ -79,7 +79,7 @@ def evaluations() -> dict[str, dict[str, Any]]:
 
 
 def reported(result: sl.Result) -> str:
-    """What a result says of each loss, as text: NaN equals NaN there."""
+    """Return what a result reports of each loss, as text, in which NaN equals NaN."""
     said = {"rows": result.rows, "losses": {name: loss.to_dict() for name, loss in result.items()}}
     return json.dumps(said, indent=1, sort_keys=True) + "\n"
 

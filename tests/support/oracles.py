@@ -1,4 +1,4 @@
-"""Slow, obvious references: formulas in arbitrary precision, sums in exact arithmetic; and rows that try formulas.
+"""Slow, obvious references: the formulas of all losses in arbitrary precision.
 
 Each formula is written from the loss' documentation, not from its code. It takes the labels and predictions of a
 row (of an element, where rows are means of elements) as mpf and gives the loss; or, where the loss adds up
@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
 from mpmath import mp, mpf
 
 import streamloss as sl
-from streamloss.core.types import REAL, UNIT, Interval
-from streamloss.formulas._kinds import Elementwise, LabelSequence, Overlap, Parametric, Rowwise, Sparse
+from streamloss.formulas._kinds import Elementwise, Overlap
 from streamloss.formulas._registry import declarations
 
 mp.prec = 350  # of what is not computed under `precision_for`
@@ -37,13 +35,13 @@ class Truth(NamedTuple):
 
 
 def precision_for(numbers: Sequence[Any]) -> int:
-    """Bits that hold sums of these numbers and 1 to 350 bits of the smallest: 1 + 1e-300 takes a thousand more."""
+    """Return the bits that hold sums of the numbers and 1 to 350 bits of the smallest: 1 + 1e-300 takes 1,000 more."""
     exponents = [0, *(np.frexp(float(v))[1] for v in numbers if v and np.isfinite(float(v)))]
     return 350 + int(max(exponents) - min(exponents))
 
 
 def clip(q, epsilon, dtype):
-    """Keras' clip, whose bounds are numbers of the result dtype."""
+    """Clip as Keras does, whose bounds are numbers of the result dtype."""
     if epsilon == 0:
         return q
     low = dtype.type(epsilon)
@@ -59,7 +57,7 @@ def negative_log(q):
 
 
 def times(a, b):
-    """A product in which 0 times infinity is 0: what has no mass asks nothing."""
+    """Return the product; 0 times infinity is 0, for a label without mass adds nothing."""
     return mpf(0) if a == 0 or b == 0 else a * b
 
 
@@ -108,7 +106,7 @@ def squared_hinge(y, p, dtype, labels):
 
 
 def two_masses(y, label_smoothing):
-    """Of the label 1 and of the label 0."""
+    """Return the masses of the label 1 and of the label 0."""
     smoothing = mpf(label_smoothing)
     return y * (1 - smoothing) + smoothing / 2, (1 - y) * (1 - smoothing) + smoothing / 2
 
@@ -199,7 +197,7 @@ ELEMENTS: dict[str, Callable[..., Any]] = {
 
 
 def odds_against(row, k):
-    """``sum(exp(x)) / exp(x_k) - 1``, without ever adding the 1: no precision holds 1 + exp(-1e4)."""
+    """Return ``sum(exp(x)) / exp(x_k) - 1``, without ever adding the 1: no precision holds 1 + exp(-1e4)."""
     return mp.fsum(mp.exp(x - row[k]) for j, x in enumerate(row) if j != k)
 
 
@@ -283,7 +281,7 @@ def gaussian_nll(y, p, dtype, full, epsilon):
 
 
 def shared(y, p):
-    """What both have, what predictions have alone, what labels have alone."""
+    """Return the mass of the intersection, of predictions alone, and of labels alone."""
     pairs = list(zip(y, p, strict=True))
     return (
         mp.fsum(a * b for a, b in pairs),
@@ -303,7 +301,7 @@ def tversky(y, p, dtype, alpha, beta, epsilon):
 
 
 def ctc(labels, scores, dtype):
-    """All alignments, by dynamic programming over the labels with blanks (class 0) between them."""
+    """Sum over all alignments, by dynamic programming over the labels with blanks (class 0) between them."""
     labels = list(itertools.takewhile(bool, labels))
     states = [0, *itertools.chain.from_iterable((label, 0) for label in labels)]
     widest = max(float(max(row) - min(row)) for row in scores)
@@ -344,7 +342,7 @@ ROWS: dict[str, Callable[..., Any]] = {
 
 
 def numbers(array) -> Any:
-    """An array as nested lists of mpf; whole numbers of an integer dtype as int."""
+    """Return an array as nested lists of mpf; whole numbers of an integer dtype as int."""
     if np.ndim(array):
         return [numbers(part) for part in array]
     return int(array) if np.asarray(array).dtype.kind in "iub" else mpf(float(array))
@@ -364,7 +362,7 @@ def _mean(values: list[Any]) -> Truth:
 
 
 def losses_of_rows(loss: sl.losses.Loss, y_true: np.ndarray, y_pred: np.ndarray, dtype: np.dtype) -> list[Truth]:
-    """The true values of NONE, unweighted; rows labelled ``ignore_class`` are 0. `y_pred` has two axes.
+    """Return the true values of NONE, unweighted; rows labelled ``ignore_class`` are 0. `y_pred` has two axes.
 
     A ratio over the whole data has one value for each column, or (``axis=None``) one.
     """
@@ -394,7 +392,7 @@ def losses_of_rows(loss: sl.losses.Loss, y_true: np.ndarray, y_pred: np.ndarray,
 
 
 def ulps(value, true, scale=None) -> float:
-    """How far a float lies from the true value, in units in its last place; or in the last place of `scale`."""
+    """Return the distance of a float from the true value, in units in the last place of it, or of `scale`."""
     value = np.asarray(value)
     if mp.isinf(true):
         return 0.0 if float(value) == float(true) else np.inf
@@ -406,7 +404,7 @@ def ulps(value, true, scale=None) -> float:
 
 
 def worst_ulps(loss: sl.losses.Loss, y_true, y_pred, dtype, got=None) -> float:
-    """The worst error of a loss over rows, or of what another implementation `got` for them."""
+    """Return the worst error, in ulps, of a loss over rows, or of what another implementation `got` for them."""
     y_pred = np.asarray(y_pred, dtype)
     truths = losses_of_rows(loss, y_true, y_pred, np.dtype(dtype))
     if got is None:
@@ -456,7 +454,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
 
 
 def every_setting() -> dict[str, sl.losses.Loss]:
-    """All losses unreduced, with each of their formulas and settings, by ``name:parameter=value,...``."""
+    """Return all losses unreduced, with each of their formulas and settings, by ``name:parameter=value,...``."""
     losses = {}
     for declaration in declarations():
         overlap = isinstance(next(iter(declaration.formulas.values())), Overlap)
@@ -466,131 +464,3 @@ def every_setting() -> dict[str, sl.losses.Loss]:
             make = getattr(sl.losses, declaration.class_name)
             losses[f"{declaration.name}:{label}" if label else declaration.name] = make(**given, reduction="none")
     return losses
-
-
-# Rows that try a loss, read off its declaration: everyday ones, and those in which formulas lose their digits.
-
-
-def powers(rng, n, low, high):
-    """Numbers of every magnitude between ``10**low`` and ``10**high``."""
-    return 10.0 ** rng.uniform(low, high, n)
-
-
-def mixed(rng, n, *draws):
-    """Some of each."""
-    which = rng.integers(0, len(draws), n)
-    return np.choose(which, [np.broadcast_to(draw, n) for draw in draws])
-
-
-def unit_numbers(rng, n):
-    """Probabilities: everyday ones, almost 0, almost 1, and the ends."""
-    everyday, tiny, almost = rng.random(n), powers(rng, n, -12, 0), 1 - powers(rng, n, -16, 0)
-    return mixed(rng, n, everyday, tiny, almost, powers(rng, n, -300, 0), rng.integers(0, 2, n))
-
-
-def logits(rng, n):
-    return mixed(rng, n, rng.normal(size=n) * 3, rng.uniform(-80, 80, n), signs(rng, n) * powers(rng, n, -9, 3))
-
-
-def signs(rng, n):
-    return rng.choice([-1.0, 1.0], n)
-
-
-def numbers_in(interval: Interval, rng, n):
-    if interval == UNIT:
-        return mixed(rng, n, unit_numbers(rng, n), rng.integers(0, 2, n))
-    if interval.high == 1:  # -1 to 1
-        return signs(rng, n) * numbers_in(UNIT, rng, n)
-    sizes = mixed(
-        rng, n, abs(rng.normal(size=n)), powers(rng, n, -9, 9), powers(rng, n, -30, 18), rng.integers(0, 9, n)
-    )
-    return signs(rng, n) * sizes if interval.low < 0 else sizes
-
-
-def inside(interval: Interval, values, dtype):
-    """In the dtype, with what lies outside moved to the nearest number inside."""
-    values = np.clip(values, interval.low, interval.high).astype(dtype)
-    return np.maximum(values, np.nextafter(dtype(interval.low), dtype(np.inf))) if interval.low_open else values
-
-
-def nearby(rng, values):
-    """The same numbers but for a part between a half and the last digit; some a little further."""
-    n = values.size
-    by_part = values * (1 + signs(rng, n) * powers(rng, n, -16.5, -0.3))
-    return mixed(rng, n, by_part, by_part, values + signs(rng, n) * powers(rng, n, -16.5, 1), values)
-
-
-def distributions(rng, n, classes):
-    """Rows of probabilities: even, peaked, and with one class that has almost all, or almost nothing."""
-    even, peaked = rng.dirichlet(np.ones(classes), n), rng.dirichlet(np.full(classes, 0.05), n)
-    most = even * powers(rng, n, -300, 0)[:, None] * (rng.random((n, 1)) < 0.5)
-    most[:, 0] = 1 - most[:, 0]
-    some = even * powers(rng, n, -17, 0)[:, None]
-    some[:, -1] = 1 - some[:, :-1].sum(axis=1)
-    rows = np.stack([even, peaked, most, some])[rng.integers(0, 4, n), np.arange(n)]
-    rows[~(rows.sum(axis=1) > 0)] = 1 / classes
-    return np.clip(rows, 0, 1)
-
-
-def logit_rows(rng, n, classes):
-    """Rows of logits: everyday ones, ties, and with one class ahead by any margin; some far from 0."""
-    rows = rng.normal(size=(n, classes)) * mixed(rng, n, 1.0, 3.0, 0.0, powers(rng, n, -9, 3))[:, None]
-    rows[:, 0] += mixed(rng, n, 0.0, powers(rng, n, -1, 3), rng.uniform(0, 50, n))
-    return rows + mixed(rng, n, 0.0, 0.0, 1e4)[:, None]
-
-
-def one_hot(labels, classes):
-    return np.eye(classes)[labels]
-
-
-def rows_for(loss: sl.losses.Loss, rng, n: int, classes: int, dtype) -> tuple[np.ndarray, np.ndarray]:
-    """`y_true` and `y_pred` of n rows, all of which have a loss."""
-    formula = loss.spec.formula
-    labels = mixed(rng, n, 0, rng.integers(0, classes, n)).astype(int)
-    match formula:
-        case Elementwise():
-            y = inside(formula.y_true, numbers_in(formula.y_true, rng, n * classes), dtype).astype(float)
-            if loss.spec.parameters.get("power", 0.0) >= 2.0:
-                y = np.maximum(y, float(np.finfo(dtype).smallest_subnormal))
-            if formula.y_pred == REAL and formula.y_true != REAL:
-                p = logits(rng, n * classes)
-            else:
-                p = mixed(rng, y.size, numbers_in(formula.y_pred, rng, y.size), nearby(rng, y))
-            y, p = y.reshape(n, classes), inside(formula.y_pred, p, dtype).reshape(n, classes)
-        case Overlap():
-            p = numbers_in(UNIT, rng, n * classes).reshape(n, classes)
-            y = np.where(rng.random((n, 1)) < 0.7, p.round(), numbers_in(UNIT, rng, p.size).reshape(p.shape))
-        case Sparse():
-            y, p = labels, (distributions if formula.y_pred == UNIT else logit_rows)(rng, n, classes)
-        case Rowwise() if formula.y_true == REAL:
-            p = rng.normal(size=(n, classes)) * powers(rng, n, -15, 15)[:, None]
-            near = p * (1 + rng.normal(size=p.shape) * powers(rng, n, -16, 0)[:, None])
-            y = np.where(rng.random((n, 1)) < 0.5, near, rng.normal(size=p.shape))
-            y = one_hot(labels, classes) if formula.peak is not None else y
-        case Rowwise():
-            p = (distributions if formula.y_pred == UNIT else logit_rows)(rng, n, classes)
-            near = np.clip(p * (1 + rng.normal(size=p.shape) * powers(rng, n, -16, 0)[:, None]), 0, 1)
-            soft = near if formula.y_pred == UNIT else distributions(rng, n, classes)
-            y = np.where(rng.random((n, 1)) < 0.5, one_hot(labels, classes), soft)
-        case Parametric():
-            y = inside(formula.y_true, numbers_in(formula.y_true, rng, n), dtype).astype(float)
-            mean = mixed(rng, n, nearby(rng, y), numbers_in(formula.y_preds[0], rng, n))
-            p = np.stack([mean, inside(formula.y_preds[1], numbers_in(formula.y_preds[1], rng, n), dtype)], axis=1)
-        case LabelSequence():
-            time, length = classes + 3, min(3, classes)
-            y = rng.integers(0, classes + 1, (n, length))
-            y = np.where(np.cumsum(y == 0, axis=1) > 0, 0, y)
-            p = logit_rows(rng, n * time, classes + 1).reshape(n, time, classes + 1)
-    return (y if y.dtype.kind == "i" else y.astype(dtype)), p.astype(dtype)
-
-
-def exact_sum(values) -> Fraction:
-    return sum((Fraction(float(v)) for v in values), Fraction(0))
-
-
-def rounded(value: Fraction) -> float:
-    """The nearest float64; infinity beyond the largest."""
-    try:
-        return value.numerator / value.denominator
-    except OverflowError:
-        return np.inf if value > 0 else -np.inf

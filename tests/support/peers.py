@@ -1,8 +1,8 @@
-"""Other libraries, asked for what streamloss computes: inputs and settings for each loss of Keras, in Keras' terms.
+"""Losses of Keras to compare with: inputs and settings for each of them, in Keras' terms.
 
 Keras runs on its JAX backend, on the processor, and in float64 where asked. The NumPy backend caps what comes from
-logits, and PyTorch's reduces in float32. What only another
-argument or another axis can express in Keras is translated here; what cannot be expressed is tested as a difference.
+logits, and PyTorch's reduces in float32. Parameters that Keras expresses by another argument or another axis are
+translated here; those that it cannot express are tested as differences.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from streamloss.formulas._registry import find
 
 CLASSES = 4
 STEPS = 6
-"""Of a CTC row; enough for three labels that are all alike."""
+"""Time steps of a CTC row; enough for three labels that are all alike."""
 ROWS = ((16,), (6, 3))
-"""Few shapes: JAX compiles each operation for each shape and dtype."""
+"""Shapes of the losses; few, for JAX compiles each operation for each shape and dtype."""
 
 Array = np.ndarray[Any, Any]
 
@@ -110,7 +110,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
 
 @cache
 def keras() -> Any:
-    """Keras on JAX with float64; imported where it is needed, for it takes seconds and hundreds of megabytes."""
+    """Return Keras on JAX with float64; imported where it is needed, for it takes seconds and hundreds of megabytes."""
     os.environ |= {"KERAS_BACKEND": "jax", "JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu"}
     pytest.importorskip("jax").config.update("jax_enable_x64", True)
     library = pytest.importorskip("keras")
@@ -123,7 +123,7 @@ def keras() -> Any:
 
 
 def keras_is_fixed() -> bool:
-    """Whether what its main branch corrected after 3.15.1 is in (Tversky, label smoothing, get_config)."""
+    """Return whether what its main branch corrected after 3.15.1 is in (Tversky, label smoothing, get_config)."""
     return tuple(int(part) for part in keras().__version__.split(".")[:3] if part.isdigit()) > (3, 15, 1)
 
 
@@ -137,7 +137,7 @@ def ask_keras(
     reduction: str | None = "none",
     dtype: str = "float32",
 ) -> Array:
-    """What Keras says to our parameters; float64 whatever it computes in."""
+    """Return Keras' losses for our parameters, as float64 whatever dtype it computes in."""
     make = getattr(keras().losses, find(name).class_name)
     given, y_true, y_pred = in_keras_terms(name, parameters, np.asarray(y_true), np.asarray(y_pred))
     with epsilon(parameters.get("epsilon", 1e-7)):
@@ -156,7 +156,7 @@ _asked: dict[tuple[str, ...], Array] = {}
 
 @cache
 def as_they_are() -> Any:
-    """A Keras loss whose losses of rows are its predictions: what is left is Keras' reduction."""
+    """Return a Keras loss whose losses of rows are its predictions, which leaves Keras' reduction."""
 
     class AsTheyAre(keras().losses.Loss):
         def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -166,7 +166,7 @@ def as_they_are() -> Any:
 
 
 def answer_of(loss: Any, *arguments: Any) -> Array:
-    """A Keras loss, called, without warnings about how JAX was called."""
+    """Call a Keras loss, without warnings about how JAX was called."""
     with warnings.catch_warnings():
         # a class axis of length 1, which Keras takes for a mistake
         warnings.filterwarnings("ignore", "In loss categorical", SyntaxWarning)
@@ -175,7 +175,7 @@ def answer_of(loss: Any, *arguments: Any) -> Array:
 
 @contextlib.contextmanager
 def epsilon(value: float) -> Iterator[None]:
-    """Our parameter is a global of Keras."""
+    """Set our parameter `epsilon`, which is a global of Keras."""
     before = keras().config.epsilon()
     keras().config.set_epsilon(value)
     try:
@@ -187,7 +187,7 @@ def epsilon(value: float) -> Iterator[None]:
 def in_keras_terms(
     name: str, parameters: Mapping[str, Any], y_true: Array, y_pred: Array
 ) -> tuple[dict[str, Any], Array, Array]:
-    """Keras' arguments, and arrays in which they mean the same."""
+    """Return Keras' arguments, and arrays for which they mean the same."""
     known = inspect.signature(getattr(keras().losses, find(name).class_name)).parameters
     given = {k: v for k, v in parameters.items() if k in known}
     if parameters.get("labels") == "01":
@@ -212,7 +212,7 @@ def in_keras_terms(
 
 
 def data(name: str, parameters: Mapping[str, Any], rows: tuple[int, ...], hard: bool) -> tuple[Array, Array]:
-    """Labels and predictions in float64, with the edges of their ranges among them.
+    """Return labels and predictions in float64, with the edges of their ranges among them.
 
     `hard` labels are whole numbers: one-hot, 0 and 1, or of either sign. Sparse labels always are.
     """
@@ -258,7 +258,7 @@ def data(name: str, parameters: Mapping[str, Any], rows: tuple[int, ...], hard: 
 
 
 def unit(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """In [0, 1], the ends and what is clipped to them among them."""
+    """Return numbers in [0, 1], the ends and numbers that are clipped to them among them."""
     values = rng.random(shape)
     values.flat[:6] = rng.permutation([0.0, 1.0, 1e-9, 1 - 1e-9, 1e-5, 1 - 1e-5])
     return values
@@ -271,7 +271,7 @@ def scores(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 def shares(rng: np.random.Generator, shape: tuple[int, ...], axis: int) -> Array:
-    """Probabilities that need not sum to 1; the first row's are of one class, the second's and third's nearly so."""
+    """Return probabilities that need not sum to 1; the first row has one class, the second and third almost."""
     values = np.moveaxis(rng.random(shape), axis, -1)
     first, second, third = (np.unravel_index(i, values.shape[:-1]) for i in range(3))
     values[first], values[second], values[third] = (0, 1, 0, 0), (0, 1e-9, 1, 0), (1e-5, 0, 1e-4, 0.9999)
@@ -284,7 +284,7 @@ def one_hot(rng: np.random.Generator, shape: tuple[int, ...], axis: int) -> Arra
 
 
 def ours_fits(name: str, parameters: Mapping[str, Any], rows: tuple[int, ...]) -> bool:
-    """Whether arrays of that many axes have the axes that are named."""
+    """Return whether arrays of that many axes have the axes that are named."""
     if name == "ctc":
         return len(rows) == 1
     axis = parameters.get("axis", -1)
@@ -294,14 +294,14 @@ def ours_fits(name: str, parameters: Mapping[str, Any], rows: tuple[int, ...]) -
 
 
 def is_over_rows(name: str, parameters: Mapping[str, Any], rank: int) -> bool:
-    """Whether it is one ratio, or a few, over the whole data."""
+    """Return whether the loss is one ratio, or a few, over the whole data."""
     axis = parameters.get("axis")
     named = range(rank) if axis is None else axis if isinstance(axis, list) else [axis]
     return name in ("dice", "tversky") and 0 in {a % rank for a in named}
 
 
 def with_mask(y_pred: Array, mask: Array) -> Any:
-    """Predictions that carry a mask, as those of a Keras layer may."""
+    """Return predictions that carry a mask, as those of a Keras layer may."""
     tensor = keras().ops.convert_to_tensor(y_pred)
     importlib.import_module("keras.src.backend").set_keras_mask(tensor, mask)
     return tensor

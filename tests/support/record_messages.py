@@ -9,7 +9,6 @@ in the directory that STREAMLOSS_MESSAGES names. Temporary paths, sizes of the p
 
 from __future__ import annotations
 
-import atexit
 import os
 import re
 import sys
@@ -31,12 +30,18 @@ def normalised(text: str) -> str:
     return text
 
 
+seen: set[str] = set()
+
+
+def pytest_sessionfinish() -> None:
+    folder = Path(os.environ["STREAMLOSS_MESSAGES"])
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{os.getpid()}.txt").write_text("\n".join(repr(text) for text in sorted(seen)))
+
+
 def pytest_configure() -> None:
     from streamloss.errors import StreamlossError, StreamlossWarning
 
-    folder = Path(os.environ["STREAMLOSS_MESSAGES"])
-    folder.mkdir(parents=True, exist_ok=True)
-    seen: set[str] = set()
     make, warn = StreamlossError.__init__, warnings.warn
 
     def recorded(self: Exception, *arguments: object) -> None:
@@ -51,7 +56,6 @@ def pytest_configure() -> None:
 
     StreamlossError.__init__ = recorded  # type: ignore[method-assign, assignment]
     warnings.warn = warned  # type: ignore[assignment]
-    atexit.register(lambda: (folder / f"{os.getpid()}.txt").write_text("\n".join(repr(text) for text in sorted(seen))))
 
 
 def main(before: str, after: str) -> int:

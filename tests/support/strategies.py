@@ -23,7 +23,7 @@ class Case(NamedTuple):
 
 
 def every_loss() -> dict[str, sl.losses.Loss]:
-    """Each formula of each declared loss, with its defaults; ratios over the whole data and of rows."""
+    """Return each formula of each declared loss, with its defaults; ratios over the whole data and of rows."""
     losses = {}
     for declaration in declarations():
         make = getattr(sl.losses, declaration.class_name)
@@ -36,12 +36,12 @@ def every_loss() -> dict[str, sl.losses.Loss]:
 
 
 def over_rows(loss: sl.losses.Loss) -> bool:
-    """Whether it is a ratio over the whole data."""
+    """Return whether the loss is a ratio over the whole data."""
     return isinstance(loss.spec.formula, Overlap) and loss.spec.axis != -1
 
 
 def numbers(interval: Interval, width: int) -> st.SearchStrategy[float]:
-    """Floats inside an interval: everyday ones, its ends, and wild magnitudes."""
+    """Draw floats inside an interval: everyday ones, its ends, and wild magnitudes."""
     limit = float(np.finfo(np.float32 if width == 32 else np.float64).max)
     tiniest = float(np.finfo(np.float32 if width == 32 else np.float64).smallest_subnormal)
     low = tiniest if interval.low == 0 and interval.low_open else max(interval.smallest, -limit)
@@ -53,7 +53,7 @@ def numbers(interval: Interval, width: int) -> st.SearchStrategy[float]:
 
 @st.composite
 def cases(draw: st.DrawFn, loss: sl.losses.Loss, max_rows: int = 12, max_classes: int = 5) -> Case:
-    """Aligned `y_true`, `y_pred` and perhaps weights that have a loss in every row."""
+    """Draw aligned `y_true`, `y_pred` and perhaps weights that have a loss in every row."""
     formula = loss.spec.formula
     rows, classes = draw(st.integers(1, max_rows)), draw(st.integers(1, max_classes))
     dtype = draw(st.sampled_from([np.float32, np.float64]))

@@ -1,4 +1,4 @@
-"""Wait for what other processes and threads do, on a machine that may be busy with anything else."""
+"""Wait for other processes and threads, on a machine that may be busy with anything else."""
 
 import time
 

@@ -74,7 +74,7 @@ class ShardIndex:
         """Return the size of the index in bytes."""
         return 16 * math.prod(self.chunks_per_shard) + 4 * self.checked
 
-    def places(self, raw: Array) -> Array:
+    def positions(self, raw: Array) -> Array:
         """Return the offset and length of each inner chunk, uint64 (*chunks_per_shard, 2); see ABSENT."""
         body = raw[: 16 * math.prod(self.chunks_per_shard)]
         return np.frombuffer(body.tobytes(), "<u8").reshape(*self.chunks_per_shard, 2)

@@ -124,7 +124,7 @@ class _Shard:
         self._last = threading.local()
 
     def index(self, path: Path) -> Array | None:
-        """Return offsets and lengths as `ShardIndex.places`; None where there is no shard."""
+        """Return offsets and lengths as `ShardIndex.positions`; None where there is no shard."""
         if getattr(self._last, "path", None) != path:
             file = _opened(path)
             if file is None:
@@ -135,8 +135,8 @@ class _Shard:
                 _fill(file, raw)
             if self._index.checked:
                 self._checksum.decode(raw)
-            self._last.path, self._last.places = path, self._index.places(raw)
-        return self._last.places
+            self._last.path, self._last.positions = path, self._index.positions(raw)
+        return self._last.positions
 
 
 def local_chunks(array: zarr.Array[Any]) -> LocalChunks | None:

@@ -57,9 +57,9 @@ class TrackingStore(WrapperStore[Any]):
     def _note_index(self, index: ShardIndex, key: str, fetched: np.ndarray[Any, Any], whole: bool) -> None:
         raw = fetched[: index.size] if index.first else fetched[-index.size :]
         expect_bytes(index.size, len(raw))
-        places = index.places(raw).reshape(-1, 2)
-        absent = places[:, 0] == ABSENT
+        positions = index.positions(raw).reshape(-1, 2)
+        absent = positions[:, 0] == ABSENT
         if whole and not absent.all():
-            expect_bytes(int(places[~absent].sum(axis=1).max()), len(fetched))
+            expect_bytes(int(positions[~absent].sum(axis=1).max()), len(fetched))
         if absent.any():
             self.missing_inner[key] = absent
