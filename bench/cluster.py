@@ -12,6 +12,7 @@ import pickle
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import dask.array as da
@@ -19,10 +20,11 @@ import distributed
 import numpy as np
 
 import streamloss as sl
+from streamloss.aggregation.block_result import BlockResult
 from streamloss.aggregation.state import merge_all
 from streamloss.core.machine import resident_bytes
-from streamloss.execution import BlockResult
-from streamloss.execution.dask import batches, cluster, worker
+from streamloss.execution import Run
+from streamloss.execution.dask import batches, cluster
 from streamloss.planning import blocks
 
 ROWS, CLASSES = 16, 10  # of a block
@@ -52,38 +54,37 @@ def main(number: int) -> None:
 def on_a_cluster(client: distributed.Client, path: Path, number: int) -> tuple[float, float, float]:
     """Return processor seconds of a task in client and scheduler, seconds to merge it, and its bytes, both ways."""
     sl.evaluate("mse", str(path), str(path), rows=slice(0, 64 * ROWS), executor=client)  # connected, compiled
-    outcomes: list[tuple[int, float, int]] = []
-    parts: list[BlockResult] = []
+    results: list[BlockResult] = []
     held: list[int] = []
     packed = 0
-    part, run = cluster.part, cluster.run_on_cluster
+    original = cluster.run_on_cluster
 
-    def looked_at(first: int, stop: int, outcome: worker.WorkerResult) -> BlockResult:
-        outcomes.append((stop - first, outcome.seconds, len(pickle.dumps(outcome))))
-        held.append(resident_bytes())
-        parts.append(part(first, stop, outcome))
-        return parts[-1]
-
-    def sized(client: distributed.Client, description: bytes, *rest: object) -> int:
+    def looked_at(client: distributed.Client, description: bytes, run: Run, done: Callable[[BlockResult], None]) -> int:
         nonlocal packed
         packed = len(description)
-        return run(client, description, *rest)
 
-    cluster.part, cluster.run_on_cluster = looked_at, sized
+        def noted(result: BlockResult) -> None:
+            results.append(result)
+            held.append(resident_bytes())
+            done(result)
+
+        return original(client, description, run, noted)
+
+    cluster.run_on_cluster = looked_at
     processor, begin = time.process_time(), time.perf_counter()
     result = sl.evaluate("mse", str(path), str(path), executor=client)
     seconds, processor = time.perf_counter() - begin, time.process_time() - processor
-    cluster.part, cluster.run_on_cluster = part, run
-    tasks = len(outcomes)
+    cluster.run_on_cluster = original
+    tasks, sizes = len(results), [len(result.covered) for result in results]
     assert result.rows == number * ROWS
-    assert sum(n for n, _, _ in outcomes) == number == result.plan["blocks"]
+    assert sum(sizes) == number == result.plan["blocks"]
     begin = time.perf_counter()
-    states = parts[0].states
-    for other in parts[1:]:
+    states = results[0].states
+    for other in results[1:]:
         states = merge_all(states, other.states)
     merging = (time.perf_counter() - begin) / tasks
-    largest = max(size for _, _, size in outcomes)
-    print(f"{number:,} blocks: {tasks:,} tasks of up to {max(n for n, _, _ in outcomes):,} blocks, {seconds:.1f} s")
+    largest = max(len(pickle.dumps(result)) for result in results)
+    print(f"{number:,} blocks: {tasks:,} tasks of up to {max(sizes):,} blocks, {seconds:.1f} s")
     print(f"client and scheduler: {processor:.1f} s of processor, {processor / tasks * 1e3:.1f} ms for a task")
     print(f"a task travels as {packed:,} bytes, its states as {largest:,}; merging: {merging * 1e6:.0f} us")
     print(f"client memory: {held[tasks // 10] / 2**20:.0f} MiB at 10 %, {held[-1] / 2**20:.0f} MiB at the end")

@@ -1,4 +1,4 @@
-"""Progress on disk: what a run that was killed had done, so that the next one goes on from there."""
+"""Progress on disk: a run that was killed is gone on with by the next one."""
 
 from __future__ import annotations
 
@@ -7,31 +7,34 @@ import fcntl
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from ..core.blocks import Ranges
 from ..errors import CheckpointInUseError, StateError, UnwritableOutputError
-from .manifest import differences
+from .block_result import BlockResult
+from .manifest import Manifest, differences
 from .snapshot import Snapshot, write_whole
 
 SHARE = 1 / 200
-"""Of the time, at most, that saving takes: the next save waits so many times as long as the last one took."""
+"""The largest share of the time that saving takes: the next save waits so many times as long as the last one took."""
 
 
 class Checkpoint:
-    """One file in a directory, of one evaluation or of one of its shards.
+    """The progress of one evaluation, or of one of its shards: a file in a directory.
 
     It is replaced by renaming a new one that is on disk by then, so it is whole at any moment, also after a ``kill -9``
     or a loss of power. One process at a time has it.
     """
 
-    def __init__(self, directory: Path, name: str, evaluation: Mapping[str, Any]) -> None:
+    def __init__(self, directory: Path, name: str, manifest: Manifest) -> None:
         self._path = directory / name
         self._due = 0.0
-        self.partial: Snapshot | None = None
+        self._manifest = manifest
+        self.snapshot: Snapshot | None = None
         """What was saved before, if anything was."""
         if self._path.exists():
-            self.partial = Snapshot.from_bytes(self._path.read_bytes(), str(self._path))
-            if lines := differences(self.partial.evaluation, evaluation):
+            self.snapshot = Snapshot.from_bytes(self._path.read_bytes(), str(self._path))
+            if lines := differences(self.snapshot.manifest, manifest):
                 raise StateError(
                     f"{self._path} is the progress of another evaluation: {'; '.join(lines)}. Restore what it was, or "
                     "begin anew: remove the file, or name another checkpoint directory."
@@ -39,12 +42,19 @@ class Checkpoint:
 
     @property
     def due(self) -> bool:
+        """Whether enough time has passed since the last save."""
         return time.perf_counter() >= self._due
 
-    def save(self, partial: Snapshot) -> None:
+    @property
+    def covered(self) -> Ranges:
+        """The blocks that were saved before."""
+        return Ranges() if self.snapshot is None else self.snapshot.result.covered
+
+    def save(self, result: BlockResult, all_binary: Mapping[str, bool]) -> None:
+        """Replace the file; see :class:`Snapshot` for `all_binary`. Raises UnwritableOutputError."""
         begin = time.perf_counter()
         try:
-            write_whole(self._path, partial.to_bytes())
+            write_whole(self._path, Snapshot(self._manifest, result, all_binary).to_bytes())
         except OSError as error:
             raise UnwritableOutputError(
                 f"the checkpoint {str(self._path)!r} cannot be written: {error.strerror or error}."
@@ -52,13 +62,16 @@ class Checkpoint:
         self.waits_for(time.perf_counter() - begin)
 
     def waits_for(self, seconds: float) -> None:
-        """The next save is due when this one, which took so long, is a small share of the time."""
+        """Make the next save due when one that took so many seconds is a small share of the time."""
         self._due = time.perf_counter() + seconds / SHARE
 
 
 @contextlib.contextmanager
-def opened(directory: str, shard: tuple[int, int] | None, evaluation: Mapping[str, Any]) -> Iterator[Checkpoint]:
-    """The checkpoint of an evaluation, for this process alone. Raises StateError where it is of another evaluation."""
+def open_checkpoint(directory: str, shard: tuple[int, int] | None, manifest: Manifest) -> Iterator[Checkpoint]:
+    """Open the checkpoint of an evaluation, for this process alone.
+
+    Raises StateError where it is of another evaluation, CheckpointInUseError, and UnwritableOutputError.
+    """
     name = "all.state" if shard is None else file_name(shard)
     folder = Path(directory)
     try:
@@ -70,11 +83,11 @@ def opened(directory: str, shard: tuple[int, int] | None, evaluation: Mapping[st
         ) from error
     with lock:
         _lock(lock, folder / name)
-        yield Checkpoint(folder, name, evaluation)
+        yield Checkpoint(folder, name, manifest)
 
 
 def file_name(shard: tuple[int, int]) -> str:
-    """``03-of-12.state``: in the order of the shards when sorted."""
+    """Return the name of a shard's file, ``03-of-12.state``: sorted names are in the order of the shards."""
     index, count = shard
     return f"{index:0{len(str(count - 1))}}-of-{count}.state"
 

@@ -1,8 +1,7 @@
-"""From exact states to a result: what a person should know of the values, and the values."""
+"""What a user should know of the values of an evaluation before using them: errors and warnings."""
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterable, Mapping
 
@@ -15,50 +14,53 @@ from .snapshot import Snapshot
 from .state import State
 
 
-def concluded(partial: Snapshot) -> list[str]:
-    """What a person should know of the values of all rows before using them; also warned about.
+def check_snapshot(snapshot: Snapshot) -> list[str]:
+    """Return the messages about the values of an evaluation, of which its caller's caller is warned, too.
 
     Raises ValueRangeError for a ratio over the whole data that is 0 / 0.
     """
-    evaluation = partial.evaluation
-    states = {of["name"]: state for of, state in zip(evaluation["losses"], partial.states, strict=True)}
+    manifest, result = snapshot.manifest, snapshot.result
+    states = {loss.name: state for loss, state in zip(manifest.losses, result.states, strict=True)}
     for name, state in states.items():
-        refuse_undefined_cells(name, state, evaluation["nan_policy"])
-    said = [_filled(role, count, evaluation["inputs"][role]["where"]) for role, count in partial.filled.items()]
-    return said + warned(states, said)
+        refuse_undefined_cells(name, state, manifest.nan_policy)
+    filled = [_filled_message(role, count, manifest.inputs[role].where) for role, count in result.filled.items()]
+    return warn_of_values(states, filled)
 
 
-def filled_chunks(sources: Iterable[Source]) -> list[str]:
-    """Words about the missing chunks that sources of this process met."""
-    return [_filled(s.role, s.filled, s.where) for s in sources if s.filled]
+def filled_messages(sources: Iterable[Source]) -> list[str]:
+    """Return the messages about the missing chunks that sources of this process read as their fill value."""
+    return [_filled_message(source.role, source.filled, source.where) for source in sources if source.filled]
 
 
-def _filled(role: str, count: int, where: str) -> str:
+def _filled_message(role: str, count: int, where: str) -> str:
     if count == 1:
         return f"{role}: 1 chunk of {where} does not exist; its fill value was read"
     return f"{role}: {count:,} chunks of {where} do not exist; their fill value was read"
 
 
-def warned(states: Mapping[str, State], said: Iterable[str] = ()) -> list[str]:
-    """Words about the states' values; these, and what was `said` before, are warned about."""
-    words = []
+def warn_of_values(states: Mapping[str, State], messages: Iterable[str] = ()) -> list[str]:
+    """Warn with `messages`, and with those about the states' values, and return all of them.
+
+    The warnings name the line that called the caller's caller.
+    """
+    messages = list(messages)
     for name, state in states.items():
         of = totals(state)
         if of.count == 0:
-            words.append(f"{name}: no row was left to average, so means are 0.0, as in Keras")
+            messages.append(f"{name}: no row was left to average, so means are 0.0, as in Keras")
         elif of.nonzero_weights == 0:
-            words.append(f"{name}: all weights are 0, so means divided by weights are 0.0, as in Keras")
+            messages.append(f"{name}: all weights are 0, so means divided by weights are 0.0, as in Keras")
         if omitted := state.count("omitted"):
             rows = "1 row whose loss is NaN was" if omitted == 1 else f"{omitted:,} rows whose loss is NaN were"
-            words.append(f"{name}: {rows} left out")
-    for message in (*said, *words):
+            messages.append(f"{name}: {rows} left out")
+    for message in messages:
         warnings.warn(message, StreamlossWarning, stacklevel=4)
-    return words
+    return messages
 
 
 def refuse_undefined_cells(name: str, state: State, nan_policy: str) -> None:
-    """Raises ValueRangeError for a ratio over the whole data that is 0 / 0."""
-    if nan_policy != "raise" or "cells" not in json.loads(state.of) or not state.count("elements"):
+    """Raise ValueRangeError for a ratio over the whole data that is 0 / 0."""
+    if nan_policy != "raise" or state.identity.ratio_shape is None or not state.count("elements"):
         return
     undefined = np.argwhere(np.isnan(losses_of_cells(state)))
     if len(undefined):

@@ -1,13 +1,15 @@
-"""What tells an evaluation from any other one: its inputs, losses, settings and blocks, as JSON."""
+"""What tells an evaluation from any other one: its inputs, losses, settings and blocks."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
-from .state import canonical_json
+from ..core.blocks import Grid
+from .identity import canonical_json
 
 _ASPECTS = {
     "metadata": "its metadata",
@@ -17,26 +19,150 @@ _ASPECTS = {
 }
 
 
-def plain(evaluation: Mapping[str, Any]) -> Mapping[str, Any]:
-    """As it comes back from a file: lists for tuples."""
-    read: Mapping[str, Any] = json.loads(canonical_json(evaluation))
-    return read
+@dataclass(frozen=True, slots=True)
+class InputManifest:
+    """One array of an evaluation."""
+
+    where: str
+    """Where it is kept: a URI, or "in memory"."""
+    shape: tuple[int, ...]
+    dtype: str
+    chunk_shape: tuple[int, ...]
+    nbytes: int
+    """The array's bytes in memory, decoded."""
+    fingerprint: Mapping[str, Any] | None = None
+    """What tells the array from one that was changed; None where nothing is to be merged or gone on with."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "where": self.where,
+            "shape": list(self.shape),
+            "dtype": self.dtype,
+            "chunks": list(self.chunk_shape),
+            "bytes": self.nbytes,
+            **({} if self.fingerprint is None else {"stamp": self.fingerprint}),
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        shape, chunk_shape = tuple(content["shape"]), tuple(content["chunks"])
+        return cls(content["where"], shape, content["dtype"], chunk_shape, content["bytes"], content.get("stamp"))
 
 
-def evaluation_key(evaluation: Mapping[str, Any]) -> str:
-    """A short text that no other evaluation has."""
-    return hashlib.blake2b(canonical_json(evaluation).encode(), digest_size=16).hexdigest()
+@dataclass(frozen=True, slots=True)
+class LossManifest:
+    """One loss of an evaluation."""
+
+    name: str
+    config: Mapping[str, Any]
+    """The loss and its parameters, as ``losses.deserialize`` takes them."""
+    dtype: str
+    """The dtype of the losses of rows."""
+    reduction: str
+    out: str | None = None
+    """Where the losses of rows are written."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "config": self.config,
+            "dtype": self.dtype,
+            "reduction": self.reduction,
+            "out": self.out,
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        return cls(content["name"], content["config"], content["dtype"], content["reduction"], content["out"])
 
 
-def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """What tells one evaluation from another, a line for each: inputs by their names first."""
-    lines, other = [], plain(other)
-    for role in sorted({*one["inputs"], *other["inputs"]}):
-        if (line := _input_difference(role, one["inputs"].get(role), other["inputs"].get(role))) is not None:
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """An evaluation. Workers, threads, memory and the executor are no part of it: they may change from one part of an
+    evaluation to the next.
+    """
+
+    version: str
+    """The version of streamloss."""
+    inputs: Mapping[str, InputManifest]
+    """The arrays by role."""
+    losses: tuple[LossManifest, ...]
+    sample_weight: float | None
+    """The one weight of all rows; None where there is none, or an array."""
+    class_weight: Mapping[str, float]
+    """The weights by label, as text."""
+    start: int
+    """The arrays' first row evaluated."""
+    shape: tuple[int, ...]
+    """The losses' shape, of the rows evaluated."""
+    block_shape: tuple[int, ...]
+    nan_policy: str
+    missing_chunks: str | None
+    all_rows: int
+    """The number of rows of the arrays, those that are not evaluated among them."""
+
+    @property
+    def grid(self) -> Grid:
+        """The blocks by number."""
+        return Grid(self.shape, self.block_shape)
+
+    @property
+    def fingerprinted(self) -> bool:
+        """Whether all inputs can be told from changed ones, so that parts can be merged."""
+        return all(of.fingerprint is not None for of in self.inputs.values())
+
+    @property
+    def key(self) -> str:
+        """A short text that no other evaluation has."""
+        return hashlib.blake2b(canonical_json(self.to_dict()).encode(), digest_size=16).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the manifest for JSON."""
+        return {
+            "streamloss": self.version,
+            "inputs": {role: of.to_dict() for role, of in self.inputs.items()},
+            "losses": [loss.to_dict() for loss in self.losses],
+            "sample_weight": self.sample_weight,
+            "class_weight": dict(self.class_weight),
+            "rows": {"start": self.start, "shape": list(self.shape)},
+            "block_shape": list(self.block_shape),
+            "nan_policy": self.nan_policy,
+            "missing_chunks": self.missing_chunks,
+            "all_rows": self.all_rows,
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Return the inverse of :meth:`to_dict`. Raises KeyError, TypeError and AttributeError for anything else."""
+        return cls(
+            version=content["streamloss"],
+            inputs={role: InputManifest.from_dict(of) for role, of in content["inputs"].items()},
+            losses=tuple(map(LossManifest.from_dict, content["losses"])),
+            sample_weight=content["sample_weight"],
+            class_weight=content["class_weight"],
+            start=content["rows"]["start"],
+            shape=tuple(content["rows"]["shape"]),
+            block_shape=tuple(content["block_shape"]),
+            nan_policy=content["nan_policy"],
+            missing_chunks=content["missing_chunks"],
+            all_rows=content["all_rows"],
+        )
+
+
+def differences(one: Manifest, other: Manifest) -> list[str]:
+    """Return what tells one evaluation from another, a line for each difference: inputs by their names first."""
+    there, here = _plain(one), _plain(other)
+    lines = []
+    for role in sorted({*one.inputs, *other.inputs}):
+        if (line := _input_difference(role, there["inputs"].get(role), here["inputs"].get(role))) is not None:
             lines.append(line)
-    rest = [{k: v for k, v in evaluation.items() if k != "inputs"} for evaluation in (one, other)]
-    lines += [f"{name}: {_short(a)} there, {_short(b)} here" for name, a, b in _unequal("", *rest)]
-    return lines
+    rest = [{k: v for k, v in content.items() if k != "inputs"} for content in (there, here)]
+    return lines + [f"{name}: {_short(a)} there, {_short(b)} here" for name, a, b in _unequal("", *rest)]
+
+
+def _plain(manifest: Manifest) -> Any:
+    """Return the manifest as it comes back from a file: keys in their order, lists for tuples."""
+    return json.loads(canonical_json(manifest.to_dict()))
 
 
 def _input_difference(role: str, one: Any, other: Any) -> str | None:
@@ -52,6 +178,7 @@ def _input_difference(role: str, one: Any, other: Any) -> str | None:
 
 
 def _unequal(path: str, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the path of each value that differs, and both values."""
     if isinstance(one, list) and isinstance(other, list) and path == "losses":
         one, other = ({of["name"]: of for of in losses} for losses in (one, other))
         yield from _unequal(path, one, other)

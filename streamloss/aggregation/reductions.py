@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -14,6 +12,7 @@ import numpy as np
 from ..core.types import Reduction
 from ..formulas._kinds import Overlap
 from ..formulas._registry import LossSpec
+from .identity import StateIdentity
 from .state import ExactSum, State
 
 
@@ -35,13 +34,13 @@ def totals(state: State) -> Totals:
     A loss whose labels' convention was left open has both sums, of which all labels decide; ratios over the whole data
     are computed here.
     """
-    of = json.loads(state.of)
-    if "cells" in of:
+    identity = state.identity
+    if identity.ratio_shape is not None:
         losses = losses_of_cells(state, weighted=True)
         total = sum((ExactSum.of_value(loss) for loss in losses.ravel().tolist()), ExactSum())
-        weight = ExactSum.of_value(of["weight"])
-        return Totals(total, weight.times(losses.size), losses.size, losses.size if of["weight"] else 0)
-    open_convention = of["parameters"].get("labels") == "auto"
+        weight = ExactSum.of_value(_weight_of_cells(identity))
+        return Totals(total, weight.times(losses.size), losses.size, losses.size if identity.weight else 0)
+    open_convention = identity.parameters.get("labels") == "auto"
     binary = open_convention and state.count("other_labels") == 0
     return Totals(
         state.sum("loss_binary" if binary else "loss"),
@@ -73,11 +72,12 @@ def cell_sums(ratios: int) -> list[str]:
 
 def losses_of_cells(state: State, weighted: bool = False) -> np.ndarray[Any, Any]:
     """The ratios over the whole data: float64 of the cells' shape, each rounded once, then times the weight."""
-    of: Mapping[str, Any] = json.loads(state.of)
-    spec = LossSpec.of(of["loss"], of["parameters"])
+    identity = state.identity
+    assert identity.ratio_shape is not None
+    spec = LossSpec.of(identity.loss, identity.parameters)
     assert isinstance(spec.formula, Overlap)
-    arguments = [Fraction(value) for value in spec.arguments(np.dtype(of["dtype"]))]
-    losses = np.empty(of["cells"], np.float64)
+    arguments = [Fraction(value) for value in spec.arguments(np.dtype(identity.dtype))]
+    losses = np.empty(identity.ratio_shape, np.float64)
     names = iter(cell_sums(losses.size))
     for cell in range(losses.size):
         both, y_pred, y_true = (state.sum(next(names)) for _ in range(3))
@@ -87,4 +87,9 @@ def losses_of_cells(state: State, weighted: bool = False) -> np.ndarray[Any, Any
         except ZeroDivisionError:  # nothing against nothing, with epsilon=0
             ratio = math.nan
         losses.flat[cell] = math.nan if (y_pred + y_true).special is not None else float(ratio)
-    return losses * of["weight"] if weighted else losses
+    return losses * _weight_of_cells(identity) if weighted else losses
+
+
+def _weight_of_cells(identity: StateIdentity) -> float:
+    assert identity.weight is not None  # ratios over the whole data always have one
+    return identity.weight

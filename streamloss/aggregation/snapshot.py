@@ -1,8 +1,8 @@
-"""What an evaluation has found so far, as a file: for shards, checkpoints, and results that are merged later.
+"""An evaluation up to now, as a file: for shards, checkpoints, and results that are merged later.
 
-A document of JSON: what tells the evaluation from any other one (its inputs, losses, settings and blocks), the numbers
-of the blocks that were evaluated, and their exact states. Workers, threads, memory and the executor are no part of
-what tells it: another number of them goes on from it, or merges with it.
+A document of JSON: the manifest of the evaluation (its inputs, losses, settings and blocks), the numbers of the blocks
+that were evaluated, and their exact states. Workers, threads, memory and the executor are no part of the manifest:
+another number of them goes on from a snapshot, or merges with it.
 """
 
 from __future__ import annotations
@@ -12,61 +12,57 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from ..core.blocks import Grid, Ranges
+from ..core.blocks import Ranges
 from ..errors import StateError
-from .state import State, canonical_json
+from .block_result import BlockResult
+from .identity import canonical_json
+from .manifest import Manifest
+from .state import State
 
 FORMAT, VERSION = "streamloss.partial", 1
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A part of an evaluation, perhaps all of it."""
+    """The result of some blocks of an evaluation, perhaps of all of them, and which evaluation it is."""
 
-    evaluation: Mapping[str, Any]
-    """What tells it from any other one, for JSON."""
-    covered: Ranges
-    """The blocks that were evaluated, by number."""
-    states: tuple[State, ...]
-    """Of their rows, for each loss."""
+    manifest: Manifest
+    result: BlockResult
     all_binary: Mapping[str, bool] = field(default_factory=dict)
-    """What the whole data's labels decided, by the loss' name, where losses of rows are written."""
-    filled: Mapping[str, int] = field(default_factory=dict)
-    """Missing chunks that were read as their fill value, by the array's role."""
-    seconds: float = 0.0
-    """Of work so far."""
-
-    @property
-    def grid(self) -> Grid:
-        return Grid(tuple(self.evaluation["rows"]["shape"]), tuple(self.evaluation["block_shape"]))
+    """By the loss' name, where losses of rows are written that depend on it: whether all labels of the whole data are 0
+    or 1."""
 
     @property
     def missing(self) -> Ranges:
-        """The blocks that it has not."""
-        return Ranges.of([(0, self.grid.num_blocks)]) - self.covered
+        """The blocks that were not evaluated."""
+        return Ranges.of([(0, self.manifest.grid.num_blocks)]) - self.result.covered
 
     def describe(self, blocks: Ranges) -> str:
-        """Which rows they hold."""
-        return self.grid.describe(blocks, self.evaluation["rows"]["start"])
+        """Return which rows some blocks hold, for a person."""
+        return self.manifest.grid.describe(blocks, self.manifest.start)
+
+    def merge(self, other: Snapshot) -> Snapshot:
+        """Return the snapshot of the blocks of both, which are of one evaluation."""
+        return Snapshot(self.manifest, self.result.merge(other.result), {**self.all_binary, **other.all_binary})
 
     def to_bytes(self) -> bytes:
+        """Return the snapshot as canonical JSON."""
         content = {
             "format": FORMAT,
             "version": VERSION,
-            "evaluation": self.evaluation,
-            "covered": self.covered.pieces,
-            "states": [json.loads(state.to_bytes()) for state in self.states],
+            "evaluation": self.manifest.to_dict(),
+            "covered": self.result.covered.pieces,
+            "states": [state.to_dict() for state in self.result.states],
             "all_binary": self.all_binary,
-            "filled": self.filled,
-            "seconds": round(self.seconds, 6),
+            "filled": self.result.filled,
+            "seconds": round(self.result.seconds, 6),
         }
         return canonical_json(content).encode() + b"\n"
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> Snapshot:
-        """The inverse of :meth:`to_bytes`. Raises StateError, which says where the bytes are from."""
+        """Return the inverse of :meth:`to_bytes`. Raises StateError, which says where the bytes are from."""
         try:
             content = json.loads(data)
             if (content["format"], content["version"]) != (FORMAT, VERSION):
@@ -74,19 +70,18 @@ class Snapshot:
                     f"expected a {FORMAT} of version {VERSION}; received {content['format']} of version "
                     f"{content['version']}. Use the version of streamloss that wrote it."
                 )
-            partial = cls(
-                content["evaluation"],
+            manifest = Manifest.from_dict(content["evaluation"])
+            result = BlockResult(
                 Ranges.of((int(a), int(b)) for a, b in content["covered"]),
                 tuple(State.from_bytes(canonical_json(state).encode()) for state in content["states"]),
-                content["all_binary"],
                 content["filled"],
                 float(content["seconds"]),
             )
-            if partial.covered - Ranges.of([(0, partial.grid.num_blocks)]):
+            if result.covered - Ranges.of([(0, manifest.grid.num_blocks)]):
                 raise ValueError("it covers blocks that there are not")
-            if len(partial.states) != len(partial.evaluation["losses"]):
-                raise ValueError(f"{len(partial.states)} states of {len(partial.evaluation['losses'])} losses")
-            return partial
+            if len(result.states) != len(manifest.losses):
+                raise ValueError(f"{len(result.states)} states of {len(manifest.losses)} losses")
+            return cls(manifest, result, content["all_binary"])
         except StateError as error:
             raise StateError(f"{where}: {error}") from None
         except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -97,7 +92,7 @@ class Snapshot:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Replace a file by a new one that is on disk by then: whoever reads it, and whenever, sees one or the other."""
+    """Replace a file by a new one that is on disk by then: a reader sees the old file or the new one, at any time."""
     temporary = path.with_name(f"{path.name}.tmp")
     with open(temporary, "wb") as file:
         file.write(data)

@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Any, Self
 
 from ..errors import StateError
+from .identity import StateIdentity, canonical_json
 
 UNIT_EXPONENT = 1074  # sums are held in units of 2**-1074, the least positive float64
 FORMAT, VERSION = "streamloss.state", 1
@@ -32,18 +33,18 @@ class ExactSum:
 
     @classmethod
     def of_limbs(cls, limbs: Any) -> Self:
-        """From an accumulator's int64 array (see :mod:`streamloss.aggregation.accumulator`)."""
+        """Return the sum that an accumulator's int64 array holds (see :mod:`streamloss.aggregation.accumulator`)."""
         *radix, nan, positive, negative = limbs.tolist()
         return cls(sum(limb << (32 * k) for k, limb in enumerate(radix)), nan, positive, negative)
 
     @classmethod
     def of_count(cls, count: int) -> Self:
-        """The sum of ``count`` ones."""
+        """Return the sum of ``count`` ones."""
         return cls(count << UNIT_EXPONENT)
 
     @classmethod
     def of_value(cls, value: float) -> Self:
-        """The sum of one float64."""
+        """Return the sum of one float64."""
         if math.isnan(value):
             return cls(nan=1)
         if math.isinf(value):
@@ -52,7 +53,7 @@ class ExactSum:
         return cls((numerator << UNIT_EXPONENT) // denominator)
 
     def times(self, count: int) -> ExactSum:
-        """The same sum, `count` times."""
+        """Return the sum of `count` times the same values."""
         return ExactSum(
             self.units * count, self.nan * count, self.positive_infinity * count, self.negative_infinity * count
         )
@@ -75,15 +76,15 @@ class ExactSum:
         return -math.inf if self.negative_infinity else None
 
     def exactly(self) -> Fraction:
-        """The finite values' sum."""
+        """Return the finite values' sum."""
         return Fraction(self.units, 1 << UNIT_EXPONENT)
 
     def rounded(self) -> float:
-        """The sum, rounded once to float64."""
+        """Return the sum, rounded once to float64."""
         return self.over(Fraction(1))
 
     def over(self, divisor: Fraction) -> float:
-        """The sum divided by an exact divisor, rounded once to float64; 0.0 where the divisor is 0."""
+        """Return the sum divided by an exact divisor, rounded once to float64; 0.0 where the divisor is 0."""
         if divisor == 0:
             return 0.0
         if self.special is not None:
@@ -97,30 +98,31 @@ class ExactSum:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What has been added up so far for one loss.
+    """The exact sums and counts of one loss over some rows.
 
-    ``State.empty(of)`` is neutral; ``a.merge(b)`` is the state of both sets of rows.
+    ``State.empty(identity)`` is neutral; ``a.merge(b)`` is the state of both sets of rows.
     """
 
-    of: str
-    """What this is a state of: a canonical JSON of the loss, its parameters and the result dtype. Only states
-    of the same can be merged."""
+    identity: StateIdentity
+    """What this is a state of: the loss, its parameters and the result dtype. Only states of the same can be merged."""
     sums: Mapping[str, ExactSum] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def empty(cls, of: Mapping[str, Any]) -> State:
-        return cls(canonical_json(of))
+    def empty(cls, identity: StateIdentity) -> State:
+        """Return the state of no rows."""
+        return cls(identity)
 
     def merge(self, other: State) -> State:
-        """The state of the rows of both. Raises StateError where the two are states of different things."""
-        if self.of != other.of:
+        """Return the state of the rows of both. Raises StateError where the two are states of different things."""
+        if self.identity != other.identity:
             raise StateError(
-                f"states of different evaluations cannot be merged: this one is of {self.of}, the other of {other.of}."
+                "states of different evaluations cannot be merged: "
+                f"this one is of {self.identity}, the other of {other.identity}."
             )
         zero = ExactSum()
         return State(
-            self.of,
+            self.identity,
             {k: self.sum(k) + other.sums.get(k, zero) for k in {**self.sums, **other.sums}},
             {k: self.count(k) + other.counts.get(k, 0) for k in {**self.counts, **other.counts}},
         )
@@ -132,7 +134,11 @@ class State:
         return self.counts.get(name, 0)
 
     def to_bytes(self) -> bytes:
-        """Canonical: equal states give equal bytes. JSON, so that a person can look inside."""
+        """Return the state as canonical JSON, so that equal states give equal bytes, and a person can look inside."""
+        return canonical_json(self.to_dict()).encode() + b"\n"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the state for JSON, without sums and counts that are 0."""
         sums = {
             name: {
                 "units_hex": format(s.units, "x"),
@@ -144,12 +150,11 @@ class State:
             if s != ExactSum()
         }
         counts = {name: count for name, count in self.counts.items() if count}
-        content = {"format": FORMAT, "version": VERSION, "of": json.loads(self.of), "sums": sums, "counts": counts}
-        return canonical_json(content).encode() + b"\n"
+        return {"format": FORMAT, "version": VERSION, "of": self.identity.to_dict(), "sums": sums, "counts": counts}
 
     @classmethod
     def from_bytes(cls, data: bytes) -> State:
-        """The inverse of :meth:`to_bytes`. Raises StateError for bytes that are not a state."""
+        """Return the inverse of :meth:`to_bytes`. Raises StateError for bytes that are not a state."""
         try:
             content = json.loads(data)
             if (content["format"], content["version"]) != (FORMAT, VERSION):
@@ -161,7 +166,7 @@ class State:
                 name: ExactSum(int(s["units_hex"], 16), s["nan"], s["positive_infinity"], s["negative_infinity"])
                 for name, s in content["sums"].items()
             }
-            return cls(canonical_json(content["of"]), sums, content["counts"])
+            return cls(StateIdentity.from_dict(content["of"]), sums, content["counts"])
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, StateError):
                 raise
@@ -175,10 +180,5 @@ States = tuple[State, ...]
 
 
 def merge_all(left: States, right: States) -> States:
-    """Merge two evaluations' states, loss by loss."""
+    """Return the states of the rows of both, loss by loss."""
     return tuple(a.merge(b) for a, b in zip(left, right, strict=True))
-
-
-def canonical_json(content: Any) -> str:
-    """One text for equal contents."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from ..aggregation.checkpoint import opened
-from ..aggregation.checks import concluded
-from ..aggregation.manifest import evaluation_key
+from ..aggregation.checkpoint import open_checkpoint
+from ..aggregation.checks import check_snapshot
+from ..aggregation.manifest import InputManifest, LossManifest, Manifest
+from ..aggregation.snapshot import Snapshot
 from ..core.blocks import Ranges
 from ..core.machine import DEFAULT_MEMORY
 from ..core.types import Progress
@@ -149,9 +150,9 @@ def evaluate(
     refuse_targets(plan, requests, targets, options)
     manifest = _manifest_of(plan, requests, targets, options)
     todo = None if shard is None else _blocks_of(shard, plan.num_blocks)
-    with nullcontext() if checkpoint is None else opened(str(checkpoint), shard, manifest) as saved:
-        resumed = saved is not None and saved.partial is not None and len(saved.partial.covered) > 0
-        key = evaluation_key(manifest) if options.resumable else None
+    with nullcontext() if checkpoint is None else open_checkpoint(str(checkpoint), shard, manifest) as saved:
+        resumed = saved is not None and len(saved.covered) > 0
+        key = manifest.key if options.resumable else None
         configs = {request.name: request.config for request in requests}
         sinks = open_sinks(plan, configs, targets, overwrite and not resumed, key, resumed)
         collected = run_plan(
@@ -161,18 +162,16 @@ def evaluate(
             lazy=inputs.lazy,
             nan_policy=nan_policy,
             todo=todo,
-            evaluation=manifest,
             checkpoint=saved,
             progress=progress,
             begin=begin,
         )
-    snapshot = collected.partial
+    snapshot = Snapshot(manifest, collected.result, collected.run.all_binary)
     messages: list[str] = []
     if not snapshot.missing:
-        messages = concluded(snapshot)
-        write_cells(plan, snapshot.states, sinks)
-    workers_used = getattr(chosen, "threads", None) or plan.workers
-    return result_of(snapshot, plan.to_dict(), chosen.name, workers_used, messages)
+        messages = check_snapshot(snapshot)
+        write_cells(plan, snapshot.result.states, sinks)
+    return result_of(snapshot, plan.to_dict(), chosen.name, chosen.workers_used or plan.workers, messages)
 
 
 def plan(
@@ -204,47 +203,38 @@ def plan(
     return plan_request(loss_requests(losses), inputs, options)
 
 
-def _manifest_of(
-    plan: Plan, requests: Sequence[LossRequest], targets: Mapping[str, str], options: Options
-) -> dict[str, Any]:
-    """Return what tells an evaluation from any other one: inputs (with their fingerprints, where parts are to be
-    merged or gone on with), losses, settings, blocks.
-
-    What may change from one part of it to the next is left out: workers, memory, executor.
+def _manifest_of(plan: Plan, requests: Sequence[LossRequest], targets: Mapping[str, str], options: Options) -> Manifest:
+    """Return what tells an evaluation from any other one, with the inputs' fingerprints where parts are to be merged
+    or gone on with.
     """
     inputs = {
-        source.role: {
-            "where": source.where,
-            "shape": list(source.shape),
-            "dtype": str(source.dtype),
-            "chunks": list(source.chunk_shape),
-            "bytes": nbytes(source.shape, source.dtype),
-            **({"stamp": source.fingerprint()} if options.resumable else {}),
-        }
+        source.role: InputManifest(
+            source.where,
+            source.shape,
+            str(source.dtype),
+            source.chunk_shape,
+            nbytes(source.shape, source.dtype),
+            source.fingerprint() if options.resumable else None,
+        )
         for source in plan.sources
     }
-    losses = [
-        {
-            "name": request.name,
-            "config": request.config,
-            "dtype": str(loss.dtype),
-            "reduction": str(request.reduction),
-            "out": targets.get(request.name),
-        }
+    losses = tuple(
+        LossManifest(loss.name, request.config, str(loss.dtype), str(request.reduction), targets.get(loss.name))
         for request, loss in zip(requests, plan.losses, strict=True)
-    ]
-    return {
-        "streamloss": __version__,
-        "inputs": inputs,
-        "losses": losses,
-        "sample_weight": plan.sample_weight if isinstance(plan.sample_weight, float) else None,
-        "class_weight": {str(k): v for k, v in (plan.class_weight or {}).items()},
-        "rows": {"start": plan.start, "shape": list(plan.shape)},
-        "block_shape": list(plan.block_shape),
-        "nan_policy": options.nan_policy,
-        "missing_chunks": options.missing_chunks,
-        "all_rows": _rows_of_arrays(plan),
-    }
+    )
+    return Manifest(
+        version=__version__,
+        inputs=inputs,
+        losses=losses,
+        sample_weight=plan.sample_weight if isinstance(plan.sample_weight, float) else None,
+        class_weight={str(label): weight for label, weight in (plan.class_weight or {}).items()},
+        start=plan.start,
+        shape=plan.shape,
+        block_shape=plan.block_shape,
+        nan_policy=options.nan_policy,
+        missing_chunks=options.missing_chunks,
+        all_rows=_rows_of_arrays(plan),
+    )
 
 
 def _rows_of_arrays(plan: Plan) -> int:

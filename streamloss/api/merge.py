@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..aggregation.checks import concluded
+from ..aggregation.checks import check_snapshot
 from ..aggregation.manifest import differences
 from ..aggregation.snapshot import Snapshot
-from ..aggregation.state import merge_all
 from ..core.blocks import Ranges
 from ..errors import SourceError, StateError, StreamlossWarning, UsageError
 from .result import Result, result_of
@@ -47,10 +46,10 @@ def merge(states: Any, *, partial: bool = False) -> Result:
     named = [_opened(state) for state in _several(states)]
     if not named:
         raise UsageError("no states were given to merge; expected the files of all shards.")
-    named.sort(key=lambda item: item[1].covered.pieces)  # any order gives the same words, too
+    named.sort(key=lambda item: item[1].result.covered.pieces)  # any order gives the same words, too
     first_name, first = named[0]
     for name, other in named[1:]:
-        if lines := differences(first.evaluation, other.evaluation):
+        if lines := differences(first.manifest, other.manifest):
             raise StateError(
                 f"{first_name} and {name} are not of one evaluation: {'; '.join(lines)}. Merge shards of the "
                 "same inputs and settings."
@@ -58,8 +57,8 @@ def merge(states: Any, *, partial: bool = False) -> Result:
     _refuse_overlaps(named)
     merged = first
     for _, other in named[1:]:
-        merged = _both(merged, other)
-    said = []
+        merged = merged.merge(other)
+    messages = []
     if merged.missing:
         given = f"in none of the {len(named)} states" if len(named) > 1 else "not in the one state given"
         lacking = f"{merged.describe(merged.missing)} are {given}"
@@ -68,9 +67,9 @@ def merge(states: Any, *, partial: bool = False) -> Result:
                 f"{lacking}; expected each row in one. Evaluate the shards that are missing, or pass partial=True "
                 "(--partial) for a result of the rows there are."
             )
-        said.append(f"{lacking}: this is the result of the others")
-        warnings.warn(said[0], StreamlossWarning, stacklevel=2)
-    return result_of(merged, _plan_of(merged), "merge", len(named), [*said, *concluded(merged)])
+        messages.append(f"{lacking}: this is the result of the others")
+        warnings.warn(messages[0], StreamlossWarning, stacklevel=2)
+    return result_of(merged, _plan_of(merged), "merge", len(named), [*messages, *check_snapshot(merged)])
 
 
 def _several(states: Any) -> Sequence[Any]:
@@ -83,7 +82,7 @@ def _opened(state: Any) -> tuple[str, Snapshot]:
             raise UsageError(
                 "a result without shard= or checkpoint= does not know its rows; expected one that has them."
             )
-        return f"the result of {state.partial.describe(state.partial.covered)}", state.partial
+        return f"the result of {state.partial.describe(state.partial.result.covered)}", state.partial
     path = Path(state)
     try:
         return str(path), Snapshot.from_bytes(path.read_bytes(), str(path))
@@ -94,7 +93,7 @@ def _opened(state: Any) -> tuple[str, Snapshot]:
 def _refuse_overlaps(named: Sequence[tuple[str, Snapshot]]) -> None:
     seen: list[tuple[int, int, str]] = []
     for name, state in named:
-        seen += [(a, b, name) for a, b in state.covered.pieces]
+        seen += [(a, b, name) for a, b in state.result.covered.pieces]
     seen.sort()
     for (_, stop, name), (first, other_stop, other_name) in itertools.pairwise(seen):
         if first < stop:
@@ -105,30 +104,17 @@ def _refuse_overlaps(named: Sequence[tuple[str, Snapshot]]) -> None:
             )
 
 
-def _both(one: Snapshot, other: Snapshot) -> Snapshot:
-    filled = {role: one.filled.get(role, 0) + other.filled.get(role, 0) for role in {**one.filled, **other.filled}}
-    return Snapshot(
-        one.evaluation,
-        one.covered | other.covered,
-        merge_all(one.states, other.states),
-        {**one.all_binary, **other.all_binary},
-        filled,
-        one.seconds + other.seconds,
-    )
-
-
 def _plan_of(merged: Snapshot) -> dict[str, Any]:
-    of = merged.evaluation
+    """Return what is known of the plan: what all parts have in common."""
+    manifest = merged.manifest
+    arrays = {role: array.to_dict() for role, array in manifest.inputs.items()}
     return {
-        "losses": {
-            loss["name"]: {"loss": loss["config"]["class_name"], "dtype": loss["dtype"]} for loss in of["losses"]
-        },
+        "losses": {loss.name: {"loss": loss.config["class_name"], "dtype": loss.dtype} for loss in manifest.losses},
         "arrays": {
-            role: {key: what[key] for key in ("where", "shape", "dtype", "chunks")}
-            for role, what in of["inputs"].items()
+            role: {key: array[key] for key in ("where", "shape", "dtype", "chunks")} for role, array in arrays.items()
         },
-        "shape": of["rows"]["shape"],
-        "rows": of["all_rows"],
-        "block_shape": of["block_shape"],
-        "blocks": merged.grid.num_blocks,
+        "shape": list(manifest.shape),
+        "rows": manifest.all_rows,
+        "block_shape": list(manifest.block_shape),
+        "blocks": manifest.grid.num_blocks,
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -157,18 +157,28 @@ class Result(Mapping[str, LossResult]):
         return json.dumps(_finite(self.to_dict()), indent=indent, allow_nan=False)
 
 
-def result_of(partial: Snapshot, plan: Mapping[str, Any], executor: str, workers: int, said: list[str]) -> Result:
-    """The result of the rows that a part holds."""
-    evaluation = partial.evaluation
+def result_of(
+    snapshot: Snapshot, plan: Mapping[str, Any], executor: str, workers: int, messages: Sequence[str]
+) -> Result:
+    """Return the result of the blocks that a snapshot holds."""
+    manifest, of_blocks = snapshot.manifest, snapshot.result
     losses = {
-        of["name"]: LossResult(of["name"], of["config"], of["dtype"], Reduction(of["reduction"]), state, of["out"])
-        for of, state in zip(evaluation["losses"], partial.states, strict=True)
+        loss.name: LossResult(loss.name, loss.config, loss.dtype, Reduction(loss.reduction), state, loss.out)
+        for loss, state in zip(manifest.losses, of_blocks.states, strict=True)
     }
-    rows = partial.grid.rows(partial.covered)
-    read = sum(of["bytes"] for of in evaluation["inputs"].values()) * rows // max(1, evaluation["all_rows"])
-    fingerprinted = all("stamp" in of for of in evaluation["inputs"].values())
-    kept = partial if fingerprinted else None
-    return Result(losses, rows, partial.seconds, read, peak_memory(), executor, workers, plan, tuple(said), kept)
+    rows = manifest.grid.rows(of_blocks.covered)
+    return Result(
+        losses,
+        rows,
+        of_blocks.seconds,
+        sum(array.nbytes for array in manifest.inputs.values()) * rows // max(1, manifest.all_rows),
+        peak_memory(),
+        executor,
+        workers,
+        plan,
+        tuple(messages),
+        snapshot if manifest.fingerprinted else None,
+    )
 
 
 def _finite(content: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..aggregation.checkpoint import Checkpoint
-from ..aggregation.checks import filled_chunks, refuse_undefined_cells, warned
+from ..aggregation.checks import filled_messages, refuse_undefined_cells, warn_of_values
 from ..aggregation.reductions import losses_of_cells, reduce_state
 from ..core.blocks import Ranges
 from ..core.types import Progress, Reduction
@@ -33,7 +33,6 @@ def run_plan(
     lazy: bool = False,
     nan_policy: str = "raise",
     todo: Ranges | None = None,
-    evaluation: Mapping[str, Any] | None = None,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[Progress], None] | None = None,
     begin: float = 0.0,
@@ -44,15 +43,12 @@ def run_plan(
     whether the arrays are Dask's, whose graph finds out what all labels decide. `begin` is the time of
     ``time.perf_counter`` when the evaluation began.
     """
-    saved = None if checkpoint is None else checkpoint.partial
+    saved = None if checkpoint is None else checkpoint.snapshot
     if saved is not None:
-        all_binary = saved.all_binary
+        run = Run(plan, sinks, nan_policy, saved.all_binary, todo).without(saved.result.covered)
     else:
-        all_binary = {} if lazy else _label_conventions(plan, sinks)
-    run = Run(plan, sinks, nan_policy, all_binary, todo)
-    if saved is not None:
-        run = run.without(saved.covered)
-    collector = Collector(run, evaluation, checkpoint, progress, begin)
+        run = Run(plan, sinks, nan_policy, {} if lazy else _label_conventions(plan, sinks), todo)
+    collector = Collector(run, checkpoint, progress, begin)
     try:
         executor.run(run, collector.add)
     finally:  # also where it was interrupted
@@ -87,13 +83,13 @@ def call(request: LossRequest, inputs: Inputs) -> Any:
     sinks: dict[str, Any] = {}
     if unreduced and loss.alignment.ratio_shape is None:
         sinks[loss.name] = sink_beside(plan.y_pred, plan.shape, loss.dtype)
-    (state,) = run_plan(plan, choose_executor(plan, inputs, DEFAULTS), sinks).partial.states
+    (state,) = run_plan(plan, choose_executor(plan, inputs, DEFAULTS), sinks).result.states
     refuse_undefined_cells(loss.name, state, "raise")
     if loss.name in sinks:
         return sinks[loss.name].array()
     if unreduced:
         return losses_of_cells(state, weighted=True)
-    warned({loss.name: state}, filled_chunks(plan.sources))
+    warn_of_values({loss.name: state}, filled_messages(plan.sources))
     return np.float64(reduce_state(state, request.reduction))
 
 

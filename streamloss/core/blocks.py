@@ -134,7 +134,7 @@ class Ranges:
         return Ranges(self.pieces[:low] + touched + self.pieces[high:])
 
     def __or__(self, other: Ranges) -> Ranges:
-        return Ranges.of(self.pieces + other.pieces)
+        return self.add(*other.pieces[0]) if len(other.pieces) == 1 else Ranges.of(self.pieces + other.pieces)
 
     def __sub__(self, other: Ranges) -> Ranges:
         left = []

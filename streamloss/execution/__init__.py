@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import UnknownNameError, UsageError
-from .block import BlockResult, Executor, Run
+from .block import Executor, Run
 
-__all__ = ["EXECUTORS", "Executor", "BlockResult", "Run", "get_executor", "is_of_dask"]
+__all__ = ["EXECUTORS", "Executor", "Run", "get_executor", "is_of_dask"]
 
 EXECUTORS = ("auto", "inline", "threads", "dask", "cuda")
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ..aggregation.state import State, States, canonical_json
+from ..aggregation.block_result import BlockResult
+from ..aggregation.state import State, States
 from ..core.blocks import Block, Ranges
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
 from .backends import Backend, CpuBackend
 from .inputs import BlockInputs, host_mask
-from .loss_on_block import NAN_POLICIES, LossOnBlock, identity, labels_beside_0_and_1
+from .loss_on_block import NAN_POLICIES, LossOnBlock, labels_beside_0_and_1
 
 __all__ = [
     "NAN_POLICIES",
@@ -61,25 +62,15 @@ class Run:
 
     def empty(self) -> States:
         """Return the states of no rows."""
-        return tuple(State.empty(identity(loss, self.plan)) for loss in self.plan.losses)
-
-
-@dataclass(frozen=True, slots=True)
-class BlockResult:
-    """Some blocks, one after the other, and what came of them."""
-
-    first: int
-    stop: int
-    """One past the last block's number."""
-    states: States
-    filled: Mapping[str, int] = field(default_factory=dict)
-    """Missing chunks that another process read as their fill value, by the array's role."""
+        return tuple(State.empty(loss.identity) for loss in self.plan.losses)
 
 
 class Executor(Protocol):
     """Evaluates the blocks of a run. Exact states make the order, and the workers' number, irrelevant."""
 
     name: str
+    workers_used: int | None
+    """The most threads that were at work, where that is known and not the plan's number of workers."""
 
     def run(self, run: Run, done: Callable[[BlockResult], None]) -> None:
         """Evaluate all blocks of `run`, and call `done` with each result, in any order, from the calling thread."""
@@ -99,11 +90,8 @@ def run_block(run: Run, block: Block, backend: Backend | None = None) -> States:
 def _run_block(run: Run, block: Block, backend: Backend) -> States:
     plan, inputs = run.plan, BlockInputs(run.plan, block, backend.buffers)
     weight, mask = backend.weight_of(plan, inputs), backend.mask_of(plan, inputs)
-    alike: dict[str, list[PlannedLoss]] = {}
-    for loss in plan.losses:
-        alike.setdefault(f"{canonical_json(identity(loss, plan))} {loss.alignment}", []).append(loss)
     states: dict[str, State] = {}
-    for equal in alike.values():
+    for equal in plan.equal_losses:
         written = [loss for loss in equal if loss.name in run.sinks and loss.alignment.ratio_shape is None]
         first = written[0] if written else equal[0]
         losses: Any = backend.new_losses(run.sinks[first.name], block, first.dtype) if written else None

@@ -1,72 +1,62 @@
-"""Parts of an evaluation as they come in: merged, saved, and told of."""
+"""Results of blocks as they come in: merged, saved to a checkpoint, and reported as progress."""
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
+from ..aggregation.block_result import BlockResult, add_counts
 from ..aggregation.checkpoint import Checkpoint
-from ..aggregation.snapshot import Snapshot
-from ..aggregation.state import merge_all
 from ..core.blocks import Ranges
 from ..core.types import Progress
-from . import BlockResult, Run
+from . import Run
 
 
 class Collector:
-    """Begins with what a checkpoint holds, if there is one, and saves to it."""
+    """Adds up the results of a run's blocks. Begins with what a checkpoint holds, if there is one, and saves to it."""
 
     def __init__(
         self,
         run: Run,
-        evaluation: Mapping[str, Any] | None = None,
         checkpoint: Checkpoint | None = None,
         progress: Callable[[Progress], None] | None = None,
         begin: float = 0.0,
     ) -> None:
-        found = None if checkpoint is None else checkpoint.partial
+        """`begin` is the time of ``time.perf_counter`` when the evaluation began."""
+        saved = None if checkpoint is None else checkpoint.snapshot
         self.run, self._checkpoint, self._progress, self._begin = run, checkpoint, progress, begin
-        self._now = Snapshot(evaluation or {}, Ranges(), run.empty(), run.all_binary) if found is None else found
-        self._before = self._now
+        self._now = BlockResult(Ranges(), run.empty()) if saved is None else saved.result
+        self._seconds_before = self._now.seconds
         self._unsaved = Ranges()
         self._rows = run.plan.grid.rows(self._now.covered)
         self._total = self._rows + run.plan.grid.rows(run.numbers)
 
     @property
-    def partial(self) -> Snapshot:
-        """Everything up to now."""
-        filled = dict(self._now.filled)
-        for source in self.run.plan.sources:
-            if count := source.filled:
-                filled[source.role] = filled.get(source.role, 0) + count
-        seconds = self._before.seconds + time.perf_counter() - self._begin
+    def result(self) -> BlockResult:
+        """All blocks up to now, with the missing chunks that this process met and the evaluation's wall time."""
+        here = {source.role: source.filled for source in self.run.plan.sources if source.filled}
+        filled = add_counts(self._now.filled, here)
+        seconds = self._seconds_before + time.perf_counter() - self._begin
         return dataclasses.replace(self._now, filled=filled, seconds=seconds)
 
-    def add(self, part: BlockResult) -> None:
-        states = merge_all(self._now.states, part.states)
-        filled = {
-            role: self._now.filled.get(role, 0) + part.filled.get(role, 0)
-            for role in {**self._now.filled, **part.filled}
-        }
-        covered = self._now.covered.add(part.first, part.stop)
-        # in one assignment: a signal may come between any two
-        self._now = dataclasses.replace(self._now, states=states, covered=covered, filled=filled)
-        self._unsaved = self._unsaved.add(part.first, part.stop)
+    def add(self, result: BlockResult) -> None:
+        """Add the result of more blocks."""
+        self._now = self._now.merge(result)  # one assignment: a signal may come between any two
+        self._unsaved |= result.covered
         if self._checkpoint is not None and self._checkpoint.due:
             self.save()
         if self._progress is not None:
-            self._rows += self.run.plan.grid.rows(Ranges(((part.first, part.stop),)))
+            self._rows += self.run.plan.grid.rows(result.covered)
             self._progress(Progress(self._rows, self._total, time.perf_counter() - self._begin))
 
     def save(self) -> None:
-        """What there is, to the checkpoint; losses of rows first, so that what it says is there is."""
+        """Save all blocks up to now to the checkpoint; first their losses of rows, which a checkpoint promises."""
         if self._checkpoint is None or not self._unsaved:
             return
         begin, unsaved = time.perf_counter(), self._unsaved
         for sink in self.run.sinks.values():
             sink.sync(map(self.run.plan.grid.block, unsaved))
-        self._checkpoint.save(self.partial)
+        self._checkpoint.save(self.result, self.run.all_binary)
         self._checkpoint.waits_for(time.perf_counter() - begin)
         self._unsaved -= unsaved

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..aggregation.block_result import BlockResult
 from ..core.blocks import Block
 from ..core.cuda_compiler import cuda, current_device, require_gpu
 from ..core.cuda_memory import Pinned
@@ -26,7 +27,7 @@ from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
 from ..storage.sources import Source
 from .backends import Backend, CpuBackend, KernelResult, empty_totals, or_empty, refuse_what_gpus_cannot, sums_of
-from .block import BlockResult, Run, run_block
+from .block import Run, run_block
 from .inputs import BlockInputs, BufferPool, host_labels, host_mask, host_predictions, host_weight
 from .threads import ThreadsExecutor
 
@@ -58,7 +59,7 @@ class CudaExecutor(ThreadsExecutor):
         on_gpu = any(source.on_gpu for source in run.plan.sources)
         backend = backend_here(run.plan) if on_gpu else self.new_backend(run)
         for block in run.blocks():
-            done(BlockResult(block.index, block.index + 1, run_block(run, block, backend)))
+            done(BlockResult.of_range(block.index, block.index + 1, run_block(run, block, backend)))
 
     def new_backend(self, run: Run) -> Backend:
         return GpuBackend(run.plan, self._pinned, self._device)

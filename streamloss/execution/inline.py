@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..aggregation.block_result import BlockResult
 from .backends import CpuBackend
-from .block import BlockResult, Run, run_block
+from .block import Run, run_block
 
 
 class InlineExecutor:
-    """``parallel=True`` evaluates each block on all cores, with Numba's threads."""
+    """Evaluates the blocks in their order; with ``parallel=True`` each on all cores, with Numba's threads."""
 
     name = "inline"
+    workers_used: int | None = None
 
     def __init__(self, parallel: bool = False) -> None:
         self._parallel = parallel
@@ -19,4 +21,4 @@ class InlineExecutor:
     def run(self, run: Run, done: Callable[[BlockResult], None]) -> None:
         backend = CpuBackend(self._parallel)
         for block in run.blocks():
-            done(BlockResult(block.index, block.index + 1, run_block(run, block, backend)))
+            done(BlockResult.of_range(block.index, block.index + 1, run_block(run, block, backend)))

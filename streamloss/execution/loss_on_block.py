@@ -26,24 +26,6 @@ Array = np.ndarray[Any, Any]
 NAN_POLICIES = {"raise": base.RAISE, "omit": base.OMIT, "propagate": base.PROPAGATE}
 
 
-def identity(planned: PlannedLoss, plan: Plan) -> dict[str, Any]:
-    """What a state is a state of: only rows that were evaluated alike may be added up."""
-    of: dict[str, Any] = {
-        "loss": planned.spec.name,
-        "parameters": dict(planned.spec.parameters),
-        "dtype": str(planned.dtype),
-        "weighted": plan.weighted,
-    }
-    if planned.precision is not None:
-        of["precision"] = planned.precision
-    if plan.class_weight is not None:
-        of["class_weight"] = {str(label): weight for label, weight in sorted(plan.class_weight.items())}
-    if planned.alignment.ratio_shape is not None:
-        of["cells"] = planned.alignment.ratio_shape
-        of["weight"] = 1.0 if plan.sample_weight is None else plan.sample_weight
-    return of
-
-
 def labels_beside_0_and_1(labels: Array, mask: Array | None) -> int:
     """Return how many labels of the rows that count are neither 0 nor 1."""
     others = (labels != 0) & (labels != 1)
@@ -80,7 +62,7 @@ class LossOnBlock:
         sums = {**state.sums, **{f"{name}_binary": binary.sum(name) for name in of_losses}}
         labels = self.inputs.read(self.plan.y_true, self.planned.alignment.y_true)
         counts = {**state.counts, "other_labels": labels_beside_0_and_1(labels, self.backend.to_host(self.mask))}
-        return State(state.of, sums, counts)
+        return State(state.identity, sums, counts)
 
     def _operands(self) -> Operands:
         weight = self.weight
@@ -106,7 +88,7 @@ class LossOnBlock:
         if found.first_bad >= 0:
             raise self._explained(found.first_bad, operands.weight)
         sums, counts = key.accumulation.content_of(found.limbs, found.counts, self.plan.weighted)
-        return State(State.empty(identity(planned, self.plan)).of, sums, counts)
+        return State(planned.identity, sums, counts)
 
     def _key(self) -> KernelKey:
         """What the kernel is made for."""

@@ -11,14 +11,18 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
+from ..aggregation.block_result import BlockResult
 from ..aggregation.state import States
 from ..core.blocks import Block
 from .backends import Backend, CpuBackend
-from .block import BlockResult, Run, run_block
+from .block import Run, run_block
 
 
 class ThreadsExecutor:
+    """Evaluates as many blocks at a time as the plan has workers."""
+
     name = "threads"
+    workers_used: int | None = None
 
     def new_backend(self, run: Run) -> Backend:
         """Return the backend of one thread."""
@@ -42,7 +46,7 @@ class ThreadsExecutor:
                     finished, _ = wait(running, return_when=FIRST_COMPLETED)
                     for future in finished:
                         index = running.pop(future).index
-                        done(BlockResult(index, index + 1, future.result()))
+                        done(BlockResult.of_range(index, index + 1, future.result()))
             except BaseException:  # also an interrupt: blocks not yet begun are not begun
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..aggregation.identity import StateIdentity
 from ..core.blocks import Block, Grid
 from ..core.machine import mib
 from ..formulas._kinds import Formula
@@ -33,6 +34,8 @@ class PlannedLoss:
     precision: str | None
     """"float16" or "bfloat16" where labels and predictions are rounded to it first."""
     alignment: Alignment
+    identity: StateIdentity
+    """What its states are states of."""
 
     @property
     def formula(self) -> Formula:
@@ -44,6 +47,8 @@ class Plan:
     """The decisions. ``print(plan)`` shows them."""
 
     losses: tuple[PlannedLoss, ...]
+    equal_losses: tuple[tuple[PlannedLoss, ...], ...]
+    """The same losses, those together that differ only in name: each tuple is evaluated once."""
     y_true: Source
     y_pred: Source
     sample_weight: Source | float | None

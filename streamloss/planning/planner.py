@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from ..aggregation.identity import StateIdentity
 from ..core.machine import available_cpus, mib, resident_bytes
 from ..errors import MemoryBudgetError, ShapeError, UsageError
 from ..formulas._kinds import Elementwise, Rowwise, Sparse
 from ..storage.sources.base import Source, nbytes
 from . import blocks
-from .alignment import CLASS_AXIS, Shape, align, align_weight
+from .alignment import CLASS_AXIS, Alignment, Shape, align, align_weight
 from .dtypes import result_dtype
 from .memory import BlockCost
 from .plan import COMPILER, Plan, PlannedLoss
@@ -47,7 +48,7 @@ def make_plan(
     shapes: Mapping[str, Shape] = {source.role: source.shape for source in sources.arrays}
     if rows is not None:
         shapes = cut_to_common_rows(shapes, [request.spec for request in requests])
-    losses = tuple(_align_loss(request, shapes, y_pred) for request in requests)
+    losses = tuple(_plan_loss(request, shapes, sources, class_weight) for request in requests)
     shape = _common_shape(losses)
     arrays = [(y_true, loss.alignment.y_true) for loss in losses] + [(y_pred, loss.alignment.y_pred) for loss in losses]
     weight_view = None if weight is None else align_weight(shapes[weight.role], shape)
@@ -77,6 +78,7 @@ def make_plan(
         notes.insert(0, f"{used} of {wanted} workers: more would not fit the memory allowed")
     return Plan(
         losses=losses,
+        equal_losses=_equal_losses(losses),
         y_true=y_true,
         y_pred=y_pred,
         sample_weight=sources.sample_weight,
@@ -95,12 +97,33 @@ def make_plan(
     )
 
 
-def _align_loss(request: LossRequest, shapes: Mapping[str, Shape], y_pred: Source) -> PlannedLoss:
+def _plan_loss(
+    request: LossRequest, shapes: Mapping[str, Shape], sources: Sources, class_weight: Mapping[int, float] | None
+) -> PlannedLoss:
     alignment = align(request.spec, shapes["y_true"], shapes["y_pred"])
     classes = [n for n, axis in zip(alignment.y_pred.shape, alignment.y_pred.axes, strict=True) if axis == CLASS_AXIS]
     request.spec.per_class(math.prod(classes))  # refuses a list of another length
-    dtype = result_dtype(y_pred.dtype, request.dtype)
-    return PlannedLoss(request.name, request.spec, dtype, request.precision, alignment)
+    dtype, spec = result_dtype(sources.y_pred.dtype, request.dtype), request.spec
+    weight = 1.0 if sources.sample_weight is None else sources.sample_weight
+    identity = StateIdentity(
+        spec.name,
+        spec.parameters,
+        str(dtype),
+        weighted=sources.sample_weight is not None or class_weight is not None,
+        precision=request.precision,
+        class_weight=None if class_weight is None else {str(label): w for label, w in class_weight.items()},
+        ratio_shape=alignment.ratio_shape,
+        weight=weight if alignment.ratio_shape is not None and isinstance(weight, float) else None,
+    )
+    return PlannedLoss(request.name, spec, dtype, request.precision, alignment, identity)
+
+
+def _equal_losses(losses: Sequence[PlannedLoss]) -> tuple[tuple[PlannedLoss, ...], ...]:
+    """Return the losses, those together that differ only in name."""
+    alike: dict[tuple[StateIdentity, Alignment], list[PlannedLoss]] = {}
+    for loss in losses:
+        alike.setdefault((loss.identity, loss.alignment), []).append(loss)
+    return tuple(map(tuple, alike.values()))
 
 
 def _refuse_weights(

@@ -16,7 +16,8 @@ import streamloss as sl
 from processes import SUPPORT, started
 from streamloss import cli
 from streamloss.aggregation import checkpoint
-from streamloss.aggregation.snapshot import Snapshot
+from streamloss.aggregation.block_result import BlockResult
+from streamloss.aggregation.manifest import Manifest
 from streamloss.core.blocks import Ranges
 from streamloss.errors import (
     CheckpointInUseError,
@@ -184,7 +185,7 @@ def test_begun_outputs_are_gone_on_with_whether_or_not_they_may_be_overwritten()
 def test_one_process_at_a_time():
     evaluate(3)
     with (
-        checkpoint.opened("saved", None, saved()["evaluation"]),
+        checkpoint.open_checkpoint("saved", None, Manifest.from_dict(saved()["evaluation"])),
         pytest.raises(CheckpointInUseError, match="one at a time"),
     ):
         evaluate()
@@ -256,11 +257,12 @@ def test_saving_takes_less_than_one_percent_of_a_disk_of_any_speed(cost, monkeyp
 
     monkeypatch.setattr(checkpoint, "time", types.SimpleNamespace(perf_counter=lambda: now[0]))
     monkeypatch.setattr(checkpoint, "write_whole", slow)
-    with checkpoint.opened("saved", None, {}) as saved_there:
+    manifest = Manifest("0", {}, (), None, {}, 0, (), (), "raise", None, 0)
+    with checkpoint.open_checkpoint("saved", None, manifest) as saved_there:
         for _ in range(30_000):
             now[0] += 0.003
             if saved_there.due:
-                saved_there.save(Snapshot({}, Ranges(), ()))
+                saved_there.save(BlockResult(Ranges(), ()), {})
     assert (len(saves) - 1) * cost < 0.01 * now[0]
     assert saves[0] == cost + 0.003, "after the first block"
     assert len(saves) > 90 * 0.004 / cost, "and not much less"

@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as hnp
 
 from exact import exact_sum, rounded
 from streamloss.aggregation.accumulator import SIZE, add
+from streamloss.aggregation.identity import StateIdentity
 from streamloss.aggregation.state import ExactSum, State
 from streamloss.errors import StateError
 
@@ -89,10 +90,10 @@ def test_a_divisor_of_zero_gives_zero_as_in_keras():
     assert accumulate(np.ones(3)).over(Fraction(0)) == 0.0
 
 
+MSE, BCE = (StateIdentity(name, {"axis": -1}, "float32", weighted=False) for name in ("mse", "bce"))
+
 states = st.builds(
-    lambda a, b, n: State.empty({"loss": "mse"}).merge(
-        State(State.empty({"loss": "mse"}).of, {"loss": accumulate(a), "weight": accumulate(b)}, {"count": n})
-    ),
+    lambda a, b, n: State.empty(MSE).merge(State(MSE, {"loss": accumulate(a), "weight": accumulate(b)}, {"count": n})),
     hnp.arrays(np.float64, st.integers(0, 6), elements=st.floats()),
     window,
     st.integers(0, 2**70),
@@ -102,7 +103,7 @@ states = st.builds(
 @given(states, states, states)
 def test_states_are_a_commutative_monoid(a, b, c):
     before = [s.to_bytes() for s in (a, b, c)]
-    neutral = State.empty({"loss": "mse"})
+    neutral = State.empty(MSE)
     assert a.merge(b).to_bytes() == b.merge(a).to_bytes()
     assert a.merge(b).merge(c).to_bytes() == a.merge(b.merge(c)).to_bytes()
     assert neutral.merge(a).to_bytes() == a.merge(neutral).to_bytes() == a.to_bytes()
@@ -119,7 +120,7 @@ def test_bytes_round_trip(state):
 
 def test_states_of_different_losses_do_not_merge():
     with pytest.raises(StateError, match=r'"loss":"mse".*"loss":"bce"'):
-        State.empty({"loss": "mse"}).merge(State.empty({"loss": "bce"}))
+        State.empty(MSE).merge(State.empty(BCE))
 
 
 @pytest.mark.parametrize(
@@ -139,8 +140,25 @@ def test_bytes_that_are_no_state_are_refused(content, message):
 
 
 def test_a_person_can_read_a_saved_state():
-    state = State.empty({"loss": "mse"}).merge(
-        State(State.empty({"loss": "mse"}).of, {"loss": accumulate(np.ones(2))}, {"count": 2})
-    )
+    state = State.empty(MSE).merge(State(MSE, {"loss": accumulate(np.ones(2))}, {"count": 2}))
     content = json.loads(state.to_bytes())
     assert (content["format"], content["version"], content["counts"]) == ("streamloss.state", 1, {"count": 2})
+
+
+def test_an_identity_is_its_canonical_json():
+    identity = StateIdentity("mse", {"axis": -1}, "float32", weighted=False)
+    assert str(identity) == '{"dtype":"float32","loss":"mse","parameters":{"axis":-1},"weighted":false}'
+    assert identity == StateIdentity.from_dict(json.loads(str(identity)))
+    assert hash(identity) == hash(StateIdentity.from_dict(identity.to_dict()))
+    assert identity != StateIdentity("mse", {"axis": -1.0}, "float32", weighted=False), "as text, not as numbers"
+    ratios = StateIdentity("dice", {"axis": (0,)}, "float32", True, "float16", {"1": 2.0}, (3,), 0.5, ("moments",))
+    assert StateIdentity.from_dict(json.loads(str(ratios))) == ratios
+    assert ratios.to_dict()["cells"] == (3,)
+
+
+def test_keys_of_an_identity_that_another_version_wrote_stay():
+    written = State.empty(StateIdentity("mse", {}, "float32", False, unknown={"later": [1, 2]})).to_bytes()
+    read = State.from_bytes(written)
+    assert read.to_bytes() == written
+    with pytest.raises(StateError, match='"later"'):
+        read.merge(State.empty(StateIdentity("mse", {}, "float32", False)))

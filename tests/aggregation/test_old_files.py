@@ -84,6 +84,6 @@ def test_an_interrupted_evaluation_goes_on_from_its_checkpoint(folder, tmp_path)
                 sl.evaluate(**arguments)
             return
         result = sl.evaluate(**arguments, progress=lambda now: rows.append(now.rows))
-    blocks = Snapshot.from_bytes((folder / "merged.state").read_bytes(), "").grid.num_blocks
+    blocks = Snapshot.from_bytes((folder / "merged.state").read_bytes(), "").manifest.grid.num_blocks
     assert len(rows) == blocks - old_files.STOP, "what was done is not done again"
     assert old_files.reported(result) == reported(folder)

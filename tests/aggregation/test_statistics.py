@@ -8,6 +8,7 @@ import pytest
 
 import streamloss as sl
 from kernel_calls import key_of, new_totals, settings_of
+from streamloss.aggregation.identity import StateIdentity
 from streamloss.aggregation.state import State
 from streamloss.aggregation.statistics import accumulation_of, derived_values, known
 from streamloss.formulas._registry import LossSpec
@@ -43,7 +44,7 @@ def test_the_second_moment_is_the_exact_sum_of_squares(dtype, weighted):
     assert sums["loss"].rounded() == math.fsum(kept)
     assert counts["count"] == mask.sum()
     assert counts["nonzero_weights"] == mask.sum()
-    state = State(State.empty({}).of, sums, counts)
+    state = State(StateIdentity("mse", {}, "float32", weighted=False), sums, counts)
     mean_square = float(sum(Fraction(v) ** 2 for v in kept.tolist()) / len(kept))
     assert derived_values(state, ("second_moment",)) == {"mean_square": mean_square}
 

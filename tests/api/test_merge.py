@@ -75,7 +75,7 @@ def test_blocks_of_parts_do_not_depend_on_the_machine(monkeypatch):
     rows = np.zeros((4000, 3), np.float32)
     np.save("a.npy", rows)
     shapes = {
-        tuple(sl.evaluate(MSE, "a.npy", "a.npy", shard=(0, 2), workers=w, memory=m).partial.evaluation["block_shape"])
+        tuple(sl.evaluate(MSE, "a.npy", "a.npy", shard=(0, 2), workers=w, memory=m).partial.manifest.block_shape)
         for w in (1, 3)
         for m in ("600MB", "4GiB")
     }
@@ -85,9 +85,17 @@ def test_blocks_of_parts_do_not_depend_on_the_machine(monkeypatch):
 
 def test_shards_cover_every_row_once():
     for count in (1, 3, 9):
-        blocks = [list(part.partial.covered) for part in shards(count)]
+        blocks = [list(part.partial.result.covered) for part in shards(count)]
         assert sorted(itertools.chain(*blocks)) == list(range(13))
     assert [part.rows for part in shards(20)].count(0) == 7, "more shards than blocks: some have none"
+
+
+def test_results_in_memory_of_losses_with_lists_of_parameters_merge():
+    """A list is a list, whether it comes from memory or from a file."""
+    y, p = np.random.default_rng(5).random((2, 6, 3)).astype(np.float32)
+    loss = sl.losses.Dice(axis=(0,))
+    parts = [sl.evaluate(loss, y, p, shard=(i, 2)) for i in (0, 1)]
+    assert sl.merge(parts)["dice"].state.to_bytes() == sl.evaluate(loss, y, p)["dice"].state.to_bytes()
 
 
 def test_merged_states_are_states_to_merge():

@@ -1,4 +1,4 @@
-"""Groups of blocks on a cluster of `distributed`: a bounded number of tasks at a time, merged as they arrive."""
+"""Batches of blocks on a cluster of `distributed`: a bounded number of tasks at a time, merged as they arrive."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ...aggregation.block_result import BlockResult
 from ...core.blocks import Ranges
 from ...core.version import __version__
-from ...errors import ClusterError, MissingExtraError, StreamlossError, StreamlossWarning, UsageError
-from ..block import BlockResult, Run
+from ...errors import ClusterError, DataError, MissingExtraError, StreamlossError, StreamlossWarning, UsageError
+from ..block import Run
 from .batches import Batches, projected_seconds
-from .worker import part, run_group
+from .worker import run_batch
 
 try:
     import distributed
@@ -117,7 +118,10 @@ def _report_versions(client: Any) -> None:
 
 
 def run_on_cluster(client: Any, packed: bytes, run: Run, done: Callable[[BlockResult], None]) -> int:
-    """The most threads that were there. Raises ClusterError where the cluster gives up, or is gone."""
+    """Evaluate the blocks of a run, and return the most threads that the cluster had at a time.
+
+    Raises ClusterError where the cluster gives up, or is gone.
+    """
     flight = _Flight(client, packed, run)
     try:
         while flight.ahead():
@@ -144,7 +148,7 @@ class _Flight:
 
     def __init__(self, client: Any, packed: bytes, run: Run) -> None:
         self._client, self._packed, self._run = client, packed, run
-        self._groups = Batches(run.numbers, projected_seconds(run.plan))
+        self._batches = Batches(run.numbers, projected_seconds(run.plan))
         self._running: dict[Any, tuple[int, int]] = {}
         self._arrived = distributed.as_completed(loop=client.loop)
         self._run_id = uuid.uuid4().hex[:8]
@@ -159,10 +163,10 @@ class _Flight:
             if time.monotonic() - self._looked > _LOOK_AGAIN:
                 self._threads, self._looked = max(1, sum(self._client.nthreads().values())), time.monotonic()
                 self.most = max(self.most, self._threads)
-            while self._groups and len(self._running) < AHEAD * self._threads:
-                first, stop = self._groups.take(self._threads)
+            while self._batches and len(self._running) < AHEAD * self._threads:
+                first, stop = self._batches.take(self._threads)
                 future = self._client.submit(
-                    run_group,
+                    run_batch,
                     __version__,
                     self._packed,
                     first,
@@ -176,17 +180,19 @@ class _Flight:
         return bool(self._running)
 
     def land(self) -> BlockResult:
-        """The part of the next task that is done."""
+        """Return the result of the next task that is done. Raises DataError where the data of its blocks is wrong."""
         future = next(self._arrived)
         first, stop = self._running.pop(future)
         if future.status == "error":
             rows = self._run.plan.grid.describe(Ranges.of([(first, stop)]), self._run.plan.start)
             raise _failed(future.exception(), rows)
         with _connection(self._address):
-            outcome = future.result()
+            result: BlockResult | DataError = future.result()
             future.release()
-        self._groups.learn(stop - first, outcome.seconds)
-        return part(first, stop, outcome)
+        if isinstance(result, DataError):
+            raise result
+        self._batches.learn(stop - first, result.seconds)
+        return result
 
     def cancel(self) -> None:
         with contextlib.suppress(Exception):

@@ -1,4 +1,4 @@
-"""Groups of blocks as Dask's tasks: on a cluster, or on Dask's local schedulers."""
+"""Batches of blocks as Dask's tasks: on a cluster, or on Dask's local schedulers."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ...aggregation.block_result import BlockResult
 from ...core.version import __version__
-from ...errors import ClusterError, UsageError
+from ...errors import ClusterError, DataError, UsageError
 from ..backends import refuse_what_gpus_cannot
-from ..block import BlockResult, Run
+from ..block import Run
 from .batches import Batches, projected_seconds
-from .worker import pack, part, run_group
+from .worker import pack, run_batch
 
 LOCAL = ("threads", "processes", "synchronous")
 """Dask's own schedulers, which need no cluster and no `distributed`."""
@@ -30,8 +31,7 @@ class DaskExecutor:
         if scheduler is not None and scheduler_file is not None:
             raise UsageError(f"both scheduler={scheduler!r} and scheduler_file={scheduler_file!r}; expected one.")
         self._scheduler, self._file, self._gpu = scheduler, scheduler_file, gpu
-        self.threads: int | None = None
-        """Threads that were at work, when it is known."""
+        self.workers_used: int | None = None
 
     def run(self, run: Run, done: Callable[[BlockResult], None]) -> None:
         if not run.numbers:
@@ -41,17 +41,17 @@ class DaskExecutor:
         packed = pack(replace(run, on_gpu=self._gpu))
         scheduler = self._scheduler or (None if self._file else _configured())
         if isinstance(scheduler, str) and scheduler in LOCAL:
-            self.threads = 1 if scheduler == "synchronous" else run.plan.workers
+            self.workers_used = 1 if scheduler == "synchronous" else run.plan.workers
             _run_locally(scheduler, packed, run, done)
             return
         from .cluster import connected, run_on_cluster
 
         with connected(scheduler, self._file) as client:
-            self.threads = run_on_cluster(client, packed, run, done)
+            self.workers_used = run_on_cluster(client, packed, run, done)
 
 
 def compute(lazy: Any, scheduler: Any, scheduler_file: str | None) -> Any:
-    """A Dask collection's value, on the scheduler that was named, or else the one that Dask would take.
+    """Return a Dask collection's value, computed on the scheduler that was named, or else the one that Dask would take.
 
     Raises errors of ours as they are, and ClusterError for what befalls a cluster.
     """
@@ -66,7 +66,10 @@ def compute(lazy: Any, scheduler: Any, scheduler_file: str | None) -> Any:
 
 
 def _configured() -> Any:
-    """Raises ClusterError where no scheduler is named anywhere."""
+    """Return the scheduler that this process, or Dask's configuration, names.
+
+    Raises ClusterError where none is named.
+    """
     import sys
 
     import dask
@@ -89,22 +92,25 @@ def _configured() -> Any:
 
 
 def _run_locally(scheduler: str, packed: bytes, run: Run, done: Callable[[BlockResult], None]) -> None:
-    """All groups as one graph of Dask's; parts are taken as they come."""
+    """Evaluate all batches as one graph of Dask's, and hand over their results as they come."""
     from dask.base import compute
     from dask.callbacks import Callback
     from dask.delayed import delayed
 
-    groups = Batches(run.numbers, projected_seconds(run.plan))
+    batches = Batches(run.numbers, projected_seconds(run.plan))
     pieces: dict[str, tuple[int, int]] = {}
-    while groups:
-        first, stop = groups.take(run.plan.workers)
+    while batches:
+        first, stop = batches.take(run.plan.workers)
         pieces[f"streamloss-{first}-{stop}"] = (first, stop)
-    evaluate = delayed(run_group, pure=False)
+    evaluate = delayed(run_batch, pure=False)
     tasks = [evaluate(__version__, packed, *piece, dask_key_name=key) for key, piece in pieces.items()]
 
-    def came(key: Any, outcome: Any, *_: Any) -> None:
-        if key in pieces:
-            done(part(*pieces[key], outcome))
+    def came(key: Any, result: BlockResult | DataError, *_: Any) -> None:
+        if key not in pieces:
+            return
+        if isinstance(result, DataError):
+            raise result
+        done(result)
 
     with Callback(posttask=came):
         compute(*tasks, scheduler=scheduler, num_workers=run.plan.workers, optimize_graph=False)

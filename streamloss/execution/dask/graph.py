@@ -17,13 +17,14 @@ import numpy as np
 from dask.delayed import delayed
 from dask.layers import ArrayBlockIdDep
 
+from ...aggregation.block_result import BlockResult
 from ...core.types import Reduction
 from ...errors import UnknownNameError, UsageError
 from ...planning.alignment import BROADCAST_AXIS, View
 from ...planning.plan import Plan, PlannedLoss
 from ...storage.sources.base import Source
 from ...storage.sources.dask import DaskSource
-from .. import EXECUTORS, BlockResult, Run
+from .. import EXECUTORS, Run
 from ..backends import refuse_what_gpus_cannot
 from .executor import compute
 from .graph_tasks import LabelsBeside, LossesOf, Merge, OnBlock, RatiosOf, StatesOf, ValueOf, unchanged, views_of
@@ -117,6 +118,7 @@ class GraphExecutor:
     """Evaluates all blocks as one graph on a scheduler of Dask's."""
 
     name = "dask"
+    workers_used: int | None = None
 
     def __init__(self, graph: Graph, scheduler: Any, scheduler_file: str | None, gpu: bool = False) -> None:
         """`gpu`: workers evaluate on their GPUs also what was computed in the host's memory."""
@@ -127,7 +129,7 @@ class GraphExecutor:
             refuse_what_gpus_cannot(run.plan)
             run = replace(run, on_gpu=True)
         states = compute(self._graph.states(run), self._scheduler, self._file)
-        done(BlockResult(0, run.plan.num_blocks, states[()]))
+        done(BlockResult.of_range(0, run.plan.num_blocks, states[()]))
 
 
 def graph_executor(

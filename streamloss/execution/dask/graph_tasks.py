@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...aggregation.checks import refuse_undefined_cells, warned
+from ...aggregation.checks import refuse_undefined_cells, warn_of_values
 from ...aggregation.reductions import losses_of_cells, reduce_state
 from ...aggregation.state import States, merge_all
 from ...core.blocks import Block
@@ -179,7 +179,7 @@ class ValueOf:
     def __call__(self, states: Any) -> Any:
         state = states[()][0]
         refuse_undefined_cells(self._name, state, "raise")
-        warned({self._name: state})
+        warn_of_values({self._name: state})
         return np.float64(reduce_state(state, self._reduction))
 
 

@@ -1,7 +1,7 @@
-"""What travels to another process, and what happens there.
+"""The description of a run that travels to another process, and the evaluation of a batch of blocks there.
 
-A task travels as a description: names and parameters of losses, the plan's numbers, where arrays are. The process that
-receives it opens the arrays, compiles the kernels, and keeps both for the next group of blocks. States come back.
+A run travels as a description: names and parameters of losses, the plan's numbers, where arrays are. The process that
+receives it opens the arrays, compiles the kernels, and keeps both for the next batch of blocks. States come back.
 """
 
 from __future__ import annotations
@@ -12,36 +12,23 @@ import threading
 import time
 import zlib
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass
 
-from ...aggregation.state import States, merge_all
+from ...aggregation.block_result import BlockResult
+from ...aggregation.state import merge_all
+from ...core.blocks import Ranges
 from ...core.version import __version__
 from ...errors import ClusterError, CorruptChunkError, DataError, UsageError
 from ...storage.sources.base import nbytes
 from ..backends import Backend, CpuBackend
-from ..block import BlockResult, Run, run_block
+from ..block import Run, run_block
 
 LARGEST = 256 << 10
-"""Bytes of a description: it travels with each group, so that a worker that joins late needs nothing else."""
-_KEPT = 4  # tasks that a process keeps open
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerResult:
-    """Of a group of blocks: a few kilobytes."""
-
-    states: States
-    filled: Mapping[str, int]
-    """Missing chunks read as their fill value, by the array's role, that this process had not met before."""
-    seconds: float
-    """Of work: the median of the blocks' times, as compiling makes the first one long, times their number."""
-    error: DataError | None = None
-    """Wrong data, which trying again would not put right."""
+"""The largest description in bytes: it travels with each batch, so that a worker that joins late needs nothing else."""
+_KEPT = 4  # runs that a process keeps open
 
 
 def pack(run: Run) -> bytes:
-    """The description. Raises UsageError where arrays in memory would have to travel."""
+    """Return the description of a run. Raises UsageError where arrays in memory would have to travel."""
     inside = [source for source in run.plan.sources if source.in_memory]
     stays = any(s.on_gpu for s in inside) or sum(nbytes(s.shape, s.dtype) for s in inside) > LARGEST
     packed = b"" if stays else zlib.compress(pickle.dumps(run), 1)
@@ -55,10 +42,11 @@ def pack(run: Run) -> bytes:
     return packed
 
 
-def run_group(version: str, packed: bytes, first: int, stop: int) -> WorkerResult:
+def run_batch(version: str, packed: bytes, first: int, stop: int) -> BlockResult | DataError:
     """Evaluate the blocks from `first` to before `stop`, on the thread of a pool.
 
-    Raises what may be another time or on another machine: files that cannot be read or written just now.
+    Returns the error for wrong data, which trying again would not put right. Raises what may be another time or on
+    another machine: files that cannot be read or written just now.
     """
     if version != __version__:
         raise ClusterError(
@@ -75,9 +63,11 @@ def run_group(version: str, packed: bytes, first: int, stop: int) -> WorkerResul
         except CorruptChunkError:
             raise
         except DataError as error:
-            return WorkerResult(run.empty(), {}, 0.0, error)
+            return error
         seconds.append(time.perf_counter() - begin)
-    return WorkerResult(states, opened.newly_filled(), statistics.median(seconds) * len(seconds))
+    # compiling makes the first block long: the median counts for all
+    work = statistics.median(seconds) * len(seconds)
+    return BlockResult(Ranges(((first, stop),)), states, opened.newly_filled(), work)
 
 
 def _backend_of(run: Run) -> Backend:
@@ -88,40 +78,35 @@ def _backend_of(run: Run) -> Backend:
     return backend_here(run.plan)
 
 
-def part(first: int, stop: int, outcome: WorkerResult) -> BlockResult:
-    """Raises the error of a group whose data is wrong."""
-    if outcome.error is not None:
-        raise outcome.error
-    return BlockResult(first, stop, outcome.states, outcome.filled)
-
-
-class _Opened:
-    """A task in this process, and which missing chunks were told of."""
+class _OpenedRun:
+    """A run whose arrays are open in this process, and which of their missing chunks were reported."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self._told: dict[str, int] = {}
+        self._reported: dict[str, int] = {}
 
     def newly_filled(self) -> dict[str, int]:
+        """Return the missing chunks read as their fill value, by the array's role, that were not reported before."""
         new = {}
         with _lock:
             for source in self.run.plan.sources:
-                filled, told = source.filled, self._told.get(source.role, 0)
-                if filled > told:
-                    new[source.role] = filled - told
-                    self._told[source.role] = filled
+                filled, reported = source.filled, self._reported.get(source.role, 0)
+                if filled > reported:
+                    new[source.role] = filled - reported
+                    self._reported[source.role] = filled
         return new
 
 
 _lock = threading.Lock()
-_tasks: OrderedDict[bytes, _Opened] = OrderedDict()
+_opened: OrderedDict[bytes, _OpenedRun] = OrderedDict()
 
 
-def _open(packed: bytes) -> _Opened:
+def _open(packed: bytes) -> _OpenedRun:
+    """Return the run that a description describes; the last few are kept open."""
     with _lock:
-        if packed not in _tasks:
-            _tasks[packed] = _Opened(pickle.loads(zlib.decompress(packed)))
-        _tasks.move_to_end(packed)
-        while len(_tasks) > _KEPT:
-            _tasks.popitem(last=False)
-        return _tasks[packed]
+        if packed not in _opened:
+            _opened[packed] = _OpenedRun(pickle.loads(zlib.decompress(packed)))
+        _opened.move_to_end(packed)
+        while len(_opened) > _KEPT:
+            _opened.popitem(last=False)
+        return _opened[packed]

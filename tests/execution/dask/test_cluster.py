@@ -23,11 +23,12 @@ import zarr
 import streamloss as sl
 from processes import SUPPORT, environment
 from streamloss import cli
+from streamloss.aggregation.block_result import BlockResult
 from streamloss.api.interop import loss_requests
 from streamloss.api.request import Inputs, Options, plan_request
 from streamloss.core.blocks import Ranges
 from streamloss.errors import ClusterError, CorruptChunkError, StreamlossWarning, UsageError, ValueRangeError
-from streamloss.execution import BlockResult, Run
+from streamloss.execution import Run
 from streamloss.execution.dask import batches, cluster, worker
 from streamloss.execution.dask.worker import pack
 from waiting import HANG, wait_until
@@ -155,11 +156,11 @@ def test_wrong_data_comes_back_as_a_value_and_files_that_fail_as_errors(place):
     zarr.open_array("p.zarr")[2, 3] = np.nan
     plan = plan_request(loss_requests(MSE), Inputs("y.zarr", "p.zarr"), Options(executor="dask", workers=1))
     packed = pack(Run(plan))
-    assert isinstance(worker.run_group(sl.__version__, packed, 0, 3).error, ValueRangeError)
-    assert worker.run_group(sl.__version__, packed, 1, 3).error is None
+    assert isinstance(worker.run_batch(sl.__version__, packed, 0, 3), ValueRangeError)
+    assert isinstance(worker.run_batch(sl.__version__, packed, 1, 3), BlockResult)
     (place / "p.zarr/c/1/0").write_bytes(b"broken")
     with pytest.raises(CorruptChunkError):
-        worker.run_group(sl.__version__, packed, 1, 3)
+        worker.run_batch(sl.__version__, packed, 1, 3)
 
 
 def test_missing_chunks_on_workers_are_counted(client, place):
@@ -259,7 +260,7 @@ def test_versions_that_differ_are_told():
 
 def test_another_version_of_streamloss_evaluates_nothing(client):
     with pytest.raises(ClusterError, match=r"this worker has streamloss .*, but the client 9\.9"):
-        client.submit(worker.run_group, "9.9", b"", 0, 1, pure=False).result()
+        client.submit(worker.run_batch, "9.9", b"", 0, 1, pure=False).result()
 
 
 # Groups
