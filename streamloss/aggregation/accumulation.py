@@ -19,6 +19,8 @@ OUTCOME_COUNTED, OUTCOME_OMITTED, OUTCOME_IGNORED, OUTCOME_REFUSED = 0, 1, 2, 3
 """The outcomes of a row: it is added up; it is left out because its loss is NaN (``nan_policy="omit"``); it is left out
 by a mask or by ``ignore_class``; or the evaluation stops there. The first three are counted, at these positions."""
 NUM_OUTCOMES = 3
+BINARY = "_binary"
+"""The ending of the names of sums under the convention that labels are 0 and 1, where all labels decide about it."""
 
 Terms = Callable[[float, float], tuple[float, ...]]
 
