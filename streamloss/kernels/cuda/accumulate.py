@@ -19,6 +19,7 @@ from ...aggregation.accumulation import (
     NUM_OUTCOMES,
     OUTCOME_COUNTED,
     OUTCOME_IGNORED,
+    OUTCOME_OMITTED,
     OUTCOME_REFUSED,
     Accumulation,
     RowCount,
@@ -166,10 +167,13 @@ def accumulate_row_of(single: bool, accumulation: Accumulation) -> Any:
         if outcome == OUTCOME_REFUSED:
             cuda.atomic.min(output.first_bad, 0, r)
             return
-        mine[counts_from + outcome] += 1
-        if outcome == OUTCOME_IGNORED:
+        if outcome == OUTCOME_IGNORED:  # a position that is not constant would put all of `mine` into local memory
+            mine[counts_from + OUTCOME_IGNORED] += 1
             value = 0.0
-        if outcome == OUTCOME_COUNTED:
+        elif outcome == OUTCOME_OMITTED:
+            mine[counts_from + OUTCOME_OMITTED] += 1
+        else:
+            mine[counts_from + OUTCOME_COUNTED] += 1
             _add_value(value, output.limbs[LOSS], mine, PARTS * LOSS)
             add_rest(value, w, weighted, output.limbs, mine)
         if output.wanted:
