@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ..formulas._kinds import Overlap
 from ..formulas._registry import LossSpec
 from .accumulation import BINARY
 from .identity import StateIdentity
+from .ratios import RATIOS
 from .state import ExactSum, State
 from .statistics import values_of
 
@@ -77,25 +78,20 @@ def reduce_state(state: State, reduction: Reduction) -> float:
     raise ValueError(f"{reduction} is not one number")
 
 
-def cell_sums(ratios: int) -> list[str]:
-    """The names of a state's sums for ratios over the whole data: of ``y p``, p and y, for each cell."""
-    return [f"{name}/{cell}" for cell in range(ratios) for name in ("both", "y_pred", "y_true")]
-
-
 def losses_of_cells(state: State, weighted: bool = False) -> np.ndarray[Any, Any]:
     """The ratios over the whole data: float64 of the cells' shape, each rounded once, then times the weight."""
     identity = state.identity
     assert identity.ratio_shape is not None
     spec = LossSpec.of(identity.loss, identity.parameters)
-    assert isinstance(spec.formula, Overlap)
+    formula = cast(Overlap, spec.formula)  # the only kind that has a ratio_shape
     arguments = [Fraction(value) for value in spec.arguments(np.dtype(identity.dtype))]
     losses = np.empty(identity.ratio_shape, np.float64)
-    names = iter(cell_sums(losses.size))
+    names = iter(RATIOS.sum_names(losses.size))
     for cell in range(losses.size):
         both, y_pred, y_true = (state.sum(next(names)) for _ in range(3))
         shared = both.exactly()
         try:
-            ratio = spec.formula.finish(shared, y_pred.exactly() - shared, y_true.exactly() - shared, *arguments)
+            ratio = formula.finish(shared, y_pred.exactly() - shared, y_true.exactly() - shared, *arguments)
         except ZeroDivisionError:  # nothing against nothing, with epsilon=0
             ratio = math.nan
         losses.flat[cell] = math.nan if (y_pred + y_true).special is not None else float(ratio)

@@ -1,4 +1,4 @@
-"""Why a row has no loss: the kernels only say which row it is, this module looks at it and says what is wrong."""
+"""Why a row has no loss: kernels return the number of the row, and this module looks at it and names what is wrong."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from ..core.blocks import Block
 from ..core.types import Interval
 from ..errors import ValueRangeError
-from ..formulas._kinds import LabelSequence, Parametric, Sparse
+from ..formulas._kinds import LabelLayout
 from ..planning.alignment import CLASS_AXIS, View
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sources import Source
@@ -23,36 +23,36 @@ _POLICY_ADVICE = "Pass nan_policy='omit' to leave such rows out, or 'propagate' 
 
 
 def explain(
-    plan: Plan, job: PlannedLoss, block: Block, row: int, labels: Array, predictions: Array, weight: Array | None
+    plan: Plan, planned: PlannedLoss, block: Block, row: int, labels: Array, predictions: Array, weight: Array | None
 ) -> ValueRangeError:
-    """The error for row `row` of a block, of which these are the rows as stored."""
+    """Return the error for row `row` of a block, of which the arrays are the rows as stored."""
     at = tuple(a + int(i) for a, i in zip(block.start, np.unravel_index(row, block.shape), strict=True))
     label, prediction = np.atleast_1d(labels[row]), np.atleast_1d(predictions[row])
-    true_where = _Where(plan, plan.y_true, job.alignment.y_true, at)
-    pred_where = _Where(plan, plan.y_pred, job.alignment.y_pred, at)
+    true_where = _Where(plan, plan.y_true, planned.alignment.y_true, at)
+    pred_where = _Where(plan, plan.y_pred, planned.alignment.y_pred, at)
     problem = (
         _weight_problem(plan, at, weight, row)
-        or _label_problem(job, label, prediction.shape[-1], true_where)
-        or _prediction_problem(job, prediction, pred_where)
+        or _label_problem(planned, label, prediction.shape[-1], true_where)
+        or _prediction_problem(planned, prediction, pred_where)
         or _nan_problem(label, prediction, true_where, pred_where)
-        or _alignment_problem(job, label, prediction, true_where, pred_where)
+        or _alignment_problem(planned, label, prediction, true_where, pred_where)
         or _odd_problem(label, prediction, weight if weight is None else weight[row], true_where, pred_where)
     )
-    return ValueRangeError(f"{job.name}: {problem}")
+    return ValueRangeError(f"{planned.name}: {problem}")
 
 
-def explain_inexact(job: PlannedLoss, role: str, data: Array, block: Block) -> ValueRangeError:
-    """The error for integers that float64 does not hold."""
+def explain_inexact(planned: PlannedLoss, role: str, data: Array, block: Block) -> ValueRangeError:
+    """Return the error for integers that float64 does not hold."""
     largest = int(data.max()) if abs(int(data.max())) > abs(int(data.min())) else int(data.min())
     first = ", ".join(str(i) for i in block.start)
     return ValueRangeError(
-        f"{job.name}: {role} holds the integer {largest}, in the block that begins at row {first}; expected "
+        f"{planned.name}: {role} holds the integer {largest}, in the block that begins at row {first}; expected "
         "integers up to 2**53, which float64 holds exactly. Subtract an offset, or store floats if rounding is meant."
     )
 
 
 def explain_mask(plan: Plan, mask: Source, view: View, block: Block, data: Array) -> ValueRangeError:
-    """The error for a mask with an entry that says neither yes nor no; `data` are its rows under the block."""
+    """Return the error for a mask with an entry that is neither 0 nor 1; `data` are its rows under the block."""
     row = int(np.argmax((data != 0) & (data != 1)))
     at = tuple(a + int(i) for a, i in zip(block.start, np.unravel_index(row, block.shape), strict=True))
     where = _Where(plan, mask, view, at)
@@ -61,18 +61,18 @@ def explain_mask(plan: Plan, mask: Source, view: View, block: Block, data: Array
     )
 
 
-def explain_class(job: PlannedLoss, block: Block, labels: Array, classes: Array) -> ValueRangeError:
-    """The error for a label that names no class, where weights go by classes."""
+def explain_class(planned: PlannedLoss, block: Block, labels: Array, classes: Array) -> ValueRangeError:
+    """Return the error for a label that names no class, where rows are weighted by their class."""
     row = int(np.argmax(classes == NOT_A_LABEL))
     at = ", ".join(str(a + int(i)) for a, i in zip(block.start, np.unravel_index(row, block.shape), strict=True))
     return ValueRangeError(
-        f"{job.name}: y_true[{at}] is {_number(float(labels[row]))}; expected whole numbers, "
+        f"{planned.name}: y_true[{at}] is {_number(float(labels[row]))}; expected whole numbers, "
         "for class_weight names classes."
     )
 
 
 class _Where:
-    """Names an element of an array, and the chunk that holds it."""
+    """The place of a row in an array, for messages: its elements' names, and the chunk that holds them."""
 
     def __init__(self, plan: Plan, source: Source, view: View, row: tuple[int, ...]) -> None:
         self._source, self._view = source, view
@@ -80,6 +80,7 @@ class _Where:
         self._index = [shifted[axis] if axis >= 0 else 0 for axis in view.axes]
 
     def index(self, position: int | None = None) -> tuple[int, ...]:
+        """Return the index of an element in the array; `position` is its flat index inside the row."""
         index = list(self._index)
         inner = [i for i, axis in enumerate(self._view.axes) if axis == CLASS_AXIS]
         if position is not None and inner:
@@ -89,15 +90,16 @@ class _Where:
         return tuple(index)
 
     def row(self) -> str:
-        """All of the row: ``y_pred[7, :]``."""
+        """Return the name of all of the row: ``y_pred[7, :]``."""
         index = [":" if axis == CLASS_AXIS else str(i) for i, axis in zip(self._index, self._view.axes, strict=True)]
         return f"{self._source.role}[{', '.join(index)}]"
 
     def __call__(self, position: int | None = None) -> str:
+        """Return the name of an element: ``y_pred[7, 2]``."""
         return f"{self._source.role}[{', '.join(str(i) for i in self.index(position))}]"
 
     def place(self, position: int | None = None) -> str:
-        """`` (chunk c/3/0 of preds.zarr)``, or nothing for an array in memory."""
+        """Return `` (chunk c/3/0 of preds.zarr)``, or nothing for an array in memory."""
         if self._source.in_memory:
             return ""
         chunk = self._source.locate(self.index(position)).strip(" ()")
@@ -114,15 +116,14 @@ def _weight_problem(plan: Plan, at: tuple[int, ...], weight: Array | None, row: 
     return f"{where()} is {value}{where.place()}; {expected}. A weight of 0 leaves a row out of sums."
 
 
-def _label_problem(job: PlannedLoss, label: Array, classes: int, where: _Where) -> str | None:
-    match job.formula:
-        case Sparse():
-            number = int(label[0]) if label.dtype.kind in "iu" else float(label[0])  # floats end at 2**53
-            return _integer_problem(number, 0, classes, where, True)
-        case LabelSequence():
-            return _sequence_problem(label.astype(np.float64), classes, where)
-        case _:
-            return _outside(label, job.formula.y_true, where, "")
+def _label_problem(planned: PlannedLoss, label: Array, classes: int, where: _Where) -> str | None:
+    formula = planned.formula
+    if not formula.integer_labels:
+        return _outside(label, formula.y_true, where, "")
+    if formula.label_layout is LabelLayout.SEQUENCE:
+        return _sequence_problem(label.astype(np.float64), classes, where)
+    number = int(label[0]) if label.dtype.kind in "iu" else float(label[0])  # floats end at 2**53
+    return _integer_problem(number, 0, classes, where, True)
 
 
 def _integer_problem(
@@ -145,7 +146,7 @@ def _integer_problem(
 
 
 def _sequence_problem(labels: Array, classes: int, where: _Where) -> str | None:
-    """Labels first, then zeros."""
+    """Return what is wrong with labels that must come first, and zeros after them."""
     for position, number in enumerate(labels.tolist()):
         if problem := _integer_problem(number, 0, classes, where, False, position):
             return problem
@@ -157,10 +158,11 @@ def _sequence_problem(labels: Array, classes: int, where: _Where) -> str | None:
     return None
 
 
-def _prediction_problem(job: PlannedLoss, prediction: Array, where: _Where) -> str | None:
-    if not isinstance(job.formula, Parametric):
-        return _outside(prediction, job.formula.y_pred, where, _prediction_advice(job))
-    for position, (meaning, interval) in enumerate(zip(job.formula.meanings, job.formula.y_preds, strict=True)):
+def _prediction_problem(planned: PlannedLoss, prediction: Array, where: _Where) -> str | None:
+    formula = planned.formula
+    if not formula.meanings:
+        return _outside(prediction, formula.y_pred, where, _prediction_advice(planned))
+    for position, (meaning, interval) in enumerate(zip(formula.meanings, formula.y_preds, strict=True)):
         if problem := _outside(
             prediction[position : position + 1], interval, where, f" It is the {meaning}.", position
         ):
@@ -178,8 +180,8 @@ def _outside(values: Array, interval: Interval, where: _Where, advice: str, offs
     return f"{where(at)} is {_number(numbers[first])}{where.place(at)}; expected a value in {interval}.{advice}"
 
 
-def _prediction_advice(job: PlannedLoss) -> str:
-    if job.spec.parameters.get("from_logits") is False:
+def _prediction_advice(planned: PlannedLoss) -> str:
+    if planned.spec.parameters.get("from_logits") is False:
         return " If these are logits, pass from_logits=True; if rounding put them there, clip them."
     return ""
 
@@ -194,10 +196,10 @@ def _nan_problem(label: Array, prediction: Array, true_where: _Where, pred_where
 
 
 def _alignment_problem(
-    job: PlannedLoss, label: Array, prediction: Array, true_where: _Where, pred_where: _Where
+    planned: PlannedLoss, label: Array, prediction: Array, true_where: _Where, pred_where: _Where
 ) -> str | None:
-    """A sequence of labels that its time steps have no room for, or no probability."""
-    if not isinstance(job.formula, LabelSequence):
+    """Return why a sequence of labels has too few time steps, or no alignment that is possible."""
+    if planned.formula.label_layout is not LabelLayout.SEQUENCE:
         return None
     labels = label[: np.count_nonzero(label)].tolist()
     steps, needed = len(prediction), len(labels) + sum(a == b for a, b in itertools.pairwise(labels))
@@ -214,7 +216,7 @@ def _alignment_problem(
 
 
 def _odd_problem(label: Array, prediction: Array, weight: float | None, true_where: _Where, pred_where: _Where) -> str:
-    """Each value is allowed, but their loss is NaN: infinities against each other."""
+    """Return the message for values that are allowed, but whose loss is NaN: infinities against each other."""
     weighted = "" if weight is None else f", sample_weight = {_number(weight)}"
     infinite = np.isinf(prediction.astype(np.float64).ravel())
     first = int(np.argmax(infinite)) if infinite.any() else None
@@ -227,7 +229,7 @@ def _odd_problem(label: Array, prediction: Array, weight: float | None, true_whe
 
 
 def _number(value: float) -> str:
-    """``NaN``, ``-inf``, or up to nine digits, which tell any two float32 apart."""
+    """Return ``NaN``, ``-inf``, or up to nine digits, which tell any two float32 apart."""
     return "NaN" if math.isnan(value) else f"{value:.9g}"
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 from ..core.types import REAL, UNIT, Interval
 
@@ -18,8 +19,38 @@ Scalar = Callable[..., float]
 MAXIMUM = "maximum"
 
 
+class LabelLayout(Enum):
+    """What the labels of a row are."""
+
+    PER_ELEMENT = "a number for each element of y_pred"
+    PER_ROW = "one number, or one integer label"
+    SEQUENCE = "a sequence of integer labels"
+
+
+class Kind:
+    """The properties by which other modules treat kinds of formulas differently; most kinds have these values."""
+
+    __slots__ = ()
+
+    label_layout: ClassVar[LabelLayout] = LabelLayout.PER_ELEMENT
+    integer_labels: ClassVar[bool] = False
+    """Whether labels are integers that name classes; they are never rounded to a loss' precision."""
+    needs_class_axis: ClassVar[bool] = True
+    """Whether rows need an axis of classes; otherwise predictions of one axis are rows of one output each."""
+    is_ratio: ClassVar[bool] = False
+    """Whether it is a ratio of sums over the axes that ``axis`` names, which may be axes of rows."""
+    why_not_on_gpu: ClassVar[str | None] = None
+    """Why no GPU can evaluate it; None where one can."""
+
+    def has_one_label(self, has_classes: bool) -> bool:
+        """Return whether a row has one label, an integer or one-hot, by which it can be weighted. `has_classes` says
+        whether ``y_pred`` has an axis of classes.
+        """
+        return False
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Elementwise:
+class Elementwise(Kind):
     """A term for each element of ``y_pred``; a row's loss is the mean of its terms.
 
     ``term(y, p, *arguments)`` takes the element's own value of the parameter `per_class` last, where there is one.
@@ -35,13 +66,20 @@ class Elementwise:
     precise: bool = False
     """Whether a float32 result needs float64's functions too: parts of the term cancel."""
 
+    needs_class_axis: ClassVar[bool] = False
+    meanings: ClassVar[tuple[str, ...]] = ()
+    y_preds: ClassVar[tuple[Interval, ...]] = ()
+
+    def has_one_label(self, has_classes: bool) -> bool:
+        return not has_classes
+
     @property
     def argument_names(self) -> tuple[str, ...]:
         return _names(self.term)[2 : None if self.per_class is None else -1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sparse:
+class Sparse(Kind):
     """An integer label and a row over the classes.
 
     ``finish(p_label, pivot, others, *arguments)`` returns the row's loss, where ``others`` is the sum of
@@ -56,13 +94,23 @@ class Sparse:
     y_pred: Interval = REAL
     pivot: str | None = None
 
+    label_layout: ClassVar[LabelLayout] = LabelLayout.PER_ROW
+    integer_labels: ClassVar[bool] = True
+    y_true: ClassVar[Interval] = REAL
+    per_class: ClassVar[None] = None
+    meanings: ClassVar[tuple[str, ...]] = ()
+    y_preds: ClassVar[tuple[Interval, ...]] = ()
+
+    def has_one_label(self, has_classes: bool) -> bool:
+        return True
+
     @property
     def argument_names(self) -> tuple[str, ...]:
         return _names(self.finish)[3:]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rowwise:
+class Rowwise(Kind):
     """Labels and predictions over the classes; a row's loss is made of sums over them.
 
     ``term(y, p, top, total, err, size, *arguments)`` returns a tuple of ``terms`` floats for each class, and
@@ -84,13 +132,19 @@ class Rowwise:
     per_class: str | None = None
     cancels: bool = True
 
+    meanings: ClassVar[tuple[str, ...]] = ()
+    y_preds: ClassVar[tuple[Interval, ...]] = ()
+
+    def has_one_label(self, has_classes: bool) -> bool:
+        return True
+
     @property
     def argument_names(self) -> tuple[str, ...]:
         return _names(self.term)[6 : None if self.per_class is None else -1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Parametric:
+class Parametric(Kind):
     """A number, and the two parameters of a distribution that were predicted for it.
 
     ``term(y, first, second, *arguments)`` returns the row's loss; the class axis of ``y_pred`` holds the two.
@@ -98,9 +152,14 @@ class Parametric:
 
     term: Scalar
     meanings: tuple[str, str]
-    """The names of the two parameters, for messages."""
+    """The names of the two parameters, for messages; empty in kinds whose class axis holds classes."""
     y_true: Interval = REAL
     y_preds: tuple[Interval, Interval] = (REAL, REAL)
+    """Where each parameter may be; other kinds have one interval, `y_pred`, for all predictions."""
+
+    label_layout: ClassVar[LabelLayout] = LabelLayout.PER_ROW
+    y_pred: ClassVar[Interval] = REAL
+    per_class: ClassVar[None] = None
 
     @property
     def argument_names(self) -> tuple[str, ...]:
@@ -108,7 +167,7 @@ class Parametric:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Overlap:
+class Overlap(Kind):
     """A ratio of sums over the axes that ``axis`` names, of labels and predictions in [0, 1].
 
     ``finish(both, only_pred, only_true, *arguments)`` takes the sums of ``y p``, ``(1 - y) p`` and ``y (1 - p)``. Where
@@ -120,13 +179,18 @@ class Overlap:
     y_true: Interval = UNIT
     y_pred: Interval = UNIT
 
+    is_ratio: ClassVar[bool] = True
+    per_class: ClassVar[None] = None
+    meanings: ClassVar[tuple[str, ...]] = ()
+    y_preds: ClassVar[tuple[Interval, ...]] = ()
+
     @property
     def argument_names(self) -> tuple[str, ...]:
         return _names(self.finish)[3:]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LabelSequence:
+class LabelSequence(Kind):
     """A sequence of labels, and a row over the classes for each time step.
 
     ``loss(labels, scores, work)`` takes int64 labels (length,), which are not the first class, the blank; scores
@@ -135,6 +199,14 @@ class LabelSequence:
 
     loss: Callable[..., float]
     y_pred: Interval = REAL
+
+    label_layout: ClassVar[LabelLayout] = LabelLayout.SEQUENCE
+    integer_labels: ClassVar[bool] = True
+    why_not_on_gpu: ClassVar[str | None] = "its rows are sequences"
+    y_true: ClassVar[Interval] = REAL
+    per_class: ClassVar[None] = None
+    meanings: ClassVar[tuple[str, ...]] = ()
+    y_preds: ClassVar[tuple[Interval, ...]] = ()
 
     @property
     def argument_names(self) -> tuple[str, ...]:

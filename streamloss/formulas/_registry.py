@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UnknownNameError, UsageError
-from ._kinds import Elementwise, Formula, Rowwise
+from ._kinds import Formula
 from ._parameters import FROM_LOGITS, Parameter
 
 REFUSED = {
@@ -109,7 +109,7 @@ class LossSpec:
         Raises UsageError where it is a list of another length.
         """
         formula = self.formula
-        if not isinstance(formula, Elementwise | Rowwise) or formula.per_class is None:
+        if formula.per_class is None:
             return np.empty(0)
         values = self.parameters[formula.per_class]
         if isinstance(values, tuple) and len(values) != classes:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..core.blocks import Block
 from ..errors import ShapeError
-from ..formulas._kinds import Elementwise, LabelSequence, Overlap, Parametric, Sparse
+from ..formulas._kinds import LabelLayout
 from ..formulas._registry import LossSpec
 
 CLASS_AXIS = -1  # an axis read whole: the classes, or the features of one sample
@@ -87,12 +87,12 @@ def align(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
     """Raises ShapeError, naming both shapes and what would fit."""
     if not y_pred:
         raise ShapeError(f"{spec.name}: y_pred has shape (); expected at least one axis, (rows,). Pass [y_pred].")
-    match spec.formula:
-        case Sparse() | Parametric():
+    match spec.formula.label_layout:
+        case LabelLayout.PER_ROW:
             return _align_one_number(spec, y_true, y_pred)
-        case LabelSequence():
+        case LabelLayout.SEQUENCE:
             return _align_sequences(spec, y_true, y_pred)
-        case _:
+        case LabelLayout.PER_ELEMENT:
             return _align_equal(spec, y_true, y_pred)
 
 
@@ -104,11 +104,11 @@ def _align_equal(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
             f"{spec.name}: y_true has shape {y_true} but y_pred has {y_pred}; expected equal shapes"
             " (a trailing axis of length 1 may be missing in one of them). " + _advice(y_true, y_pred)
         )
-    if isinstance(spec.formula, Overlap):
-        return _layout_of_overlap(spec, shape, y_true, y_pred)
+    if spec.formula.is_ratio:
+        return _align_ratio(spec, shape, y_true, y_pred)
     inner = _axes(spec, len(shape))
     if len(shape) == 1 and inner:
-        if not isinstance(spec.formula, Elementwise):
+        if spec.formula.needs_class_axis:
             raise ShapeError(f"{spec.name}: {_ONE_ROW.format(y_pred)}")
         inner = ()  # N samples with one output, not one sample with N features
     axes = _positions(spec, shape, inner)
@@ -116,7 +116,7 @@ def _align_equal(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
     return Alignment(rows, _view(y_true, axes), _view(y_pred, axes))
 
 
-def _layout_of_overlap(spec: LossSpec, shape: Shape, y_true: Shape, y_pred: Shape) -> Alignment:
+def _align_ratio(spec: LossSpec, shape: Shape, y_true: Shape, y_pred: Shape) -> Alignment:
     """Sums inside each row, or over the rows: then what stays is a cell, read whole, and what is summed is cut."""
     summed = _axes(spec, len(shape)) if spec.axis is not None else tuple(range(len(shape)))
     over_rows = 0 in summed
@@ -141,14 +141,14 @@ def _align_one_number(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment
     rows = y_pred[:axis] + y_pred[axis + 1 :]
     with_one = (*y_pred[:axis], 1, *y_pred[axis + 1 :])
     formula = spec.formula
-    if isinstance(formula, Parametric) and y_pred[axis] != len(formula.meanings):
+    if formula.meanings and y_pred[axis] != len(formula.meanings):
         raise ShapeError(
             f"{spec.name}: y_pred has shape {y_pred}, whose axis {axis} has {y_pred[axis]} entries; expected "
             f"{len(formula.meanings)}: {' and '.join(formula.meanings)}."
         )
     if y_true not in (rows, with_one):
-        what = "one integer label" if isinstance(formula, Sparse) else "one number"
-        holds = "the classes" if isinstance(formula, Sparse) else "the distribution's parameters"
+        what = "one integer label" if formula.integer_labels else "one number"
+        holds = "the distribution's parameters" if formula.meanings else "the classes"
         raise ShapeError(
             f"{spec.name}: y_true has shape {y_true} but y_pred has {y_pred}, whose axis {axis} holds {holds}; "
             f"expected {what} for each row: shape {rows} or {with_one}. " + _advice(y_true, y_pred)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..core.types import HALVES
-from ..formulas._kinds import LabelSequence, Sparse
 from ..storage.sources.base import Source
 from .alignment import View
 from .plan import PlannedLoss
@@ -24,14 +23,14 @@ BUFFERS = 3
 
 def why_not_on_gpu(loss: PlannedLoss) -> str | None:
     """Return why a loss cannot be evaluated on a GPU; None if it can."""
-    if isinstance(loss.formula, LabelSequence):
-        return "its rows are sequences"
-    return None if loss.alignment.ratio_shape is None else "it is a ratio of sums over the whole data"
+    if loss.alignment.ratio_shape is not None:
+        return "it is a ratio of sums over the whole data"
+    return loss.formula.why_not_on_gpu
 
 
 def gpu_reads(loss: PlannedLoss, source: Source) -> bool:
     """Return whether a loss' kernels on a GPU read labels or predictions as `source` has them."""
-    labels, integers = source.role == "y_true", isinstance(loss.formula, Sparse)
+    labels, integers = source.role == "y_true", loss.formula.integer_labels
     if why_not_on_gpu(loss) is not None or (loss.precision is not None and not (labels and integers)):
         return False
     known = (GPU_LABELS if integers else GPU_TARGETS) if labels else GPU_PREDICTIONS

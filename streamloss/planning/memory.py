@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..formulas._kinds import LabelSequence, Sparse
 from ..storage.sources.base import Source
 from .alignment import CLASS_AXIS, Shape, View
 from .dtypes import floating_dtype
@@ -48,7 +47,7 @@ class BlockCost:
         if source.role in ("sample_weight", "mask"):
             return read + 8 * rows
         classes = math.prod(n for n, axis in zip(view.shape, view.axes, strict=True) if axis == CLASS_AXIS)
-        if source.role == "y_true" and any(isinstance(loss.formula, Sparse | LabelSequence) for loss in self.losses):
+        if source.role == "y_true" and any(loss.formula.integer_labels for loss in self.losses):
             return read + 3 * 8 * rows * classes  # int64, and two steps on the way there from floats
         # in memory and float already: views; axes out of order or another dtype: one copy
         floating = floating_dtype(source.dtype)

@@ -10,7 +10,6 @@ import numpy as np
 from ..aggregation.identity import StateIdentity
 from ..core.machine import available_cpus, mib, resident_bytes
 from ..errors import MemoryBudgetError, ShapeError, UsageError
-from ..formulas._kinds import Elementwise, Rowwise, Sparse
 from ..storage.sources.base import Source, nbytes
 from . import blocks
 from .alignment import CLASS_AXIS, Alignment, Shape, align, align_weight
@@ -137,11 +136,8 @@ def _refuse_weights(
                 f"{loss.name}: one ratio over the whole data has no rows that could be weighted; expected no "
                 "weights, or one number. Leave the first axis out of axis= for a loss of each row, which can be."
             )
-        classes = CLASS_AXIS in loss.alignment.y_pred.axes
-        one_label = isinstance(loss.formula, Sparse | Rowwise) or (
-            isinstance(loss.formula, Elementwise) and not classes
-        )
-        if class_weight is not None and not one_label:
+        has_classes = CLASS_AXIS in loss.alignment.y_pred.axes
+        if class_weight is not None and not loss.formula.has_one_label(has_classes):
             raise UsageError(
                 f"{loss.name}: class_weight needs one label for each row: an integer, or one-hot over the classes; "
                 f"this loss has labels of shape {loss.alignment.y_true.shape}. Pass sample_weight instead."

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from ..errors import UsageError
-from ..formulas._kinds import Overlap
 from ..formulas._registry import LossSpec
 from .alignment import Shape
 
@@ -25,7 +24,7 @@ def cut_to_common_rows(shapes: Mapping[str, Shape], specs: Sequence[LossSpec]) -
 
 
 def _reads_first_axis_whole(spec: LossSpec, rank: int) -> bool:
-    return isinstance(spec.axis, int) and spec.axis % rank == 0 and not isinstance(spec.formula, Overlap)
+    return isinstance(spec.axis, int) and spec.axis % rank == 0 and not spec.formula.is_ratio
 
 
 def range_of(rows: slice | None, count: int, shortest: str) -> tuple[int, int]:
