@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..core.blocks import Block
-from ..formulas._kinds import LabelSequence, Parametric, Sparse
+from ..formulas._kinds import LabelLayout
 from ..planning.alignment import CLASS_AXIS, View
 from ..planning.dtypes import floating_dtype
 from ..planning.plan import Plan, PlannedLoss
@@ -93,15 +93,15 @@ def host_mask(plan: Plan, inputs: BlockInputs) -> Array | None:
 def host_labels(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Array:
     """Return labels as kernels take them. Raises ValueRangeError for integers that float64 does not hold."""
     stored = inputs.read(plan.y_true, planned.alignment.y_true)
-    if isinstance(planned.formula, Sparse):
-        return convert.labels(stored)
-    if isinstance(planned.formula, LabelSequence):
-        return convert.labels(stored).astype(np.int64)
+    if planned.formula.integer_labels:
+        labels = convert.labels(stored)
+        return labels.astype(np.int64) if planned.formula.label_layout is LabelLayout.SEQUENCE else labels
     if convert.inexact_integers(stored):
         raise explain_inexact(planned, "y_true", stored, inputs.block)
     rounded = convert.rounded(stored, planned.precision)
     y_true = convert.targets(rounded, floating_dtype(plan.y_pred.dtype))
-    return y_true.reshape(-1) if isinstance(planned.formula, Parametric) else y_true.reshape(inputs.block.rows, -1)
+    one_each = planned.formula.label_layout is LabelLayout.PER_ROW
+    return y_true.reshape(-1) if one_each else y_true.reshape(inputs.block.rows, -1)
 
 
 def host_predictions(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Array:
@@ -110,7 +110,8 @@ def host_predictions(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> A
     if convert.inexact_integers(stored):
         raise explain_inexact(planned, "y_pred", stored, inputs.block)
     y_pred = convert.floating(convert.rounded(stored, planned.precision))
-    return y_pred if isinstance(planned.formula, LabelSequence) else y_pred.reshape(inputs.block.rows, -1)
+    is_sequence = planned.formula.label_layout is LabelLayout.SEQUENCE
+    return y_pred if is_sequence else y_pred.reshape(inputs.block.rows, -1)
 
 
 def class_weight_of(class_weight: Mapping[int, float], labels: Array, planned: PlannedLoss, block: Block) -> Array:
@@ -119,7 +120,7 @@ def class_weight_of(class_weight: Mapping[int, float], labels: Array, planned: P
         classes = labels.argmax(axis=1)
     else:
         classes = convert.labels(labels.reshape(-1))
-        if not isinstance(planned.formula, Sparse) and (classes == convert.NOT_A_LABEL).any():
+        if not planned.formula.integer_labels and (classes == convert.NOT_A_LABEL).any():
             raise explain_class(planned, block, labels.reshape(-1), classes)
     known = np.array(sorted(class_weight), np.int64)
     weights = np.array([class_weight[label] for label in sorted(class_weight)], np.float64)

@@ -89,7 +89,7 @@ def _dense_row(
 ) -> Any:
     finish, terms, has_peak = reduction.finish, reduction.terms, reduction.has_peak
     has_share = reduction.share is not None
-    has_parameter = not isinstance(formula, Overlap) and formula.per_class is not None
+    has_parameter = formula.per_class is not None
     row_max, column = row_max_of(team, formula, reduction, true, pred), column_of(terms)
     sums = sums_of_row(team, reduction, has_parameter, true, pred)
     shares = replace(reduction, value=reduction.value_of_share, terms=1, compensated=True, cancels=True)

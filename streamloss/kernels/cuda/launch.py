@@ -71,7 +71,7 @@ class Accumulators(NamedTuple):
 def kernel_of(key: KernelKey, true: Form, pred: Form, team: Team) -> Launcher:
     """Return the kernel for arrays of these forms; see :func:`.kernel.rows_kernel`."""
     formula, single, accumulation = key.formula, key.single, key.accumulation
-    assert not isinstance(formula, LabelSequence)
+    assert not isinstance(formula, LabelSequence), formula.why_not_on_gpu
     if isinstance(formula, Parametric):
         return parametric(formula, single, true, pred, accumulation)
     if isinstance(formula, Elementwise) and key.layout == ONE_ELEMENT:

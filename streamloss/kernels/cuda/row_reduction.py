@@ -73,9 +73,7 @@ def row_max_of(
     """
     peak, has_peak, skips = reduction.peak_or_prediction, reduction.has_peak, reduction.skips
     low_p, high_p = formula.y_pred.smallest, formula.y_pred.largest
-    low_y, high_y = (
-        (-np.inf, np.inf) if isinstance(formula, Sparse) else (formula.y_true.smallest, formula.y_true.largest)
-    )
+    low_y, high_y = formula.y_true.smallest, formula.y_true.largest
     bounded = formula.y_pred.bounded or (low_y, high_y) != (-np.inf, np.inf)
     width, warps, whole = pred.width, team.threads // WARP, team.whole
     labels, predictions, of_all, of_four = (
