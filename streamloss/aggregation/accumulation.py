@@ -1,4 +1,4 @@
-"""What is added up over the rows of a loss: one declaration, which kernels, states and results read.
+"""The declaration of what is added up over the rows of a loss, which kernels, states and results read.
 
 An :class:`Accumulation` lists exact sums and counts by name. Kernels on the processor and on GPUs compile the scalar
 functions of its members and add up what these give for each row that counts; :meth:`Accumulation.content_of` turns what
@@ -16,9 +16,11 @@ from typing import Any
 from .state import ExactSum, State
 
 OUTCOME_COUNTED, OUTCOME_OMITTED, OUTCOME_IGNORED, OUTCOME_REFUSED = 0, 1, 2, 3
-"""What becomes of a row: it is added up; it is left out because its loss is NaN (``nan_policy="omit"``); it is left out
+"""The outcomes of a row: it is added up; it is left out because its loss is NaN (``nan_policy="omit"``); it is left out
 by a mask or by ``ignore_class``; or the evaluation stops there. The first three are counted, at these positions."""
 NUM_OUTCOMES = 3
+BINARY = "_binary"
+"""The ending of the names of sums under the convention that labels are 0 and 1, where all labels decide about it."""
 
 Terms = Callable[[float, float], tuple[float, ...]]
 

@@ -1,4 +1,4 @@
-"""What ratios over the whole data are made of: exact sums of labels, predictions and their products."""
+"""The sums of ratios over the whole data: of labels, predictions and their products, exact."""
 
 from __future__ import annotations
 

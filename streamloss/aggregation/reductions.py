@@ -12,9 +12,11 @@ import numpy as np
 from ..core.types import Reduction
 from ..formulas._kinds import Overlap
 from ..formulas._registry import LossSpec
+from .accumulation import BINARY
 from .identity import StateIdentity
 from .ratios import RATIOS
 from .state import ExactSum, State
+from .statistics import values_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +43,24 @@ def totals(state: State) -> Totals:
         total = sum((ExactSum.of_value(loss) for loss in losses.ravel().tolist()), ExactSum())
         weight = ExactSum.of_value(_weight_of_ratios(identity))
         return Totals(total, weight.times(losses.size), losses.size, losses.size if identity.weight else 0)
-    open_convention = identity.parameters.get("labels") == "auto"
-    binary = open_convention and state.count("other_labels") == 0
-    return Totals(
-        state.sum("loss_binary" if binary else "loss"),
-        state.sum("weight"),
-        state.count("count"),
-        state.count("nonzero_weights"),
-    )
+    decided = with_convention(state)
+    return Totals(decided.sum("loss"), decided.sum("weight"), decided.count("count"), decided.count("nonzero_weights"))
+
+
+def with_convention(state: State) -> State:
+    """Return the state with the sums of the labels' convention that all labels decide, under their own names.
+
+    Other states are returned as they are.
+    """
+    if state.identity.parameters.get("labels") != "auto" or state.count("other_labels") > 0:
+        return state
+    binary = {name.removesuffix(BINARY): total for name, total in state.sums.items() if name.endswith(BINARY)}
+    return State(state.identity, {**state.sums, **binary}, state.counts)
+
+
+def derived_values(state: State) -> dict[str, Any]:
+    """Return the values that the statistics of an evaluation derive from its merged state, by name."""
+    return values_of(with_convention(state), state.identity.statistics)
 
 
 def reduce_state(state: State, reduction: Reduction) -> float:

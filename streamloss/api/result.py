@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..aggregation.reductions import reduce_state, totals
+from ..aggregation.reductions import derived_values, reduce_state, totals
 from ..aggregation.snapshot import Snapshot, write_whole
 from ..aggregation.state import State
 from ..core.machine import peak_memory
@@ -74,7 +74,13 @@ class LossResult:
         """The number of rows left out because their loss was NaN, under ``nan_policy="omit"``."""
         return self.state.count("omitted")
 
+    @property
+    def statistics(self) -> dict[str, Any]:
+        """The values that the evaluation's statistics derive from the exact state, by name."""
+        return derived_values(self.state)
+
     def to_dict(self) -> dict[str, Any]:
+        """Return the result for JSON; statistics only where there are some."""
         return {
             **self.config,
             "dtype": self.dtype,
@@ -88,6 +94,7 @@ class LossResult:
             "ignored": self.ignored,
             "omitted": self.omitted,
             "out": self.out,
+            **({"statistics": self.statistics} if self.state.identity.statistics else {}),
         }
 
 

@@ -1,4 +1,4 @@
-"""Where a block is evaluated: the protocol of a backend, and the processor as one (:mod:`.gpu` has the other)."""
+"""The protocol of backends, which evaluate blocks, and the processor as one of them (:mod:`.gpu` has the other)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def refuse_what_gpus_cannot(plan: Plan) -> None:
 
 
 class KernelResult(NamedTuple):
-    """What a kernel found on the rows of a block."""
+    """The sums and counts of a kernel over the rows of a block."""
 
     limbs: Array
     """int64 (sums, SIZE): the exact sums, in the order of the kernel's accumulation."""

@@ -42,8 +42,6 @@ class Run:
     on all labels and whose losses of rows are written."""
     todo: Ranges | None = None
     """The blocks to evaluate, by number; None: all."""
-    statistics: tuple[str, ...] = ()
-    """Names of what is added up beside the totals; see :mod:`streamloss.aggregation.statistics`."""
     on_gpu: bool = False
     """Whether workers of a scheduler evaluate them on their GPUs."""
 
@@ -96,7 +94,7 @@ def _run_block(run: Run, block: Block, backend: Backend) -> States:
         first = written[0] if written else equal[0]
         losses: Any = backend.new_losses(run.sinks[first.name], block, first.dtype) if written else None
         binary = run.all_binary.get(first.name)
-        on_block = LossOnBlock(plan, first, inputs, weight, mask, run.nan_policy, backend, run.statistics)
+        on_block = LossOnBlock(plan, first, inputs, weight, mask, run.nan_policy, backend)
         state = on_block.evaluate(losses, binary)
         for loss in written:
             run.sinks[loss.name].write(block, losses.reshape(block.shape))

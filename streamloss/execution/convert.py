@@ -1,4 +1,4 @@
-"""From the dtypes people store to the few that kernels are compiled for, exactly."""
+"""Exact conversion of the dtypes that people store to the few that kernels are compiled for."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ..planning.dtypes import floating_dtype
 Array = np.ndarray[Any, Any]
 
 LABELS = (np.dtype(np.uint8), np.dtype(np.int32), np.dtype(np.int64))
-"""Dtypes of integer labels that kernels are compiled for; others become the next larger one."""
+"""The dtypes of integer labels that kernels are compiled for; others become the next larger one."""
 TARGETS = (np.dtype(np.uint8), np.dtype(np.int64), np.dtype(np.float32), np.dtype(np.float64))
-"""Dtypes of labels that are numbers."""
+"""The dtypes of labels that are numbers."""
 
 NOT_A_LABEL = np.int64(np.iinfo(np.int64).min)
-"""Stands for a label that is no integer of 64 bits; kernels refuse it as out of range."""
+"""The stand-in for a label that is no integer of 64 bits; kernels refuse it as out of range."""
 
 
 def floating(data: Array, least: np.dtype[Any] | None = None) -> Array:
-    """Values as contiguous native float32 or float64; the array itself where it is that already.
+    """Return values as contiguous native float32 or float64; the array itself where it is that already.
 
     `least` float64 widens float32, which is exact: fewer combinations of dtypes are compiled.
     """
@@ -29,7 +29,7 @@ def floating(data: Array, least: np.dtype[Any] | None = None) -> Array:
 
 
 def targets(data: Array, least: np.dtype[Any]) -> Array:
-    """What is predicted, as a contiguous array of `TARGETS`: the array itself where it is that already."""
+    """Return labels that are numbers as a contiguous array of `TARGETS`; the array itself where it is that already."""
     if data.dtype == np.bool_:
         return np.ascontiguousarray(data).view(np.uint8)
     if data.dtype in (np.uint8, np.int64):
@@ -38,14 +38,14 @@ def targets(data: Array, least: np.dtype[Any]) -> Array:
 
 
 def inexact_integers(data: Array) -> bool:
-    """Whether there are integers beyond 2**53, which a float64 may not hold."""
+    """Return whether there are integers beyond 2**53, which a float64 may not hold."""
     if data.dtype.kind not in "iu" or data.dtype.itemsize < 8 or data.size == 0:
         return False
     return bool(data.max() > 2**53 or (data.dtype.kind == "i" and data.min() < -(2**53)))
 
 
 def rounded(data: Array, precision: str | None) -> Array:
-    """Floats rounded to float16 or bfloat16, as a loss of that dtype would receive them; in float32."""
+    """Return floats rounded to float16 or bfloat16, as a loss of that dtype would receive them, in float32."""
     if precision is None or data.dtype.kind in "b":
         return data
     if precision == "float16":
@@ -54,9 +54,7 @@ def rounded(data: Array, precision: str | None) -> Array:
     with np.errstate(over="ignore"):
         narrow = np.array(data, np.float32, order="C")
     bits = narrow.view(np.uint32)
-    if (
-        data.dtype.itemsize > 4
-    ):  # to the next float32 towards 0, made odd: rounded again, it ends where rounding once does
+    if data.dtype.itemsize > 4:  # to the next float32 towards 0, made odd: rounding again then ends where once would
         bits -= np.abs(narrow) > np.abs(data)
         bits |= (narrow != data) & (narrow == narrow)
     nearest = (bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))) & np.uint32(0xFFFF0000)
@@ -64,19 +62,19 @@ def rounded(data: Array, precision: str | None) -> Array:
 
 
 def mask(data: Array) -> Array | None:
-    """Booleans from booleans or integers 0 and 1; None where there is another integer."""
+    """Return booleans from booleans or integers 0 and 1; None where there is another integer."""
     if data.dtype.kind != "b" and ((data != 0) & (data != 1)).any():
         return None
     return np.ascontiguousarray(data, np.bool_)
 
 
 def weights(data: Array) -> Array:
-    """Weights as contiguous float32 or float64."""
+    """Return weights as contiguous float32 or float64."""
     return np.ascontiguousarray(data, np.float32 if data.dtype == np.float32 else np.float64)
 
 
 def labels(data: Array) -> Array:
-    """Labels as a contiguous array of `LABELS`; fractions, NaN and integers beyond int64 become NOT_A_LABEL."""
+    """Return labels as a contiguous array of `LABELS`; fractions, NaN and integers beyond int64 become NOT_A_LABEL."""
     if data.dtype.kind == "b":
         return np.ascontiguousarray(data).view(np.uint8)
     if data.dtype.kind == "i" or (data.dtype.kind == "u" and data.dtype.itemsize < 8):

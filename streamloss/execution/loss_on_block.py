@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..aggregation.accumulation import BINARY
 from ..aggregation.ratios import RATIOS
 from ..aggregation.state import State
 from ..aggregation.statistics import accumulation_of
@@ -44,8 +45,6 @@ class LossOnBlock:
     mask: Any
     nan_policy: str
     backend: Backend
-    statistics: tuple[str, ...] = ()
-    """Beside the totals that every evaluation has; see :mod:`streamloss.aggregation.statistics`."""
 
     def evaluate(self, out: Any, all_binary: bool | None) -> State:
         """Return the state of the rows; their losses go to `out` (rows,), unless it is None.
@@ -59,7 +58,7 @@ class LossOnBlock:
         state = self._state(operands, None if all_binary else out)
         binary = self._state(operands, out if all_binary else None, binary=1.0)
         of_losses = [total.name for total in self._key().accumulation.sums if not total.of_weight_alone]
-        sums = {**state.sums, **{f"{name}_binary": binary.sum(name) for name in of_losses}}
+        sums = {**state.sums, **{name + BINARY: binary.sum(name) for name in of_losses}}
         labels = self.inputs.read(self.plan.y_true, self.planned.alignment.y_true)
         counts = {**state.counts, "other_labels": labels_beside_0_and_1(labels, self.backend.to_host(self.mask))}
         return State(state.identity, sums, counts)
@@ -95,7 +94,9 @@ class LossOnBlock:
         formula, single = self.planned.formula, bool(self.planned.dtype == np.float32)
         if self.planned.alignment.ratio_shape is not None:
             return KernelKey(formula, single, "", RATIOS)
-        return KernelKey(formula, single, layout_of(formula, self._classes), accumulation_of(self.statistics))
+        return KernelKey(
+            formula, single, layout_of(formula, self._classes), accumulation_of(self.planned.identity.statistics)
+        )
 
     @property
     def _classes(self) -> int:

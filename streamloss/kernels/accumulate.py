@@ -1,4 +1,4 @@
-"""What happens to a tile of losses, whatever the formula: weight, round, decide, add up exactly."""
+"""The end of every loop over a tile, whatever the formula: weight losses, round them, decide, add up exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all loops over rows share: the records they take, the status of a row, and formulas as compiled functions."""
+"""The records that all loops over rows take, the status of a row, and formulas as compiled functions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Ignore(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """What a loop needs to know beside the data."""
+    """The settings of a loss, as loops take them beside the data."""
 
     ignore: Ignore
     arguments: tuple[float, ...]
@@ -55,7 +55,7 @@ class Settings(NamedTuple):
 
 
 class Output(NamedTuple):
-    """Where the losses of rows (NONE) go."""
+    """The array that the losses of rows (NONE) are written to."""
 
     wanted: bool
     losses: Any
@@ -63,7 +63,7 @@ class Output(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """What a loop adds to, in the order of an :class:`~streamloss.aggregation.accumulation.Accumulation`."""
+    """The arrays that a loop adds to, in the order of an :class:`~streamloss.aggregation.accumulation.Accumulation`."""
 
     limbs: Any
     """int64 (sums, SIZE)"""
@@ -72,7 +72,7 @@ class Totals(NamedTuple):
 
 
 class RowStats(NamedTuple):
-    """What is known of one row when a term of it is computed."""
+    """The statistics of one row that are known when its terms are computed."""
 
     label: Any
     """The class that a sparse label names."""
@@ -86,7 +86,7 @@ class RowStats(NamedTuple):
 
 
 class RowsStats(NamedTuple):
-    """The same of several rows: float64 arrays (rows,)."""
+    """The statistics of several rows: float64 arrays (rows,)."""
 
     row_max: Any
     total: Any
@@ -94,7 +94,7 @@ class RowsStats(NamedTuple):
 
 
 class KernelKey(NamedTuple):
-    """What a kernel is made for."""
+    """The formula, precision, layout and sums that a kernel is made for."""
 
     formula: Formula
     single: bool

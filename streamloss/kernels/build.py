@@ -1,4 +1,4 @@
-"""From a formula to its loop over the rows of a tile (`base.Kernel`)."""
+"""The choice of the loop over the rows of a tile (`base.Kernel`) for a formula."""
 
 from __future__ import annotations
 

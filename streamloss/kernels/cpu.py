@@ -1,4 +1,4 @@
-"""The CPU's two loops over a block: on the calling thread without the GIL, and on all cores at once."""
+"""The processor's two loops over a block: on the calling thread without the GIL, and on all cores at once."""
 
 from __future__ import annotations
 

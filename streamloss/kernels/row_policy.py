@@ -1,4 +1,4 @@
-"""What becomes of a row: the one policy about masks, weights and NaN, for every loop on every target."""
+"""The policy about masks, weights and NaN that decides the outcome of a row, for every loop on every target."""
 
 from typing import Any
 

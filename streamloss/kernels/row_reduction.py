@@ -1,4 +1,4 @@
-"""What a row's loss is made of when it passes over its classes: a maximum, a total, and sums."""
+"""The passes of a row over its classes: a maximum, a total, and sums, of which its loss is made."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RowReduction:
     value: Callable[..., Any]
     """See :mod:`.summation_order`."""
     terms: int
-    """How many floats it gives."""
+    """The number of floats that `value` gives."""
     compensated: bool
     """Whether their sums carry what their rounding lost."""
     cancels: bool

@@ -16,7 +16,7 @@ from .summation_order import ERR, SUM, rows_at_once
 
 
 class Workspace(NamedTuple):
-    """What the loop over a tile writes to."""
+    """The arrays that the loop over a tile writes to."""
 
     of_passes: Any
     stats: Any

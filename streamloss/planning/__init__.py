@@ -1,0 +1,1 @@
+"""Decisions that are made before anything is read: axes, blocks, dtypes, memory."""

@@ -113,6 +113,7 @@ def _plan_loss(
         class_weight=None if class_weight is None else {str(label): w for label, w in class_weight.items()},
         ratio_shape=alignment.ratio_shape,
         weight=weight if alignment.ratio_shape is not None and isinstance(weight, float) else None,
+        statistics=request.statistics if alignment.ratio_shape is None else (),
     )
     return PlannedLoss(request.name, spec, dtype, request.precision, alignment, identity)
 

@@ -25,6 +25,8 @@ class LossRequest:
     reduction: Reduction = Reduction.SUM_OVER_BATCH_SIZE
     config: Mapping[str, Any] = field(default_factory=dict)
     """The loss with all its settings, for results; empty where the losses' value is all that is asked for."""
+    statistics: tuple[str, ...] = ()
+    """The statistics to add up beside the totals; see :mod:`streamloss.aggregation.statistics`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Arrays that are read (sources) and targets of losses (sinks), wherever they are kept."""

@@ -1,16 +1,24 @@
 """Statistics are declared once: kernels, states and merges pick them up."""
 
+import dataclasses
+import functools
 import math
 from fractions import Fraction
 
 import numpy as np
 import pytest
+import zarr
 
 import streamloss as sl
 from kernel_calls import key_of, new_totals, settings_of
 from streamloss.aggregation.identity import StateIdentity
+from streamloss.aggregation.reductions import derived_values
 from streamloss.aggregation.state import State
-from streamloss.aggregation.statistics import accumulation_of, derived_values, known
+from streamloss.aggregation.statistics import accumulation_of, known, values_of
+from streamloss.api.interop import loss_requests
+from streamloss.api.request import Inputs, Options, plan_request
+from streamloss.api.result import LossResult
+from streamloss.api.run import choose_executor, run_plan
 from streamloss.formulas._registry import LossSpec
 from streamloss.kernels import cpu
 from streamloss.kernels.base import Operands, Output
@@ -46,7 +54,7 @@ def test_the_second_moment_is_the_exact_sum_of_squares(dtype, weighted):
     assert counts["nonzero_weights"] == mask.sum()
     state = State(StateIdentity("mse", {}, "float32", weighted=False), sums, counts)
     mean_square = float(sum(Fraction(v) ** 2 for v in kept.tolist()) / len(kept))
-    assert derived_values(state, ("second_moment",)) == {"mean_square": mean_square}
+    assert values_of(state, ("second_moment",)) == {"mean_square": mean_square}
 
 
 def test_rows_that_are_left_out_have_no_square():
@@ -78,3 +86,48 @@ def test_declared_names_are_unique():
     names = [total.name for statistic in known().values() for total in (*statistic.sums, *statistic.counts)]
     assert len(names) == len(set(names))
     assert not {f"{name}_binary" for name in names} & set(names)
+
+
+def states_of(loss, y, p, weight, executor, cuts=(None,), **options):
+    """The states of parts of the rows that an executor evaluates, with second moments."""
+    (request,) = loss_requests(loss)
+    request = dataclasses.replace(request, statistics=("second_moment",))
+    states = []
+    for rows in cuts:
+        inputs, asked = Inputs(y, p, weight), Options(rows=rows, executor=executor, **options)
+        plan = plan_request((request,), inputs, asked)
+        states += run_plan(plan, choose_executor(plan, inputs, asked), {}).result.states
+    return states
+
+
+@pytest.mark.parametrize("loss", ["mse", "hinge", sl.losses.SparseCategoricalCrossentropy(ignore_class=1)], ids=str)
+def test_every_executor_chunking_and_merge_has_the_bytes_of_one_block(loss, small_blocks, tmp_path):
+    rng, weight = np.random.default_rng(9), np.random.default_rng(10).random(60)
+    p = rng.random((60, 3)).astype(np.float32)
+    y = rng.integers(0, 2, 60 if not isinstance(loss, str) else (60, 3)).astype(np.uint8)
+    place = tmp_path / "store.zarr"
+    for name, array, chunks in (("y", y, (11, 3)), ("p", p, (7, 3)), ("w", weight, (60,))):
+        made = zarr.create_array(place, name=name, shape=array.shape, chunks=chunks[: array.ndim], dtype=array.dtype)
+        made[...] = array
+    stored = [str(place / name) for name in ("y", "p", "w")]
+    (whole,) = states_of(loss, y, p, weight, "inline")
+    for executor, scheduler in (("inline", None), ("threads", None), ("dask", "threads")):
+        (found,) = states_of(loss, *stored, executor, scheduler=scheduler)
+        assert found.to_bytes() == whole.to_bytes(), executor
+    parts = states_of(loss, *stored, "threads", (slice(40, 60), slice(0, 11), slice(11, 40)))
+    merged = functools.reduce(State.merge, parts)
+    assert State.from_bytes(merged.to_bytes()).to_bytes() == whole.to_bytes()
+    assert derived_values(merged) == derived_values(whole)
+    assert set(derived_values(whole)) == {"mean_square"}
+
+
+def test_statistics_are_part_of_results_and_of_what_may_be_merged():
+    (state,) = states_of("mse", np.zeros(4), np.array([1.0, 2.0, 3.0, 4.0]), None, "inline")
+    result = LossResult("mse", {}, "float64", sl.losses.Reduction.SUM, state)
+    assert result.statistics == {"mean_square": (1 + 16 + 81 + 256) / 4}
+    assert result.to_dict()["statistics"] == result.statistics
+    without = sl.evaluate("mse", np.zeros(4), np.ones(4))["mean_squared_error"]
+    assert without.statistics == {}
+    assert "statistics" not in without.to_dict()
+    with pytest.raises(sl.errors.StateError, match="different evaluations"):
+        state.merge(without.state)

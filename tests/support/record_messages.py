@@ -1,10 +1,10 @@
 """Record every message that a test session provokes, to compare two versions of the code.
 
-    STREAMLOSS_MESSAGES=before PYTHONPATH=tests/support pytest -p record_messages
+    RECORDED_MESSAGES=before PYTHONPATH=tests/support pytest -p record_messages
     python tests/support/record_messages.py before after     # what is said no more, and what is new
 
 As a plugin of pytest, each process writes the texts of the errors and warnings of streamloss made in it to a file
-in the directory that STREAMLOSS_MESSAGES names. Temporary paths, sizes of the process and addresses are left out.
+in the directory that RECORDED_MESSAGES names. Temporary paths, sizes of the process and addresses are left out.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ seen: set[str] = set()
 
 
 def pytest_sessionfinish() -> None:
-    folder = Path(os.environ["STREAMLOSS_MESSAGES"])
+    folder = Path(os.environ["RECORDED_MESSAGES"])
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{os.getpid()}.txt").write_text("\n".join(repr(text) for text in sorted(seen)))
 

@@ -31,6 +31,6 @@ def accumulation_of(statistics: tuple[str, ...] = ()) -> Accumulation:
     )
 
 
-def derived_values(state: State, statistics: Sequence[str]) -> dict[str, Any]:
+def values_of(state: State, statistics: Sequence[str]) -> dict[str, Any]:
     """Return the values that statistics derive from a merged state, by name."""
     return {name: derive(state) for chosen in statistics for name, derive in known()[chosen].derived.items()}

@@ -1,1 +1,1 @@
-"""Everything that knows CUDA. Nothing outside imports it before it is asked for."""
+"""Loops over the rows of a block for GPUs. Nothing outside imports them before a GPU is asked for."""

@@ -1,4 +1,4 @@
-"""What happens to the losses of rows on the device, by the declarations and the policy of the processor's loops.
+"""The addition of the losses of rows on the device, by the declarations and the policy of the processor's loops.
 
 A thread adds up a row where it has computed its loss, so nothing of a row goes to memory but what NONE writes. Values
 in the window of `streamloss.aggregation.accumulator` are added up in three integers of each thread; its block adds
@@ -19,6 +19,7 @@ from ...aggregation.accumulation import (
     NUM_OUTCOMES,
     OUTCOME_COUNTED,
     OUTCOME_IGNORED,
+    OUTCOME_OMITTED,
     OUTCOME_REFUSED,
     Accumulation,
     RowCount,
@@ -37,7 +38,7 @@ NO_ROW = np.iinfo(np.int64).max
 
 
 class Gathered(NamedTuple):
-    """What all blocks of a launch found."""
+    """The sums and counts of all blocks of a launch."""
 
     limbs: Any
     """int64 (sums, SIZE)"""
@@ -166,10 +167,13 @@ def accumulate_row_of(single: bool, accumulation: Accumulation) -> Any:
         if outcome == OUTCOME_REFUSED:
             cuda.atomic.min(output.first_bad, 0, r)
             return
-        mine[counts_from + outcome] += 1
-        if outcome == OUTCOME_IGNORED:
+        if outcome == OUTCOME_IGNORED:  # a position that is not constant would put all of `mine` into local memory
+            mine[counts_from + OUTCOME_IGNORED] += 1
             value = 0.0
-        if outcome == OUTCOME_COUNTED:
+        elif outcome == OUTCOME_OMITTED:
+            mine[counts_from + OUTCOME_OMITTED] += 1
+        else:
+            mine[counts_from + OUTCOME_COUNTED] += 1
             _add_value(value, output.limbs[LOSS], mine, PARTS * LOSS)
             add_rest(value, w, weighted, output.limbs, mine)
         if output.wanted:

@@ -21,9 +21,9 @@ from .row_reduction import row_max_of, sums_of_row
 
 LANES = Team(THREADS)
 ROW_BYTES = 16 << 10
-"""For each warp of a row: what all rows that are being computed have together then stays in the GPU's cache."""
+"""The bytes of a row for each of its warps: all rows that are being computed then stay in the GPU's cache."""
 MOST_WARPS = 8
-"""So that a block can be launched however many registers its threads take: a GPU has 65,536 for a block."""
+"""The most warps of a row: a block can be launched however many of a GPU's 65,536 registers its threads take."""
 REGISTERS = 16
 """The most float64 sums that a lane has for the classes that it reads at once; more would not stay in registers."""
 

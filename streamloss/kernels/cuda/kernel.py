@@ -30,14 +30,14 @@ class Team:
 
 
 class ThreadPosition(NamedTuple):
-    """Where a thread stands in the team of a row."""
+    """The position of a thread in the team of a row."""
 
     lane: Any
-    """Its number among the lanes of the row's warp."""
+    """The thread's number among the lanes of the row's warp."""
     lanes: Any
-    """How many lanes of a warp a row has."""
+    """The number of lanes of a warp that a row has."""
     warp: Any
-    """Its warp in the block, where a whole block has the row; else 0."""
+    """The thread's warp in the block, where a whole block has the row; else 0."""
 
 
 class Arrays(NamedTuple):
@@ -72,7 +72,7 @@ class Launch(NamedTuple):
 
 
 class RowOutput(NamedTuple):
-    """What happens to a row's loss once it is known; see :func:`.accumulate.accumulate_row_of`."""
+    """The arrays that a row's loss meets once it is known; see :func:`.accumulate.accumulate_row_of`."""
 
     weight: Any
     mask: Any

@@ -55,7 +55,7 @@ class Piece(NamedTuple):
 
 
 class Accumulators(NamedTuple):
-    """What kernels add to, on the device; empty at first and after each gathering."""
+    """The arrays that kernels add to, on the device; zeros at first and after each gathering."""
 
     limbs: Any
     """int64 (MOST_BLOCKS, sums, SIZE): of each block of threads."""
@@ -80,7 +80,7 @@ def kernel_of(key: KernelKey, true: Form, pred: Form, team: Team) -> Launcher:
 
 
 class Lane:
-    """What one thread needs to evaluate blocks on a GPU: memory, a stream, and what kernels add to."""
+    """The means of one thread to evaluate blocks on a GPU: memory, a stream, and the arrays that kernels add to."""
 
     def __init__(self, pinned: Pinned, lanes: int = 1) -> None:
         """`lanes` is the number of threads that share the GPU's memory."""

@@ -1,4 +1,4 @@
-"""What all threads of a row compute together: its maximum, whether a value is outside its interval, and sums.
+"""The passes of a row over its classes on the device: its maximum, whether a value is outside, and sums.
 
 A row is a warp's, or some of its lanes'; or a whole block's, whose warps take its segments in turn. Segments are added
 from left to right whoever summed them, so the bits are the same.
