@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import StreamlossWarning, ValueRangeError
 from ..storage.sources import Source
-from .reductions import losses_of_cells, totals
+from .reductions import ratio_losses, totals
 from .snapshot import Snapshot
 from .state import State
 
@@ -22,7 +22,7 @@ def check_snapshot(snapshot: Snapshot) -> list[str]:
     manifest, result = snapshot.manifest, snapshot.result
     states = {loss.name: state for loss, state in zip(manifest.losses, result.states, strict=True)}
     for name, state in states.items():
-        refuse_undefined_cells(name, state, manifest.nan_policy)
+        refuse_undefined_ratios(name, state, manifest.nan_policy)
     filled = [_filled_message(role, count, manifest.inputs[role].where) for role, count in result.filled.items()]
     return warn_of_values(states, filled)
 
@@ -58,11 +58,11 @@ def warn_of_values(states: Mapping[str, State], messages: Iterable[str] = ()) ->
     return messages
 
 
-def refuse_undefined_cells(name: str, state: State, nan_policy: str) -> None:
+def refuse_undefined_ratios(name: str, state: State, nan_policy: str) -> None:
     """Raise ValueRangeError for a ratio over the whole data that is 0 / 0."""
     if nan_policy != "raise" or state.identity.ratio_shape is None or not state.count("elements"):
         return
-    undefined = np.argwhere(np.isnan(losses_of_cells(state)))
+    undefined = np.argwhere(np.isnan(ratio_losses(state)))
     if len(undefined):
         raise ValueRangeError(
             f"{name}: the ratio at {tuple(undefined[0].tolist())} is 0 / 0: no label and no prediction "

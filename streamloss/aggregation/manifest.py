@@ -94,7 +94,7 @@ class Manifest:
     start: int
     """The arrays' first row evaluated."""
     shape: tuple[int, ...]
-    """The losses' shape, of the rows evaluated."""
+    """The losses' shape, for the rows evaluated."""
     block_shape: tuple[int, ...]
     nan_policy: str
     missing_chunks: str | None

@@ -21,7 +21,7 @@ from .statistics import values_of
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What reductions are made of."""
+    """The exact sums and counts that reductions are made of."""
 
     loss: ExactSum
     """``Σ v w``"""
@@ -32,16 +32,16 @@ class Totals:
 
 
 def totals(state: State) -> Totals:
-    """The sums over a state's losses.
+    """Return the sums over a state's losses.
 
     A loss whose labels' convention was left open has both sums, of which all labels decide; ratios over the whole data
     are computed here.
     """
     identity = state.identity
     if identity.ratio_shape is not None:
-        losses = losses_of_cells(state, weighted=True)
+        losses = ratio_losses(state, weighted=True)
         total = sum((ExactSum.of_value(loss) for loss in losses.ravel().tolist()), ExactSum())
-        weight = ExactSum.of_value(_weight_of_cells(identity))
+        weight = ExactSum.of_value(_weight_of_ratios(identity))
         return Totals(total, weight.times(losses.size), losses.size, losses.size if identity.weight else 0)
     decided = with_convention(state)
     return Totals(decided.sum("loss"), decided.sum("weight"), decided.count("count"), decided.count("nonzero_weights"))
@@ -64,7 +64,7 @@ def derived_values(state: State) -> dict[str, Any]:
 
 
 def reduce_state(state: State, reduction: Reduction) -> float:
-    """The value under a reduction other than NONE: the exact sum over the exact divisor, rounded once."""
+    """Return the value under a reduction other than NONE: the exact sum over the exact divisor, rounded once."""
     of = totals(state)
     match reduction:
         case Reduction.SUM:
@@ -78,8 +78,8 @@ def reduce_state(state: State, reduction: Reduction) -> float:
     raise ValueError(f"{reduction} is not one number")
 
 
-def losses_of_cells(state: State, weighted: bool = False) -> np.ndarray[Any, Any]:
-    """The ratios over the whole data: float64 of the cells' shape, each rounded once, then times the weight."""
+def ratio_losses(state: State, weighted: bool = False) -> np.ndarray[Any, Any]:
+    """Return the ratios over the whole data as float64, each rounded once and, if `weighted`, times the weight."""
     identity = state.identity
     assert identity.ratio_shape is not None
     spec = LossSpec.of(identity.loss, identity.parameters)
@@ -87,17 +87,17 @@ def losses_of_cells(state: State, weighted: bool = False) -> np.ndarray[Any, Any
     arguments = [Fraction(value) for value in spec.arguments(np.dtype(identity.dtype))]
     losses = np.empty(identity.ratio_shape, np.float64)
     names = iter(RATIOS.sum_names(losses.size))
-    for cell in range(losses.size):
+    for position in range(losses.size):
         both, y_pred, y_true = (state.sum(next(names)) for _ in range(3))
         shared = both.exactly()
         try:
             ratio = formula.finish(shared, y_pred.exactly() - shared, y_true.exactly() - shared, *arguments)
         except ZeroDivisionError:  # nothing against nothing, with epsilon=0
             ratio = math.nan
-        losses.flat[cell] = math.nan if (y_pred + y_true).special is not None else float(ratio)
-    return losses * _weight_of_cells(identity) if weighted else losses
+        losses.flat[position] = math.nan if (y_pred + y_true).special is not None else float(ratio)
+    return losses * _weight_of_ratios(identity) if weighted else losses
 
 
-def _weight_of_cells(identity: StateIdentity) -> float:
+def _weight_of_ratios(identity: StateIdentity) -> float:
     assert identity.weight is not None  # ratios over the whole data always have one
     return identity.weight

@@ -68,7 +68,7 @@ class ExactSum:
 
     @property
     def special(self) -> float | None:
-        """The sum if infinities or NaNs decide it, else None."""
+        """The sum where infinities or NaNs decide it, else None."""
         if self.nan or (self.positive_infinity and self.negative_infinity):
             return math.nan
         if self.positive_infinity:

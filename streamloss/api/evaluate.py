@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import math
 import operator
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from ..aggregation.checkpoint import open_checkpoint
+from ..aggregation.checkpoint import Checkpoint, open_checkpoint
 from ..aggregation.checks import check_snapshot
-from ..aggregation.manifest import InputManifest, LossManifest, Manifest
+from ..aggregation.manifest import Manifest
 from ..aggregation.snapshot import Snapshot
 from ..core.blocks import Ranges
 from ..core.machine import DEFAULT_MEMORY
 from ..core.types import Progress
-from ..core.version import __version__
 from ..errors import UnknownNameError, UsageError
 from ..execution import Executor
 from ..execution.block import NAN_POLICIES
 from ..planning.plan import Plan
 from ..planning.request import LossRequest
-from ..storage.sources.base import nbytes
+from ..storage.sinks import Sink
 from ..storage.sources.dask import is_lazy
 from .interop import loss_requests
+from .manifest import manifest_of
 from .request import Inputs, Options, plan_request, prepare_inputs
 from .result import Result, result_of
 from .run import choose_executor, run_plan
-from .targets import open_sinks, refuse_targets, targets_by_name, write_cells
+from .targets import open_sinks, refuse_targets, targets_by_name, write_ratios
 
 
 def evaluate(
@@ -146,31 +145,11 @@ def evaluate(
     inputs = prepare_inputs(Inputs(y_true, y_pred, sample_weight, mask), options.resumable)
     plan = plan_request(requests, inputs, options, losses_on_host=out is not None)
     chosen = choose_executor(plan, inputs, options)
-    targets = targets_by_name(out, [request.name for request in requests])
-    refuse_targets(plan, requests, targets, options)
-    manifest = _manifest_of(plan, requests, targets, options)
-    todo = None if shard is None else _blocks_of(shard, plan.num_blocks)
-    with nullcontext() if checkpoint is None else open_checkpoint(str(checkpoint), shard, manifest) as saved:
-        resumed = saved is not None and len(saved.covered) > 0
-        key = manifest.key if options.resumable else None
-        configs = {request.name: request.config for request in requests}
-        sinks = open_sinks(plan, configs, targets, overwrite and not resumed, key, resumed)
-        collected = run_plan(
-            plan,
-            chosen,
-            sinks,
-            lazy=inputs.lazy,
-            nan_policy=nan_policy,
-            todo=todo,
-            checkpoint=saved,
-            progress=progress,
-            begin=begin,
-        )
-    snapshot = Snapshot(manifest, collected.result, collected.run.all_binary)
+    snapshot, sinks = _run(plan, requests, chosen, options, inputs.lazy, begin)
     messages: list[str] = []
     if not snapshot.missing:
         messages = check_snapshot(snapshot)
-        write_cells(plan, snapshot.result.states, sinks)
+        write_ratios(plan, snapshot.result.states, sinks)
     return result_of(snapshot, plan.to_dict(), chosen.name, chosen.workers_used or plan.workers, messages)
 
 
@@ -203,44 +182,39 @@ def plan(
     return plan_request(loss_requests(losses), inputs, options)
 
 
-def _manifest_of(plan: Plan, requests: Sequence[LossRequest], targets: Mapping[str, str], options: Options) -> Manifest:
-    """Return what tells an evaluation from any other one, with the inputs' fingerprints where parts are to be merged
-    or gone on with.
+def _run(
+    plan: Plan, requests: Sequence[LossRequest], executor: Executor, options: Options, lazy: bool, begin: float
+) -> tuple[Snapshot, Mapping[str, Sink]]:
+    """Create the targets, evaluate the blocks that are asked for and not yet saved, and return what all of them add up
+    to, with the sinks of the losses of rows by name.
     """
-    inputs = {
-        source.role: InputManifest(
-            source.where,
-            source.shape,
-            str(source.dtype),
-            source.chunk_shape,
-            nbytes(source.shape, source.dtype),
-            source.fingerprint() if options.resumable else None,
+    targets = targets_by_name(options.out, [request.name for request in requests])
+    refuse_targets(plan, requests, targets, options)
+    manifest = manifest_of(plan, requests, targets, options)
+    todo = None if options.shard is None else _blocks_of(options.shard, plan.num_blocks)
+    with _open_checkpoint(options, manifest) as saved:
+        resumed = saved is not None and len(saved.covered) > 0
+        key = manifest.key if options.resumable else None
+        configs = {request.name: request.config for request in requests}
+        sinks = open_sinks(plan, configs, targets, options.overwrite and not resumed, key, resumed)
+        collected = run_plan(
+            plan,
+            executor,
+            sinks,
+            lazy=lazy,
+            nan_policy=options.nan_policy,
+            todo=todo,
+            checkpoint=saved,
+            progress=options.progress,
+            begin=begin,
         )
-        for source in plan.sources
-    }
-    losses = tuple(
-        LossManifest(loss.name, request.config, str(loss.dtype), str(request.reduction), targets.get(loss.name))
-        for request, loss in zip(requests, plan.losses, strict=True)
-    )
-    return Manifest(
-        version=__version__,
-        inputs=inputs,
-        losses=losses,
-        sample_weight=plan.sample_weight if isinstance(plan.sample_weight, float) else None,
-        class_weight={str(label): weight for label, weight in (plan.class_weight or {}).items()},
-        start=plan.start,
-        shape=plan.shape,
-        block_shape=plan.block_shape,
-        nan_policy=options.nan_policy,
-        missing_chunks=options.missing_chunks,
-        all_rows=_rows_of_arrays(plan),
-    )
+    return Snapshot(manifest, collected.result, collected.run.all_binary), sinks
 
 
-def _rows_of_arrays(plan: Plan) -> int:
-    """Return the number of rows of the arrays, those that are not evaluated among them."""
-    axes = plan.losses[0].alignment.y_pred.axes
-    return math.prod(n for n, axis in zip(plan.y_pred.shape, axes, strict=True) if axis >= 0)
+def _open_checkpoint(options: Options, manifest: Manifest) -> AbstractContextManager[Checkpoint | None]:
+    if options.checkpoint is None:
+        return nullcontext()
+    return open_checkpoint(str(options.checkpoint), options.shard, manifest)
 
 
 def _blocks_of(shard: tuple[int, int], num_blocks: int) -> Ranges:

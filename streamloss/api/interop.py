@@ -17,7 +17,7 @@ KERAS_REDUCTIONS = ("none", "sum", "sum_over_batch_size", "mean", "mean_with_sam
 
 
 def get(identifier: Any) -> Any:
-    """A loss from its name, its config, a Keras loss, or itself.
+    """Return a loss from its name, its config, a Keras loss, or itself.
 
     ``get("mse")`` is a function, as in Keras; ``get("MeanSquaredError")`` an instance with defaults;
     ``get({"class_name": ..., "config": {...}})`` an instance. A loss of Keras becomes ours, with its settings (read
@@ -45,7 +45,7 @@ def get(identifier: Any) -> Any:
 
 
 def serialize(loss: Any) -> Any:
-    """A config that ``deserialize`` turns into the loss again: a dict for an instance, a name for a function.
+    """Return a config that ``deserialize`` turns into the loss again: a dict for an instance, a name for a function.
 
     Keras' ``deserialize`` takes it too, for a loss that Keras has, with settings that it has.
     """
@@ -65,12 +65,12 @@ def serialize(loss: Any) -> Any:
 
 
 def describe(loss: Loss) -> dict[str, Any]:
-    """All settings of a loss, for results: also those that Keras does not have."""
+    """Return all settings of a loss, for results: also those that Keras does not have."""
     return {**serialize(loss), "module": "streamloss.losses", "config": loss.get_config()}
 
 
 def deserialize(config: Any) -> Any:
-    """The inverse of :func:`serialize`; also takes Keras' configs."""
+    """Return the loss of a config, as :func:`serialize` or Keras writes it."""
     if isinstance(config, str):
         return get(config)
     if not isinstance(config, Mapping) or "class_name" not in config:
@@ -81,16 +81,16 @@ def deserialize(config: Any) -> Any:
 
 
 def as_loss(identifier: Any) -> Loss:
-    """What ``evaluate`` takes for a loss, as an instance."""
+    """Return what ``evaluate`` takes for a loss as an instance. Raises UsageError for what is none."""
     if isinstance(identifier, str):
         return loss_class(find(identifier).name)()
     if isinstance(identifier, type) and issubclass(identifier, Loss):
         return identifier()
-    found = get(identifier)
-    if isinstance(found, Loss):
-        return found
-    name = getattr(found, "__name__", None)
-    if callable(found) and getattr(found, "__module__", None) == "streamloss.losses" and name:
+    loss = get(identifier)
+    if isinstance(loss, Loss):
+        return loss
+    name = getattr(loss, "__name__", None)
+    if callable(loss) and getattr(loss, "__module__", None) == "streamloss.losses" and name:
         return loss_class(name)()
     raise UsageError(f"expected a loss, its name or its config; received {identifier!r}.")
 
@@ -131,7 +131,7 @@ def _named_losses(losses: Any) -> dict[str, Loss]:
 
 
 def is_categorical_crossentropy(loss: Any) -> bool:
-    """Whether a loss, in any form, is categorical cross-entropy: then labels are to be one-hot (Keras 1 and 2).
+    """Return whether a loss, in any form, is categorical cross-entropy, which takes one-hot labels (Keras 1 and 2).
 
     >>> import streamloss as sl
     >>> sl.losses.is_categorical_crossentropy("categorical_crossentropy")
@@ -144,7 +144,7 @@ def is_categorical_crossentropy(loss: Any) -> bool:
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, Any]:
-    """Integer labels as one-hot rows: float32 with the classes behind; a trailing axis of 1 is dropped, as in Keras.
+    """Return integer labels as one-hot rows: float32, the classes last; a trailing axis of 1 is dropped, as in Keras.
 
     `num_classes` is by default the largest label and 1. Raises ValueRangeError for a label that is none.
 
@@ -153,16 +153,16 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray[Any, An
     array([[1., 0., 0.],
            [0., 0., 1.]], dtype=float32)
     """
-    given = np.asarray(x)
+    array = np.asarray(x)
     with np.errstate(invalid="ignore"):  # what is no integer is refused below
-        labels = given.astype(np.int64)
+        labels = array.astype(np.int64)
     if labels.ndim > 1 and labels.shape[-1] == 1:
-        given, labels = given[..., 0], labels[..., 0]
+        array, labels = array[..., 0], labels[..., 0]
     classes = int(labels.max(initial=-1)) + 1 if num_classes is None else num_classes
-    wrong = (labels < 0) | (labels >= classes) | (labels != given)
+    wrong = (labels < 0) | (labels >= classes) | (labels != array)
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
-        raise ValueRangeError(f"x{list(at)} is {given[at]}; expected an integer label from 0 to {classes - 1}.")
+        raise ValueRangeError(f"x{list(at)} is {array[at]}; expected an integer label from 0 to {classes - 1}.")
     return np.eye(classes, dtype=np.float32)[labels]
 
 
@@ -172,20 +172,20 @@ def _is_of_keras(loss: Any) -> bool:
 
 
 def _from_keras(loss: Any) -> Any:
-    """Ours for a loss of Keras. In some versions its ``get_config`` leaves out arguments that it holds."""
+    """Return our loss for one of Keras, whose ``get_config`` leaves out arguments that it holds in some versions."""
     if isinstance(loss, type):
         return loss_class(loss.__name__)()
     if not hasattr(loss, "get_config"):
         return loss_function(getattr(loss, "__name__", type(loss).__name__))
-    wanted = find(type(loss).__name__).parameters
-    held = {k: v for k, v in (getattr(loss, "_fn_kwargs", None) or {}).items() if k in wanted}
+    parameters = find(type(loss).__name__).parameters
+    held = {k: v for k, v in (getattr(loss, "_fn_kwargs", None) or {}).items() if k in parameters}
     dtype = getattr(loss, "dtype", None)  # which get_config leaves out, too; float32 is what Keras calls no dtype
     asked = {} if dtype in (None, "float32") else {"dtype": dtype}
     return deserialize({"class_name": type(loss).__name__, "config": {**held, **asked, **loss.get_config()}})
 
 
 def _plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Keras writes dtypes as policies, and leaves what it does not know as it found it."""
+    """Return a config with a plain dtype: Keras writes dtypes as policies."""
     plain = dict(config)
     dtype = plain.get("dtype")
     if isinstance(dtype, Mapping):
@@ -194,7 +194,7 @@ def _plain_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _config_for_keras(loss: Loss) -> dict[str, Any] | None:
-    """The config in Keras' words; None for what Keras could not read."""
+    """Return the config as Keras writes it; None for a loss that Keras could not read."""
     declaration = find(loss.spec.name)
     ours = {k: v for k, v in loss.spec.parameters.items() if k not in declaration.positional}
     if declaration.peer != "Keras" or any(value != declaration.parameters[k].default for k, value in ours.items()):

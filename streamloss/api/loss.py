@@ -40,11 +40,11 @@ class Loss:
 
     @property
     def precision(self) -> str | None:
-        """The dtype that labels and predictions are rounded to first; the losses of such inputs are float32."""
+        """The dtype that labels and predictions are rounded to first, whose losses are float32; None: they are not."""
         return self.dtype if self.dtype in ("float16", "bfloat16") else None
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None, *, mask: Any = None) -> Any:
-        """The reduced loss as a float64 scalar or, for the reduction NONE, the array of losses of rows.
+        """Return the reduced loss as a float64 scalar or, for the reduction NONE, the array of losses of rows.
 
         Parameters
         ----------
@@ -71,7 +71,7 @@ class Loss:
         return call(request, Inputs(y_true, y_pred, sample_weight, mask))
 
     def get_config(self) -> dict[str, Any]:
-        """Keras' configuration of this loss: ``deserialize`` and ``from_config`` take it."""
+        """Return Keras' configuration of this loss, which ``deserialize`` and ``from_config`` take."""
         return {"name": self.name, "reduction": str(self.reduction), "dtype": self.dtype, **self.spec.parameters}
 
     @classmethod
@@ -93,7 +93,7 @@ class Loss:
 
 @cache
 def loss_class(name: str) -> type[Loss]:
-    """The class of a loss, by any of its names."""
+    """Return the class of a loss, by any of its names."""
     declaration = find(name)
     if name != declaration.name:
         return loss_class(declaration.name)
@@ -111,12 +111,12 @@ def loss_class(name: str) -> type[Loss]:
 
 
 def _positions(declaration: Declaration) -> tuple[str, ...]:
-    """What a constructor takes by position: what Keras' does, in most losses with `name` and `dtype` last."""
+    """Return what a constructor takes by position: what Keras' does, in most losses with `name` and `dtype` last."""
     return tuple(dict.fromkeys((*declaration.positional, "name", "dtype")))
 
 
 def _positional_init(class_name: str, names: tuple[str, ...]) -> Callable[..., None]:
-    """Keras' constructors take their parameters by position too."""
+    """Return a constructor that takes the parameters `names` by position, too, as Keras' do."""
 
     def init(self: Loss, *args: Any, **kwargs: Any) -> None:
         Loss.__init__(self, **_by_name(class_name, names, args, kwargs))
@@ -125,7 +125,7 @@ def _positional_init(class_name: str, names: tuple[str, ...]) -> Callable[..., N
 
 
 def _by_name(what: str, names: tuple[str, ...], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """All arguments by name; UsageError as Python's TypeError would be."""
+    """Return all arguments by name. Raises UsageError where Python would raise TypeError."""
     if len(args) > len(names):
         raise UsageError(f"{what} takes {len(names)} arguments by position ({', '.join(names)}); received {len(args)}.")
     by_position = dict(zip(names, args, strict=False))
@@ -136,7 +136,7 @@ def _by_name(what: str, names: tuple[str, ...], args: tuple[Any, ...], kwargs: M
 
 @cache
 def loss_function(name: str) -> Callable[..., Any]:
-    """Keras' function form: the losses of rows, unreduced."""
+    """Return Keras' function form of a loss, which returns the losses of rows, unreduced."""
     declaration = find(name)
     names = tuple(name for name in declaration.positional if name not in ("reduction", "name"))
 
@@ -180,7 +180,7 @@ def _describe(parameters: Mapping[str, Parameter]) -> str:
 
 
 def _signature(positional: tuple[str, ...], defaults: Mapping[str, Any]) -> inspect.Signature:
-    """`positional` in their order, the others by keyword."""
+    """Return the signature with `positional` in their order, and the others by keyword."""
     either, keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
     rest = [name for name in defaults if name not in positional]
     kinds = [(name, either) for name in positional] + [(name, keyword) for name in rest]

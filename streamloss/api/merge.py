@@ -1,4 +1,4 @@
-"""One result from the results of shards: each row exactly once, all of one evaluation."""
+"""The public function ``merge``: one result from those of shards, each row exactly once, all of one evaluation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .result import Result, result_of
 
 
 def merge(states: Any, *, partial: bool = False) -> Result:
-    """The result of an evaluation from the states of its shards, in any order: the bytes of one run.
+    """Return the result of an evaluation from the states of its shards, in any order: the same bytes as of one run.
 
     Parameters
     ----------

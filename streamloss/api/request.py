@@ -1,4 +1,4 @@
-"""What a user asked for, as records, and the plan that is made of it."""
+"""The arguments of ``evaluate`` as records, and the plan that is made from them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ..storage.sources.dask import as_lazy, is_lazy, open_lazy, refuse_unknown_c
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What :func:`streamloss.evaluate` takes beside the losses and the arrays; see there."""
+    """The arguments of :func:`streamloss.evaluate` other than the losses and the arrays."""
 
     class_weight: Mapping[int, float] | None = None
     reduction: str | None = ""
@@ -43,7 +43,7 @@ class Options:
 
     @property
     def resumable(self) -> bool:
-        """Whether other processes evaluate other parts, or go on later: then parts must be of the same evaluation."""
+        """Whether other processes evaluate other parts, or go on later: then blocks must not depend on the machine."""
         return self.shard is not None or self.checkpoint is not None
 
 

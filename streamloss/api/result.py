@@ -1,4 +1,4 @@
-"""What an evaluation found: values under each reduction, all derived from the exact states."""
+"""The result of an evaluation: values under each reduction, all derived from the exact states."""
 
 from __future__ import annotations
 
@@ -28,35 +28,35 @@ class LossResult:
     config: Mapping[str, Any]
     """The loss and its parameters, as ``losses.deserialize`` takes them."""
     dtype: str
-    """Of the losses of rows."""
+    """The dtype of the losses of rows."""
     reduction: Reduction
     state: State
     out: str | None = None
-    """Where the losses of rows were written."""
+    """The URI that the losses of rows were written to, or None."""
 
     @property
     def value(self) -> float | str | None:
-        """Under the reduction asked for; for NONE, where the losses were written."""
+        """The value under the reduction asked for; for NONE, where the losses were written."""
         return self.out if self.reduction is Reduction.NONE else reduce_state(self.state, self.reduction)
 
     @property
     def sum(self) -> float:
-        """SUM: ``Σ v w``."""
+        """The value of SUM, ``Σ v w``."""
         return reduce_state(self.state, Reduction.SUM)
 
     @property
     def mean(self) -> float:
-        """SUM_OVER_BATCH_SIZE: ``Σ v w / count``."""
+        """The value of SUM_OVER_BATCH_SIZE, ``Σ v w / count``."""
         return reduce_state(self.state, Reduction.SUM_OVER_BATCH_SIZE)
 
     @property
     def weighted_mean(self) -> float:
-        """MEAN_WITH_SAMPLE_WEIGHT: ``Σ v w / Σ w``."""
+        """The value of MEAN_WITH_SAMPLE_WEIGHT, ``Σ v w / Σ w``."""
         return reduce_state(self.state, Reduction.MEAN_WITH_SAMPLE_WEIGHT)
 
     @property
     def count(self) -> int:
-        """Losses added up: rows but the ignored and the omitted ones; for ratios over the whole data, the ratios."""
+        """The number of losses added up: of rows but the ignored and the omitted ones, or of ratios over all data."""
         return totals(self.state).count
 
     @property
@@ -66,12 +66,12 @@ class LossResult:
 
     @property
     def ignored(self) -> int:
-        """Rows labelled ``ignore_class``."""
+        """The number of rows labelled ``ignore_class``."""
         return self.state.count("ignored")
 
     @property
     def omitted(self) -> int:
-        """Rows left out because their loss was NaN, under ``nan_policy="omit"``."""
+        """The number of rows left out because their loss was NaN, under ``nan_policy="omit"``."""
         return self.state.count("omitted")
 
     @property
@@ -100,14 +100,14 @@ class LossResult:
 
 @dataclass(frozen=True, slots=True)
 class Result(Mapping[str, LossResult]):
-    """The losses of an evaluation by name, and what the run took."""
+    """The losses of an evaluation by name, with the time and memory that it took."""
 
     losses: Mapping[str, LossResult]
     rows: int
     seconds: float
     """Wall time of the evaluation, compilation included."""
     bytes_read: int
-    """Of the arrays as they are in memory, decoded."""
+    """Bytes of the arrays' rows that were evaluated, as they are in memory, decoded."""
     peak_memory: int
     """The process' peak resident memory so far, in bytes; 0 where the system does not say."""
     executor: str
@@ -115,7 +115,7 @@ class Result(Mapping[str, LossResult]):
     plan: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
     partial: Snapshot | None = None
-    """Which rows were evaluated, of which inputs, where that was asked for: for shards and checkpoints."""
+    """The exact states, with the rows and inputs that they are of; only for shards, checkpoints and merges."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the exact states, for :func:`streamloss.merge`. Raises UnwritableOutputError."""
@@ -141,7 +141,7 @@ class Result(Mapping[str, LossResult]):
         return self.rows / self.seconds if self.seconds else math.inf
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON; ``schema`` changes when a reader would have to."""
+        """Return the result for JSON; ``schema`` changes when a reader would have to."""
         from ..core.version import __version__
 
         return {
@@ -160,7 +160,7 @@ class Result(Mapping[str, LossResult]):
         }
 
     def to_json(self, indent: int | None = 2) -> str:
-        """Valid JSON: what is no finite number is written as the string "NaN", "Infinity" or "-Infinity"."""
+        """Return valid JSON: numbers that are not finite become the strings "NaN", "Infinity" and "-Infinity"."""
         return json.dumps(_finite(self.to_dict()), indent=indent, allow_nan=False)
 
 

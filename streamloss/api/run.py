@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..aggregation.checkpoint import Checkpoint
-from ..aggregation.checks import filled_messages, refuse_undefined_cells, warn_of_values
-from ..aggregation.reductions import losses_of_cells, reduce_state
+from ..aggregation.checks import filled_messages, refuse_undefined_ratios, warn_of_values
+from ..aggregation.reductions import ratio_losses, reduce_state
 from ..core.blocks import Ranges
 from ..core.types import Progress, Reduction
 from ..execution import Executor, Run, get_executor
@@ -84,11 +84,11 @@ def call(request: LossRequest, inputs: Inputs) -> Any:
     if unreduced and loss.alignment.ratio_shape is None:
         sinks[loss.name] = sink_beside(plan.y_pred, plan.shape, loss.dtype)
     (state,) = run_plan(plan, choose_executor(plan, inputs, DEFAULTS), sinks).result.states
-    refuse_undefined_cells(loss.name, state, "raise")
+    refuse_undefined_ratios(loss.name, state, "raise")
     if loss.name in sinks:
         return sinks[loss.name].array()
     if unreduced:
-        return losses_of_cells(state, weighted=True)
+        return ratio_losses(state, weighted=True)
     warn_of_values({loss.name: state}, filled_messages(plan.sources))
     return np.float64(reduce_state(state, request.reduction))
 

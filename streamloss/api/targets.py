@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..aggregation.reductions import losses_of_cells
+from ..aggregation.reductions import ratio_losses
 from ..aggregation.state import State
 from ..core.blocks import Block
 from ..core.types import Reduction
@@ -96,9 +96,9 @@ def open_sinks(
     return {loss.name: open_sink(loss) for loss in plan.losses if loss.name in targets}
 
 
-def write_cells(plan: Plan, states: Iterable[State], sinks: Mapping[str, Sink]) -> None:
+def write_ratios(plan: Plan, states: Iterable[State], sinks: Mapping[str, Sink]) -> None:
     """Write the ratios over the whole data, which are known at the end only."""
     for loss, state in zip(plan.losses, states, strict=True):
         if loss.alignment.ratio_shape is not None and loss.name in sinks:
             block = Block(0, (0,) * len(loss.alignment.ratio_shape), loss.alignment.ratio_shape)
-            sinks[loss.name].write(block, losses_of_cells(state, weighted=True))
+            sinks[loss.name].write(block, ratio_losses(state, weighted=True))

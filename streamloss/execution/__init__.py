@@ -13,7 +13,7 @@ EXECUTORS = ("auto", "inline", "threads", "dask", "cuda")
 
 
 def is_of_dask(executor: Any, scheduler: Any, scheduler_file: str | None) -> bool:
-    """Whether blocks go to a scheduler of Dask's."""
+    """Return whether blocks are evaluated by a scheduler of Dask's."""
     named = scheduler is not None or scheduler_file is not None
     client = type(executor).__module__.partition(".")[0] == "distributed"
     return (isinstance(executor, str) and executor in ("dask", *(("auto", "cuda") if named else ()))) or client
@@ -22,8 +22,10 @@ def is_of_dask(executor: Any, scheduler: Any, scheduler_file: str | None) -> boo
 def get_executor(
     executor: Any, in_memory: bool, scheduler: Any = None, scheduler_file: str | None = None, on_gpu: bool = False
 ) -> Executor:
-    """``"auto"``: threads over blocks that are read, all cores on one block after the other for arrays in memory; a GPU
-    where an array is on one; Dask where a scheduler is named.
+    """Return the executor of a name, or `executor` itself where it is one.
+
+    "auto" is threads over blocks that are read, all cores on one block after the other for arrays in memory, a GPU
+    where an array is on one, and Dask where a scheduler is named. Raises UsageError for what is no executor.
     """
     if is_of_dask(executor, scheduler, scheduler_file):
         from .dask.executor import DaskExecutor
@@ -37,8 +39,8 @@ def get_executor(
             raise UsageError(
                 f"executor must be one of {', '.join(EXECUTORS)}, or a distributed.Client; received {executor!r}."
             )
-        given: Executor = executor
-        return given
+        own: Executor = executor
+        return own
     if executor not in EXECUTORS:
         raise UnknownNameError("executor", executor, EXECUTORS)
     if executor == "cuda" or (executor == "auto" and on_gpu):

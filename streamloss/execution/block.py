@@ -29,17 +29,17 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A plan, with which of its blocks are to be evaluated, where their losses go, what to do about NaN, and what was
-    found out about the labels. Can be pickled, if its arrays and sinks are places and not memory.
+    """A plan, with which of its blocks are to be evaluated, where their losses go, what to do about NaN, and what is
+    known about all labels. It can be pickled, if its arrays and sinks are in files and not in memory.
     """
 
     plan: Plan
     sinks: Mapping[str, Sink] = field(default_factory=dict)
-    """By the loss' name; losses without a sink are only added up."""
+    """The sinks by the loss' name; losses without a sink are only added up."""
     nan_policy: str = "raise"
     all_binary: Mapping[str, bool] = field(default_factory=dict)
-    """By the loss' name, for losses whose labels' convention depends on all labels and whose losses are written:
-    whether all labels of the whole data are 0 or 1."""
+    """Whether all labels of the whole data are 0 or 1, by the loss' name, for losses whose labels' convention depends
+    on all labels and whose losses of rows are written."""
     todo: Ranges | None = None
     """The blocks to evaluate, by number; None: all."""
     on_gpu: bool = False

@@ -34,7 +34,7 @@ class Collector:
 
     @property
     def result(self) -> BlockResult:
-        """All blocks up to now, with the missing chunks that this process met and the evaluation's wall time."""
+        """The result of all blocks up to now, with this process' missing chunks and the evaluation's wall time."""
         here = {source.role: source.filled for source in self.run.plan.sources if source.filled}
         filled = add_counts(self._now.filled, here)
         seconds = self._seconds_before + time.perf_counter() - self._begin

@@ -1,4 +1,4 @@
-"""How the axes of `y_true`, `y_pred` and `sample_weight` meet: which axes are rows, which holds the classes.
+"""Aligning the axes of `y_true`, `y_pred` and `sample_weight`: which axes are rows, which holds the classes.
 
 The losses' shape is the shape of `y_pred` without its class axis. A *view* says, for each axis of an array,
 which axis of the losses it follows; a block of losses then selects a rectangle of each array.
@@ -22,8 +22,8 @@ CLASS_AXIS = -1  # an axis read whole: the classes, or the features of one sampl
 UNIT_AXIS = -2  # an axis of length 1 that the losses do not have
 BROADCAST_AXIS = -3  # an axis of length 1 that holds for the losses' whole axis
 
-MAX_CELLS = 4096
-"""Ratios over the whole data that one evaluation holds: a state stays within some megabytes."""
+MAX_RATIOS = 4096
+"""The most ratios over the whole data that one evaluation holds: a state stays within some megabytes."""
 
 _ONE_ROW = (
     "y_pred has shape {}; expected at least two axes, (rows, classes). For a single row of classes pass "
@@ -36,14 +36,14 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How an array of one shape is seen from the losses."""
+    """The axes of the losses that the axes of an array follow."""
 
     shape: Shape
     axes: tuple[int, ...]
-    """For each axis: the axis of the losses it follows, or CLASS, ONE or SPREAD."""
+    """For each axis, the axis of the losses that it follows, or CLASS_AXIS, UNIT_AXIS or BROADCAST_AXIS."""
 
     def select(self, block: Block, start: int) -> tuple[slice, ...]:
-        """The rectangle under a block, in the array's own indices; `start` is its row where the losses begin."""
+        """Return the rectangle under a block, in the array's indices; `start` is the array's row where losses begin."""
         offset = {0: start}
         return tuple(
             slice(block.start[axis] + offset.get(axis, 0), block.stop[axis] + offset.get(axis, 0))
@@ -53,15 +53,16 @@ class View:
         )
 
     def selected_shape(self, block_shape: Shape) -> Shape:
+        """Return the shape of the rectangle under a block."""
         return tuple(block_shape[axis] if axis >= 0 else size for axis, size in zip(self.axes, self.shape, strict=True))
 
     def in_order(self, rank: int) -> bool:
-        """Whether rows lie one after the other, with their classes together; `rank` is that of the losses."""
+        """Return whether rows lie one after the other, with their classes together; `rank` is that of the losses."""
         follows = [axis for axis in self.axes if axis != UNIT_AXIS]
         return follows == [*range(rank), *[CLASS_AXIS] * (len(follows) - rank)]
 
     def to_rows(self, data: Array, block_shape: Shape) -> Array:
-        """The rectangle as (rows,), with the axes of classes behind."""
+        """Return the rectangle under a block as (rows,), with the axes of classes behind."""
         classes = tuple(i for i, axis in enumerate(self.axes) if axis == CLASS_AXIS)
         ones = tuple(i for i, axis in enumerate(self.axes) if axis == UNIT_AXIS)
         data = np.moveaxis(data, classes, range(-len(classes), 0)) if classes else data
@@ -73,18 +74,21 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """One loss on arrays of certain shapes."""
+    """The axes of labels and predictions in one loss."""
 
     rows: Shape
-    """The losses' shape; for sums over the whole data, the shape of what is summed over."""
+    """The losses' shape; for ratios over the whole data, the shape of what is summed over."""
     y_true: View
     y_pred: View
     ratio_shape: Shape | None = None
-    """For sums over the whole data: the shape of the losses that there are in the end."""
+    """For ratios over the whole data, the shape of the ratios; else None."""
 
 
 def align(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
-    """Raises ShapeError, naming both shapes and what would fit."""
+    """Return how labels and predictions of these shapes meet in a loss.
+
+    Raises ShapeError, which names both shapes and what would fit.
+    """
     if not y_pred:
         raise ShapeError(f"{spec.name}: y_pred has shape (); expected at least one axis, (rows,). Pass [y_pred].")
     match spec.formula.label_layout:
@@ -97,7 +101,7 @@ def align(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
 
 
 def _align_equal(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
-    """A label for each element."""
+    """Align labels of which there is one for each element."""
     shape = y_true if y_pred == (*y_true, 1) and y_true else y_pred  # a trailing 1 that only one has is no axis
     if y_true not in (shape, (*shape, 1)) or not shape:
         raise ShapeError(
@@ -117,23 +121,25 @@ def _align_equal(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
 
 
 def _align_ratio(spec: LossSpec, shape: Shape, y_true: Shape, y_pred: Shape) -> Alignment:
-    """Sums inside each row, or over the rows: then what stays is a cell, read whole, and what is summed is cut."""
+    """Align a ratio of sums inside each row, or over the rows: then axes that stay are read whole, and axes that are
+    summed over are cut into blocks.
+    """
     summed = _axes(spec, len(shape)) if spec.axis is not None else tuple(range(len(shape)))
     over_rows = 0 in summed
     kept = tuple(i for i in range(len(shape)) if i not in summed)
     axes = _positions(spec, shape, kept if over_rows else summed)
     cut = tuple(n for n, axis in zip(shape, axes, strict=True) if axis >= 0)
     ratio_shape = tuple(shape[i] for i in kept) if over_rows else None
-    if ratio_shape is not None and math.prod(ratio_shape) > MAX_CELLS:
+    if ratio_shape is not None and math.prod(ratio_shape) > MAX_RATIOS:
         raise ShapeError(
             f"{spec.name}: axis={spec.axis} of y_pred with shape {y_pred} leaves {math.prod(ratio_shape):,} ratios "
-            f"over the whole data; expected at most {MAX_CELLS:,}. Sum over more axes, or leave the first axis out."
+            f"over the whole data; expected at most {MAX_RATIOS:,}. Sum over more axes, or leave the first axis out."
         )
     return Alignment(cut, _view(y_true, axes), _view(y_pred, axes), ratio_shape)
 
 
 def _align_one_number(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
-    """A label, or a number, for each row."""
+    """Align labels of which there is one for each row: an integer label, or a number."""
     if len(y_pred) < 2:
         raise ShapeError(f"{spec.name}: {_ONE_ROW.format(y_pred)}")
     (axis,) = _axes(spec, len(y_pred))
@@ -167,7 +173,7 @@ def _align_sequences(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
 
 
 def align_weight(weight: Shape, rows: Shape, role: str = "sample_weight") -> View:
-    """A weight (or mask) for each loss: the losses' shape, or their rank with 1s, or with one more trailing 1.
+    """Return how a weight (or mask) meets the losses: it has their shape, or their rank with 1s, or a 1 behind it.
 
     Raises ShapeError for anything else; a lower rank would be a guess which axes are meant.
     """
@@ -189,7 +195,7 @@ def align_weight(weight: Shape, rows: Shape, role: str = "sample_weight") -> Vie
 
 
 def _reshapes(weight: Shape, rows: Shape) -> list[Shape]:
-    """The shapes of the losses' rank that a weight of lower rank could have."""
+    """Return the shapes of the losses' rank that a weight of lower rank could have."""
     placed = (
         tuple(n if i in axes else 1 for i, n in enumerate(rows))
         for axes in itertools.combinations(range(len(rows)), len(weight))
@@ -203,21 +209,21 @@ def _view(shape: Shape, axes: list[int]) -> View:
 
 
 def _axes(spec: LossSpec, rank: int) -> tuple[int, ...]:
-    """The loss' axes, counted from the front; none for ``axis=None``."""
-    given = spec.axis if isinstance(spec.axis, tuple) else () if spec.axis is None else (spec.axis,)
-    for axis in given:
+    """Return the loss' axes, counted from the front; none for ``axis=None``. Raises ShapeError."""
+    asked = spec.axis if isinstance(spec.axis, tuple) else () if spec.axis is None else (spec.axis,)
+    for axis in asked:
         if not -rank <= axis < rank:
             raise ShapeError(
                 f"{spec.name}: axis={axis} is out of bounds for y_pred of rank {rank}; expected {-rank} to {rank - 1}."
             )
-    axes = tuple(sorted({axis % rank for axis in given}))
-    if len(axes) < len(given):
+    axes = tuple(sorted({axis % rank for axis in asked}))
+    if len(axes) < len(asked):
         raise ShapeError(f"{spec.name}: axis={spec.axis} names an axis of y_pred of rank {rank} twice.")
     return axes
 
 
 def _positions(spec: LossSpec, shape: Shape, inner: tuple[int, ...]) -> list[int]:
-    """For each axis its place among the losses' axes, or CLASS for the inner ones."""
+    """Return for each axis the axis of the losses that it is, or CLASS_AXIS for the `inner` ones."""
     for axis in inner:
         if shape[axis] == 0:
             raise ShapeError(f"{spec.name}: y_pred has shape {shape}, whose axis {axis} is empty; expected a class.")

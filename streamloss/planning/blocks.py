@@ -1,4 +1,4 @@
-"""How rows are cut into blocks: whole chunks of `y_pred`, as many as a target and a budget of bytes allow."""
+"""Cutting rows into blocks: whole chunks of `y_pred`, as many as a target and a budget of bytes allow."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ TARGET = 32 << 20
 """Bytes of `y_pred` in a block: a millisecond of scheduling is nothing beside it, and a few fit any budget."""
 TARGET_IN_MEMORY = 256 << 20
 TARGET_ON_GPU = 4 << 30
-"""Which a GPU reads in a millisecond or two; to launch its kernels takes a tenth of one."""
+"""A GPU reads so much in a millisecond or two; to launch its kernels takes a tenth of one."""
 SMALLEST = 1 << 20
 MAX_ROWS = 1 << 29
-"""A block's sums fit their limbs; see ``aggregation.accumulator.MAX_VALUES``."""
+"""The most rows of a block, so that its sums fit their limbs; see ``aggregation.accumulator.MAX_VALUES``."""
 
 
 def choose_block(cost: BlockCost, y_pred: Source, shape: Shape, share: int, workers: int) -> Shape:

@@ -18,7 +18,7 @@ GPU_WEIGHTS = ("float32", "float64")
 """Dtypes that kernels on a GPU read as they are stored there; others are converted on the host."""
 
 BUFFERS = 3
-"""Blocks at a time for a GPU, at least: one is read, one copied, one evaluated."""
+"""The least number of blocks at a time for a GPU: one is read, one copied, one evaluated."""
 
 
 def why_not_on_gpu(loss: PlannedLoss) -> str | None:

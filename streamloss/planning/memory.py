@@ -11,8 +11,8 @@ from .dtypes import floating_dtype
 from .gpu import stays_on_gpu
 from .plan import PlannedLoss
 
-CELL_BYTES = 4 << 10
-"""For each ratio over the whole data: its sums, as integers and on the way there."""
+RATIO_BYTES = 4 << 10
+"""Bytes for each ratio over the whole data: its sums, as integers and on the way there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class BlockCost:
         held = 2 * rows if self.losses_held else 0
         ratio_shapes = [loss.alignment.ratio_shape for loss in self.losses]
         written = sum(held * loss.dtype.itemsize for loss in self.losses if loss.alignment.ratio_shape is None)
-        ratios = sum(CELL_BYTES * math.prod(shape) for shape in ratio_shapes if shape is not None)
+        ratios = sum(RATIO_BYTES * math.prod(shape) for shape in ratio_shapes if shape is not None)
         return by_class + sum(read.values()) + written + ratios
 
     def _read_bytes(self, source: Source, view: View, block_shape: Shape) -> int:

@@ -1,4 +1,4 @@
-"""What was decided before anything is read: the losses of an evaluation, and the plan of all of them."""
+"""The plan of an evaluation: everything that is decided before anything is read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .alignment import Alignment, Shape, View
 from .request import Sources
 
 COMPILER = 224 << 20
-"""What compiling kernels, and the libraries' own pools, add to a process (measured: up to 190 MiB)."""
+"""The bytes that compiling kernels, and the libraries' own pools, add to a process (measured: up to 190 MiB)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class PlannedLoss:
     """"float16" or "bfloat16" where labels and predictions are rounded to it first."""
     alignment: Alignment
     identity: StateIdentity
-    """What its states are states of."""
+    """The identity of the loss' states."""
 
     @property
     def formula(self) -> Formula:
@@ -44,7 +44,7 @@ class PlannedLoss:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The decisions. ``print(plan)`` shows them."""
+    """What will be evaluated, in which blocks, by how many workers, in how much memory; ``print(plan)`` shows it."""
 
     losses: tuple[PlannedLoss, ...]
     equal_losses: tuple[tuple[PlannedLoss, ...], ...]
@@ -57,27 +57,27 @@ class Plan:
     mask_view: View | None
     class_weight: Mapping[int, float] | None
     shape: Shape
-    """The losses' shape, of the rows evaluated."""
+    """The losses' shape, for the rows evaluated."""
     start: int
     """The arrays' first row evaluated."""
     block_shape: Shape
     workers: int
     block_bytes: int
-    """Upper bound of what one worker holds while it evaluates a block."""
+    """An upper bound of what one worker holds while it evaluates a block."""
     baseline_bytes: int
-    """Held by the process when the plan was made."""
+    """What the process held when the plan was made."""
     memory_bytes: int
-    """The budget: what the evaluation may add to that."""
+    """The budget: what the evaluation may add to `baseline_bytes`."""
     notes: tuple[str, ...]
 
     @property
     def added_bytes(self) -> int:
-        """Upper bound of what the evaluation adds to the process."""
+        """An upper bound of what the evaluation adds to the process."""
         return COMPILER + self.workers * self.block_bytes
 
     @property
     def projected_bytes(self) -> int:
-        """Upper bound of the process' peak memory."""
+        """An upper bound of the process' peak memory."""
         return self.baseline_bytes + self.added_bytes
 
     @property
@@ -95,7 +95,7 @@ class Plan:
 
     @property
     def grid_shape(self) -> Shape:
-        """Number of blocks along each axis of the losses."""
+        """The number of blocks along each axis of the losses."""
         return self.grid.grid_shape
 
     @property
@@ -108,11 +108,11 @@ class Plan:
         return self.grid.num_blocks
 
     def blocks(self) -> Iterator[Block]:
-        """All blocks, row-major."""
+        """Yield all blocks in row-major order."""
         return self.grid.blocks()
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: the same facts as ``str(plan)``."""
+        """Return the same facts as ``str(plan)``, for JSON."""
         return {
             "losses": {loss.name: {"loss": loss.spec.name, "dtype": str(loss.dtype)} for loss in self.losses},
             "arrays": {

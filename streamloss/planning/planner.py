@@ -1,4 +1,4 @@
-"""What will be read, in which pieces, by how many workers, in how much memory: decided before it is read."""
+"""Making a plan: what is read, in which pieces, by how many workers, in how much memory, decided before it is read."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from .request import Limits, LossRequest, Sources
 from .rows import cut_to_common_rows, range_of
 
 MACHINE_INDEPENDENT_SHARE, MACHINE_INDEPENDENT_WORKERS = 96 << 20, 16
-"""Bytes for a block, and workers to cut for, of plans that do not depend on the machine."""
+"""The bytes for a block, and the workers to cut for, of plans that do not depend on the machine."""
 
 WAITING = 4
-"""Threads for each processor where arrays come over a network: most of them wait."""
+"""The threads for each processor where arrays come over a network: most of them wait."""
 
 
 def make_plan(

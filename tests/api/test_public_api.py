@@ -209,3 +209,24 @@ def test_states_and_results_pickle():
     result = sl.evaluate("mse", y, y + 1)
     state = result["mean_squared_error"].state
     assert pickle.loads(pickle.dumps(state)) == state
+
+
+def warn_in_evaluate(y):
+    sl.evaluate("mse", y, y, 0.0)
+
+
+def warn_in_a_call(y):
+    sl.losses.MeanSquaredError()(y, y, np.zeros(len(y)))
+
+
+def warn_in_merge(y):
+    sl.merge([sl.evaluate("mse", y, y, shard=(0, 2))], partial=True)
+
+
+@pytest.mark.parametrize("warn", [warn_in_evaluate, warn_in_a_call, warn_in_merge])
+def test_a_warning_names_the_users_line(warn):
+    """However deep inside it is found."""
+    with pytest.warns(sl.errors.StreamlossWarning) as caught:
+        warn(np.zeros(8, np.float32))
+    code = warn.__code__
+    assert {(w.filename, w.lineno) for w in caught} == {(code.co_filename, code.co_firstlineno + 1)}

@@ -1,4 +1,4 @@
-"""How many blocks a task of a cluster takes: about a second of work, so that scheduling is nothing beside it."""
+"""Batches of blocks, each a task of a cluster: about a second of work, so that scheduling is nothing beside it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from ...planning.plan import Plan
 from ...storage.sources.base import nbytes
 
 SECONDS = 1.0
-"""Of work in a task. A scheduler takes about a millisecond for each, so a million chunks of 10 ms are 10,000 tasks."""
+"""The work of a task. A scheduler takes about a millisecond for each, so a million chunks of 10 ms are 10,000 tasks."""
 TASKS_PER_SECOND = 200
-"""What a scheduler, and the client that merges, do with ease; clusters of more threads get longer tasks."""
+"""The rate that a scheduler, and the client that merges, keep up with; clusters of more threads get longer tasks."""
 _BLOCK_SECONDS, _BYTES_PER_SECOND = 2e-3, 500e6  # of a block, before one was measured
-_BALANCE = 4  # groups that each thread is to have left, so that all end at about the same time ...
+_BALANCE = 4  # batches that each thread is to have left, so that all end at about the same time ...
 _LEAST = 0.1  # ... but no smaller ones than this share
 
 
 def projected_seconds(plan: Plan) -> float:
-    """Of a block, for a plan of which nothing was measured."""
+    """Return the projected seconds of a block, for a plan of which nothing was measured."""
     block = plan.grid.block(0)
     view = plan.losses[0].alignment.y_pred
     read = nbytes(view.selected_shape(block.shape), plan.y_pred.dtype)
@@ -24,7 +24,7 @@ def projected_seconds(plan: Plan) -> float:
 
 
 class Batches:
-    """Cuts the blocks that are to be done into groups, the next by what was learned from the ones before."""
+    """Cuts the blocks that are to be evaluated into batches, each by what was learned from the ones before."""
 
     def __init__(self, todo: Ranges, seconds_per_block: float) -> None:
         self._pieces = list(reversed(todo.pieces))
@@ -36,7 +36,7 @@ class Batches:
         return bool(self._pieces)
 
     def take(self, threads: int) -> tuple[int, int]:
-        """The next group: its first block, and one past its last."""
+        """Return the next batch: its first block, and one past its last. `threads` are those of the cluster."""
         wanted = max(SECONDS, threads / TASKS_PER_SECOND) / self._seconds
         fair = max(self._left / (_BALANCE * max(1, threads)), wanted * _LEAST if self._learned else 1)
         size = max(1, int(min(wanted, fair)))
@@ -48,6 +48,6 @@ class Batches:
         return first, end
 
     def learn(self, blocks: int, seconds: float) -> None:
-        """What a group took, compiling apart."""
+        """Learn from a batch of so many blocks, which took so many seconds without compiling."""
         self._learned = True
         self._seconds += 0.3 * (max(1e-6, seconds / blocks) - self._seconds)

@@ -26,17 +26,17 @@ except ImportError:
     raise MissingExtraError("a Dask cluster", "distributed") from None
 
 TIMEOUT = 10.0
-"""Seconds in which a scheduler has to answer, or its file to appear."""
+"""The seconds in which a scheduler has to answer, or its file to appear."""
 RETRIES = 3
-"""Times that a task that raised is tried again; wrong data is not tried again."""
+"""The number of times that a task that raised is tried again; wrong data is not tried again."""
 AHEAD = 2
-"""Tasks in flight for each thread: one that runs, and one so that no thread waits for the next."""
+"""The tasks in flight for each thread: one that runs, and one so that no thread waits for the next."""
 _LOOK_AGAIN = 1.0  # seconds after which the cluster's size is asked for again
 REPORTED = ("python", "numba", "numpy", "zarr", "dask", "distributed", "msgpack", "cloudpickle")
 
 
 def present_client() -> Any:
-    """The Client that was made in this process, if it is still connected."""
+    """Return the Client that was made in this process, if it is still connected; else None."""
     try:
         client = distributed.get_client()
     except ValueError:
@@ -46,7 +46,7 @@ def present_client() -> Any:
 
 @contextlib.contextmanager
 def connected(scheduler: Any, file: str | None) -> Iterator[Any]:
-    """A client of the scheduler; closed at the end if it was made here. Raises ClusterError."""
+    """Yield a client of the scheduler, which is closed at the end if it was made here. Raises ClusterError."""
     if isinstance(scheduler, distributed.Client):
         if scheduler.asynchronous:
             raise UsageError("scheduler is an asynchronous Client; expected a synchronous one: Client(address).")
@@ -82,7 +82,7 @@ def connected(scheduler: Any, file: str | None) -> Iterator[Any]:
 
 
 def _wait_for(file: Path) -> None:
-    """The scheduler of a batch job writes its file when it has started."""
+    """Wait for the file that the scheduler of a batch job writes when it has started. Raises ClusterError."""
     end = time.monotonic() + TIMEOUT
     while not file.exists():
         if time.monotonic() > end:
@@ -94,13 +94,13 @@ def _wait_for(file: Path) -> None:
 
 
 def _report_versions(client: Any) -> None:
-    """Warns of differences that may matter; raises ClusterError for workers without streamloss."""
+    """Warn of differences that may matter. Raises ClusterError for workers without streamloss."""
     try:
-        found = client.get_versions(packages=["streamloss", "numba", "zarr"])
+        versions = client.get_versions(packages=["streamloss", "numba", "zarr"])
     except Exception as error:
         raise ClusterError(f"the Dask scheduler does not answer: {error!r}.") from None
-    here = found["client"]["packages"]
-    for worker, what in found["workers"].items():
+    here = versions["client"]["packages"]
+    for worker, what in versions["workers"].items():
         there = what["packages"] if what else {}
         if there.get("streamloss") is None:
             raise ClusterError(
@@ -133,7 +133,7 @@ def run_on_cluster(client: Any, packed: bytes, run: Run, done: Callable[[BlockRe
 
 
 def compute_on(client: Any, lazy: Any) -> Any:
-    """The value of a Dask collection. Raises ClusterError where the cluster gives up, or is gone."""
+    """Return the value of a Dask collection. Raises ClusterError where the cluster gives up, or is gone."""
     address = _address(client)
     with _connection(address):
         future = client.compute(lazy, retries=RETRIES)
@@ -155,7 +155,7 @@ class _Flight:
         self._threads, self._looked = 1, -math.inf
         self._address = _address(client)
         self.most = 0
-        """Threads that were there at a time."""
+        """The most threads that the cluster had at a time."""
 
     def ahead(self) -> bool:
         """Submit what there is room for; False where nothing is left to wait for."""
@@ -200,7 +200,7 @@ class _Flight:
 
 
 def _failed(error: BaseException | None, what: str) -> Exception:
-    """What to tell of a task that was given up; errors of ours as they are."""
+    """Return the error for a task that was given up; errors of ours as they are. `what` names its blocks."""
     if isinstance(error, StreamlossError):
         return error
     if isinstance(error, distributed.KilledWorker):
@@ -215,7 +215,7 @@ def _failed(error: BaseException | None, what: str) -> Exception:
 
 @contextlib.contextmanager
 def _connection(address: str) -> Iterator[None]:
-    """What goes wrong in here is between the client and the scheduler."""
+    """Raise ClusterError for what goes wrong inside, which is between the client and the scheduler."""
     try:
         yield
     except (distributed.CancelledError, RuntimeError, OSError) as error:

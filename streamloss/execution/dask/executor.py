@@ -16,18 +16,20 @@ from .batches import Batches, projected_seconds
 from .worker import pack, run_batch
 
 LOCAL = ("threads", "processes", "synchronous")
-"""Dask's own schedulers, which need no cluster and no `distributed`."""
+"""The schedulers of Dask itself, which need no cluster and no `distributed`."""
 
 
 class DaskExecutor:
-    """``DaskExecutor(client)``; or the address of a scheduler, "threads", "processes", "synchronous", or None: the
-    present Client if there is one, or what Dask's configuration names (``DASK_SCHEDULER_ADDRESS``).
+    """Evaluates batches of blocks on a scheduler of Dask's.
+
+    ``DaskExecutor(client)`` takes a Client; or the address of a scheduler, "threads", "processes", "synchronous", or
+    None: the present Client if there is one, or what Dask's configuration names (``DASK_SCHEDULER_ADDRESS``).
     """
 
     name = "dask"
 
     def __init__(self, scheduler: Any = None, scheduler_file: str | None = None, gpu: bool = False) -> None:
-        """`gpu`: workers evaluate on their GPUs."""
+        """`gpu` says whether workers evaluate on their GPUs."""
         if scheduler is not None and scheduler_file is not None:
             raise UsageError(f"both scheduler={scheduler!r} and scheduler_file={scheduler_file!r}; expected one.")
         self._scheduler, self._file, self._gpu = scheduler, scheduler_file, gpu

@@ -1,7 +1,8 @@
 """Losses of Dask arrays: a graph of one task for each chunk of rows, and a tree that merges their states.
 
-Nothing is computed here. A task receives its chunks, evaluates their losses as every executor does, and leaves the
-losses of its rows (NONE) or a state; only states are merged. What all labels decide is a first reduction of the graph.
+Nothing is computed here. A task receives its chunks, evaluates their losses as every executor does, and returns the
+losses of its rows (NONE) or a state; only states are merged. Whether all labels are 0 or 1, where a loss depends on it,
+is a first reduction of the graph.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from .executor import compute
 from .graph_tasks import LabelsBeside, LossesOf, Merge, OnBlock, RatiosOf, StatesOf, ValueOf, unchanged, views_of
 
 SPLIT = 8
-"""States that a task of the tree merges."""
+"""The number of states that a task of the tree merges."""
 
 
 class Graph:
@@ -121,7 +122,7 @@ class GraphExecutor:
     workers_used: int | None = None
 
     def __init__(self, graph: Graph, scheduler: Any, scheduler_file: str | None, gpu: bool = False) -> None:
-        """`gpu`: workers evaluate on their GPUs also what was computed in the host's memory."""
+        """`gpu` says whether workers evaluate on their GPUs also what was computed in the host's memory."""
         self._graph, self._scheduler, self._file, self._gpu = graph, scheduler, scheduler_file, gpu
 
     def run(self, run: Run, done: Callable[[BlockResult], None]) -> None:

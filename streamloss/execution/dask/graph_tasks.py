@@ -1,4 +1,4 @@
-"""What is done with the chunks of Dask arrays, in a run of their graph: evaluated as blocks, merged, reduced.
+"""The tasks of a graph of Dask's: chunks of arrays are evaluated as blocks, merged, reduced.
 
 Everything here is pickled with a graph, so it holds descriptions and no data.
 """
@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ...aggregation.checks import refuse_undefined_cells, warn_of_values
-from ...aggregation.reductions import losses_of_cells, reduce_state
+from ...aggregation.checks import refuse_undefined_ratios, warn_of_values
+from ...aggregation.reductions import ratio_losses, reduce_state
 from ...aggregation.state import States, merge_all
 from ...core.blocks import Block
 from ...core.types import Reduction
@@ -29,7 +29,7 @@ from ..loss_on_block import labels_beside_0_and_1
 
 
 def views_of(plan: Plan) -> dict[str, View]:
-    """By the array's role. Raises UsageError where two losses see one array differently."""
+    """Return the views of a plan's arrays by role. Raises UsageError where two losses see one array differently."""
     views = {"y_true": plan.losses[0].alignment.y_true, "y_pred": plan.losses[0].alignment.y_pred}
     for loss in plan.losses:
         if (loss.alignment.y_true, loss.alignment.y_pred) != tuple(views.values()):
@@ -45,37 +45,44 @@ def views_of(plan: Plan) -> dict[str, View]:
 
 
 class OnBlock:
-    """What is done with the chunks under one block."""
+    """A task that receives the chunks under one block; subclasses evaluate them."""
 
     def __init__(self, run: Run, roles: tuple[str, ...], starts: tuple[tuple[int, ...], ...] | None) -> None:
         self._run, self._roles, self._starts = run, roles, starts
 
-    def __call__(self, where: tuple[int, ...], *chunks: Any) -> Any:
-        arrays = dict(zip(self._roles, chunks, strict=False))
-        view = views_of(self._run.plan)["y_pred"]
-        shape = tuple(arrays["y_pred"].shape[view.axes.index(axis)] for axis in range(len(where)))
-        start = (
-            (0,) * len(where) if self._starts is None else tuple(s[i] for s, i in zip(self._starts, where, strict=True))
-        )
-        plan = self._run.plan
-        unknown = where if self._starts is None else None
-        index = int(np.ravel_multi_index(where, plan.grid_shape)) if self._run.sinks else 0
+    def __call__(self, position: tuple[int, ...], *chunks: Any) -> Any:
+        """Return what becomes of the chunks at a position of the grid of chunks of rows."""
+        plan, arrays = self._run.plan, dict(zip(self._roles, chunks, strict=False))
+        view = views_of(plan)["y_pred"]
+        shape = tuple(arrays["y_pred"].shape[view.axes.index(axis)] for axis in range(len(position)))
+        start = (0,) * len(position)
+        if self._starts is not None:
+            start = tuple(starts[i] for starts, i in zip(self._starts, position, strict=True))
+        unknown = position if self._starts is None else None
+        index = int(np.ravel_multi_index(position, plan.grid_shape)) if self._run.sinks else 0
         block = Block(index, start, tuple(a + n for a, n in zip(start, shape, strict=True)))
-        given: Any = {s.role: _given(s, arrays[s.role], unknown) for s in plan.sources if isinstance(s, DaskSource)}
-        return self.of_block(dataclasses.replace(self._run, plan=dataclasses.replace(plan, **given)), block, chunks)
+        computed: Any = {
+            source.role: _computed_source(source, arrays[source.role], unknown)
+            for source in plan.sources
+            if isinstance(source, DaskSource)
+        }
+        run = dataclasses.replace(self._run, plan=dataclasses.replace(plan, **computed))
+        return self.of_block(run, block, chunks)
 
     def of_block(self, run: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
+        """Return what becomes of a block, whose arrays the plan of `run` holds."""
         raise NotImplementedError
 
-    def decided(self, run: Run, chunks: tuple[Any, ...]) -> Run:
-        """With what all labels decided, which comes behind the chunks."""
+    def with_conventions(self, run: Run, chunks: tuple[Any, ...]) -> Run:
+        """Return the run with what is known about all labels, which follows the chunks."""
         if len(chunks) == len(self._roles):
             return run
-        all_binary = {job.name: bool(chunks[-1]) for job in run.plan.losses if job.spec.both_conventions}
+        all_binary = {loss.name: bool(chunks[-1]) for loss in run.plan.losses if loss.spec.both_conventions}
         return dataclasses.replace(run, all_binary=all_binary)
 
 
-def _given(source: DaskSource, chunk: Any, unknown: tuple[int, ...] | None) -> Source:
+def _computed_source(source: DaskSource, chunk: Any, unknown: tuple[int, ...] | None) -> Source:
+    """Return a source of a computed chunk; `unknown` is its position in the array where chunk sizes are not known."""
     if not on_gpu(chunk):
         return GivenSource(source, np.asarray(chunk), unknown)
     from ...storage.sources.gpu import GivenGpuSource
@@ -84,7 +91,7 @@ def _given(source: DaskSource, chunk: Any, unknown: tuple[int, ...] | None) -> S
 
 
 def _backend_of(run: Run) -> Backend | None:
-    """A GPU, if it was asked for or has a chunk; None: the processor."""
+    """Return the backend of a GPU, if it was asked for or has a chunk; None: the processor."""
     if not (run.on_gpu or any(source.on_gpu for source in run.plan.sources)):
         return None
     from ..gpu import backend_here
@@ -93,15 +100,18 @@ def _backend_of(run: Run) -> Backend | None:
 
 
 class LossesOf(OnBlock):
+    """Returns the losses of rows of the plan's one loss, shaped like the block."""
+
     def of_block(self, run: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
-        plan, job = run.plan, run.plan.losses[0]
-        here = _AnyBlock(sink_beside(plan.y_pred, block.shape, job.dtype), block.shape)
-        run_block(dataclasses.replace(self.decided(run, chunks), sinks={job.name: here}), block, _backend_of(run))
-        return here.array()
+        plan, loss = run.plan, run.plan.losses[0]
+        sink = _AnyBlock(sink_beside(plan.y_pred, block.shape, loss.dtype), block.shape)
+        run = dataclasses.replace(self.with_conventions(run, chunks), sinks={loss.name: sink})
+        run_block(run, block, _backend_of(run))
+        return sink.array()
 
 
 class _AnyBlock:
-    """A sink that is as large as a block, and takes it wherever it begins."""
+    """A sink as large as one block, which accepts the block wherever it begins."""
 
     where = "in memory"
 
@@ -122,12 +132,14 @@ class _AnyBlock:
 
 
 class StatesOf(OnBlock):
+    """Returns the states of a block's rows, as an array of one object."""
+
     def of_block(self, run: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
-        return _one(run_block(self.decided(run, chunks), block, _backend_of(run)), len(block.shape))
+        return _one(run_block(self.with_conventions(run, chunks), block, _backend_of(run)), len(block.shape))
 
 
 class LabelsBeside(OnBlock):
-    """Whether a block has labels beside 0 and 1."""
+    """Returns whether a block has labels other than 0 and 1, as an array of one boolean."""
 
     def of_block(self, run: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
         plan, inputs = run.plan, BlockInputs(run.plan, block)
@@ -137,7 +149,7 @@ class LabelsBeside(OnBlock):
 
 
 class Merge:
-    """A node of the tree: lists of arrays of one object, nested as the axes are."""
+    """Merges the states of a node of the tree: arrays of one object, in lists that are nested as the axes are."""
 
     def __init__(self, run: Run) -> None:
         self._empty = run.empty()
@@ -164,30 +176,32 @@ def _flat(parts: Any) -> Iterator[Any]:
 
 
 def _one(states: States, rank: int) -> Any:
-    """An array of one object."""
+    """Return an array of one object, of so many axes."""
     array = np.empty((1,) * rank, object)
     array[(0,) * rank] = states
     return array
 
 
 class ValueOf:
-    """From all rows' states to the value of one loss."""
+    """Returns the value of the plan's one loss from the states of all rows."""
 
-    def __init__(self, job: PlannedLoss, reduction: Reduction) -> None:
-        self._name, self._reduction = job.name, reduction
+    def __init__(self, loss: PlannedLoss, reduction: Reduction) -> None:
+        self._name, self._reduction = loss.name, reduction
 
     def __call__(self, states: Any) -> Any:
         state = states[()][0]
-        refuse_undefined_cells(self._name, state, "raise")
+        refuse_undefined_ratios(self._name, state, "raise")
         warn_of_values({self._name: state})
         return np.float64(reduce_state(state, self._reduction))
 
 
 class RatiosOf:
-    def __init__(self, job: PlannedLoss) -> None:
-        self._name = job.name
+    """Returns the ratios over the whole data from the states of all rows."""
+
+    def __init__(self, loss: PlannedLoss) -> None:
+        self._name = loss.name
 
     def __call__(self, states: Any) -> Any:
         state = states[()][0]
-        refuse_undefined_cells(self._name, state, "raise")
-        return losses_of_cells(state, weighted=True)
+        refuse_undefined_ratios(self._name, state, "raise")
+        return ratio_losses(state, weighted=True)

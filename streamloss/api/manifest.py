@@ -1,0 +1,53 @@
+"""The manifest of an evaluation, from its plan and its options."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from ..aggregation.manifest import InputManifest, LossManifest, Manifest
+from ..core.version import __version__
+from ..planning.plan import Plan
+from ..planning.request import LossRequest
+from ..storage.sources.base import nbytes
+from .request import Options
+
+
+def manifest_of(plan: Plan, requests: Sequence[LossRequest], targets: Mapping[str, str], options: Options) -> Manifest:
+    """Return what tells an evaluation from any other one, with the inputs' fingerprints where parts are to be merged
+    or gone on with.
+    """
+    inputs = {
+        source.role: InputManifest(
+            source.where,
+            source.shape,
+            str(source.dtype),
+            source.chunk_shape,
+            nbytes(source.shape, source.dtype),
+            source.fingerprint() if options.resumable else None,
+        )
+        for source in plan.sources
+    }
+    losses = tuple(
+        LossManifest(loss.name, request.config, str(loss.dtype), str(request.reduction), targets.get(loss.name))
+        for request, loss in zip(requests, plan.losses, strict=True)
+    )
+    return Manifest(
+        version=__version__,
+        inputs=inputs,
+        losses=losses,
+        sample_weight=plan.sample_weight if isinstance(plan.sample_weight, float) else None,
+        class_weight={str(label): weight for label, weight in (plan.class_weight or {}).items()},
+        start=plan.start,
+        shape=plan.shape,
+        block_shape=plan.block_shape,
+        nan_policy=options.nan_policy,
+        missing_chunks=options.missing_chunks,
+        all_rows=_rows_of_arrays(plan),
+    )
+
+
+def _rows_of_arrays(plan: Plan) -> int:
+    """Return the number of rows of the arrays, those that are not evaluated among them."""
+    axes = plan.losses[0].alignment.y_pred.axes
+    return math.prod(n for n, axis in zip(plan.y_pred.shape, axes, strict=True) if axis >= 0)
