@@ -82,7 +82,7 @@ def _split(value: float) -> tuple[int, int, int]:
 
 @scalar
 def parts(value: float) -> tuple[int, int, int]:
-    """What a value inside the window adds to HIGH_LIMB and to the two limbs below it."""
+    """Return what a value inside the window adds to HIGH_LIMB and to the two limbs below it."""
     high, middle, low = _split(value)
     return high - bits_of(_HIGH), middle - bits_of(_MIDDLE), low - bits_of(_LOW)
 

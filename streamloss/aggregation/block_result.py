@@ -1,4 +1,4 @@
-"""What some blocks of an evaluation add up to, wherever they were evaluated."""
+"""The result of some blocks of an evaluation, wherever they were evaluated."""
 
 from __future__ import annotations
 

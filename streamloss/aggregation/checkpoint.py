@@ -31,7 +31,7 @@ class Checkpoint:
         self._due = 0.0
         self._manifest = manifest
         self.snapshot: Snapshot | None = None
-        """What was saved before, if anything was."""
+        """The snapshot that was saved before, if there was one."""
         if self._path.exists():
             self.snapshot = Snapshot.from_bytes(self._path.read_bytes(), str(self._path))
             if lines := differences(self.snapshot.manifest, manifest):

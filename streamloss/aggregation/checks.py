@@ -1,4 +1,4 @@
-"""What a user should know of the values of an evaluation before using them: errors and warnings."""
+"""Checks of what a user should know of an evaluation before using its values: errors and warnings."""
 
 from __future__ import annotations
 

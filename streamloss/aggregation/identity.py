@@ -1,4 +1,4 @@
-"""What a state is a state of: only rows that were evaluated alike may be added up."""
+"""The identity of a state: only rows that were evaluated alike may be added up."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class StateIdentity:
     weight: float | None = None
     """The one weight of all ratios; None where there are none."""
     statistics: tuple[str, ...] = ()
-    """What is added up beside the losses."""
+    """The statistics that are added up beside the totals."""
     unknown: Mapping[str, Any] = field(default_factory=dict)
     """Keys that another version of streamloss wrote."""
     canonical: str = field(init=False, repr=False)

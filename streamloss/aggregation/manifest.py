@@ -1,4 +1,4 @@
-"""What tells an evaluation from any other one: its inputs, losses, settings and blocks."""
+"""The manifest, which tells an evaluation from any other one: its inputs, losses, settings and blocks."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class InputManifest:
     """One array of an evaluation."""
 
     where: str
-    """Where it is kept: a URI, or "in memory"."""
+    """The place of the array: a URI, or "in memory"."""
     shape: tuple[int, ...]
     dtype: str
     chunk_shape: tuple[int, ...]
     nbytes: int
     """The array's bytes in memory, decoded."""
     fingerprint: Mapping[str, Any] | None = None
-    """What tells the array from one that was changed; None where nothing is to be merged or gone on with."""
+    """The fingerprint, which tells the array from one that was changed; None where nothing is merged or resumed."""
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -60,7 +60,7 @@ class LossManifest:
     """The dtype of the losses of rows."""
     reduction: str
     out: str | None = None
-    """Where the losses of rows are written."""
+    """The URI that the losses of rows are written to."""
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -1,4 +1,4 @@
-"""From an exact state to values: what each reduction divides by, and ratios over the whole data."""
+"""The values of an exact state: reductions, ratios over the whole data, statistics."""
 
 from __future__ import annotations
 

@@ -30,8 +30,8 @@ class Snapshot:
     manifest: Manifest
     result: BlockResult
     all_binary: Mapping[str, bool] = field(default_factory=dict)
-    """By the loss' name, where losses of rows are written that depend on it: whether all labels of the whole data are 0
-    or 1."""
+    """For each loss by its name, where losses of rows are written that depend on it: whether all labels of the whole
+    data are 0 or 1."""
 
     @property
     def missing(self) -> Ranges:

@@ -104,7 +104,7 @@ class State:
     """
 
     identity: StateIdentity
-    """What this is a state of: the loss, its parameters and the result dtype. Only states of the same can be merged."""
+    """The loss, its parameters and the result dtype, among others. Only states of one identity can be merged."""
     sums: Mapping[str, ExactSum] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
 

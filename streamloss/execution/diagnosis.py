@@ -1,4 +1,4 @@
-"""Why a row has no loss: kernels return the number of the row, and this module looks at it and names what is wrong."""
+"""The reason why a row has no loss: kernels return the row's number, and this module names what is wrong with it."""
 
 from __future__ import annotations
 

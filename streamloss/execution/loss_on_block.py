@@ -90,7 +90,7 @@ class LossOnBlock:
         return State(planned.identity, sums, counts)
 
     def _key(self) -> KernelKey:
-        """What the kernel is made for."""
+        """Return what the kernel is made for."""
         formula, single = self.planned.formula, bool(self.planned.dtype == np.float32)
         if self.planned.alignment.ratio_shape is not None:
             return KernelKey(formula, single, "", RATIOS)

@@ -20,7 +20,7 @@ MAXIMUM = "maximum"
 
 
 class LabelLayout(Enum):
-    """What the labels of a row are."""
+    """The labels that a row has."""
 
     PER_ELEMENT = "a number for each element of y_pred"
     PER_ROW = "one number, or one integer label"
@@ -40,7 +40,7 @@ class Kind:
     is_ratio: ClassVar[bool] = False
     """Whether it is a ratio of sums over the axes that ``axis`` names, which may be axes of rows."""
     why_not_on_gpu: ClassVar[str | None] = None
-    """Why no GPU can evaluate it; None where one can."""
+    """The reason why no GPU can evaluate it; None where one can."""
 
     def has_one_label(self, has_classes: bool) -> bool:
         """Return whether a row has one label, an integer or one-hot, by which it can be weighted. `has_classes` says
@@ -155,7 +155,7 @@ class Parametric(Kind):
     """The names of the two parameters, for messages; empty in kinds whose class axis holds classes."""
     y_true: Interval = REAL
     y_preds: tuple[Interval, Interval] = (REAL, REAL)
-    """Where each parameter may be; other kinds have one interval, `y_pred`, for all predictions."""
+    """The interval of each parameter; other kinds have one interval, `y_pred`, for all predictions."""
 
     label_layout: ClassVar[LabelLayout] = LabelLayout.PER_ROW
     y_pred: ClassVar[Interval] = REAL

@@ -1,4 +1,4 @@
-"""Which dtypes an evaluation computes in."""
+"""The dtypes that an evaluation computes in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a GPU can evaluate, and which arrays it reads where they are."""
+"""The losses that a GPU can evaluate, and the arrays that it reads where they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much memory a block takes: the projection that a plan promises to stay within."""
+"""The memory that a block takes: the projection that a plan promises to stay within."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class PlannedLoss:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will be evaluated, in which blocks, by how many workers, in how much memory; ``print(plan)`` shows it."""
+    """The losses, blocks, workers and memory of an evaluation, decided before it begins; ``print(plan)`` shows them."""
 
     losses: tuple[PlannedLoss, ...]
     equal_losses: tuple[tuple[PlannedLoss, ...], ...]
@@ -65,7 +65,7 @@ class Plan:
     block_bytes: int
     """An upper bound of what one worker holds while it evaluates a block."""
     baseline_bytes: int
-    """What the process held when the plan was made."""
+    """The memory that the process held when the plan was made."""
     memory_bytes: int
     """The budget: what the evaluation may add to `baseline_bytes`."""
     notes: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What a plan is made from: the losses that were asked for, the opened arrays, and the limits to keep to."""
+"""The records that a plan is made from: the losses that were asked for, the opened arrays, and the limits."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Limits:
     """The memory and the workers that a plan may use."""
 
     memory_bytes: int
-    """What the evaluation may add to the process."""
+    """The bytes that the evaluation may add to the process."""
     workers: int | None = None
     """Blocks evaluated at a time; None: as many as processors, or more for arrays that come over a network."""
     least_workers: int = 1

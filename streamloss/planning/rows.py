@@ -1,4 +1,4 @@
-"""Which rows of the arrays are evaluated."""
+"""The rows of the arrays that are evaluated."""
 
 from __future__ import annotations
 
