@@ -23,7 +23,7 @@ __all__ = [
 
 
 def sigmoid_cross_entropy_with_logits(labels: Any = None, logits: Any = None, name: str | None = None) -> Any:
-    """``max(x, 0) - x z + log(1 + exp(-|x|))`` for each element, of the logits' shape.
+    """Return ``max(x, 0) - x z + log(1 + exp(-|x|))`` for each element, of the logits' shape.
 
     Source: TensorFlow, ``tf.nn.sigmoid_cross_entropy_with_logits``.
 
@@ -39,7 +39,7 @@ def sigmoid_cross_entropy_with_logits(labels: Any = None, logits: Any = None, na
 def softmax_cross_entropy_with_logits(
     labels: Any, logits: Any, axis: int = -1, name: str | None = None, *, dim: int | None = None
 ) -> Any:
-    """``-sum(labels * log_softmax(logits), axis)``, of the logits' shape without `axis`.
+    """Return ``-sum(labels * log_softmax(logits), axis)``, of the logits' shape without `axis`.
 
     `labels` are distributions of the logits' shape, which need not sum to 1. `dim` is TensorFlow 1's name of `axis`.
 
@@ -59,7 +59,7 @@ def softmax_cross_entropy_with_logits(
 
 
 def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: str | None = None) -> Any:
-    """``log(sum(exp(x))) - x[label]`` over the last axis, of the labels' shape.
+    """Return ``log(sum(exp(x))) - x[label]`` over the last axis, of the labels' shape.
 
     `labels` are integers of one rank less than the logits.
 
@@ -86,7 +86,7 @@ def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: str
 def weighted_cross_entropy_with_logits(
     labels: Any = None, logits: Any = None, pos_weight: Any = None, name: str | None = None
 ) -> Any:
-    """``pos_weight z -log(sigmoid(x)) + (1 - z) -log(1 - sigmoid(x))`` for each element, of the logits' shape.
+    """Return ``pos_weight z -log(sigmoid(x)) + (1 - z) -log(1 - sigmoid(x))`` for each element, of the logits' shape.
 
     `pos_weight` is a number, or one for each entry of the last axis.
 
@@ -116,7 +116,7 @@ def weighted_cross_entropy_with_logits(
 
 
 def log_poisson_loss(targets: Any, log_input: Any, compute_full_loss: bool = False, name: str | None = None) -> Any:
-    """``exp(c) - z c`` for each element; `compute_full_loss` adds Stirling's approximation of ``log(z!)`` for z > 1.
+    """Return ``exp(c) - z c`` for each element; `compute_full_loss` adds Stirling's approximation of ``log(z!)``, z > 1.
 
     Source: TensorFlow, ``tf.nn.log_poisson_loss``.
 
