@@ -40,7 +40,7 @@ class View:
 
     shape: Shape
     axes: tuple[int, ...]
-    """For each axis: the axis of the losses it follows, or CLASS, ONE or SPREAD."""
+    """For each axis: the axis of the losses it follows, or CLASS_AXIS, UNIT_AXIS or BROADCAST_AXIS."""
 
     def select(self, block: Block, start: int) -> tuple[slice, ...]:
         """The rectangle under a block, in the array's own indices; `start` is its row where the losses begin."""
