@@ -31,8 +31,8 @@ class Sink(Protocol):
 class StoredSink(Sink, Protocol):
     """A sink at a place that several processes write to.
 
-    It is pickled as that place: a worker opens the target again. A memory map, for one, is pickled as a copy of what it
-    holds, and what a worker writes to the copy is lost.
+    It is pickled as that place, where each worker of Dask, also one that is a thread, opens the target again. A memory
+    map, for one, is pickled as a copy of what it holds, and what a worker writes to the copy is lost.
     """
 
     joined: bool
