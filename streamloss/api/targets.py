@@ -14,7 +14,7 @@ from ..core.types import Reduction
 from ..errors import StateError, UnknownNameError, UsageError
 from ..planning.plan import Plan, PlannedLoss
 from ..planning.request import LossRequest
-from ..storage.sinks import Sink
+from ..storage.sinks import Sink, StoredSink
 from ..storage.uris import same_place
 from .request import Options
 
@@ -85,7 +85,7 @@ def open_sinks(
         if loss.alignment.ratio_shape is not None:
             shape, chunks, dtype = loss.alignment.ratio_shape, loss.alignment.ratio_shape, np.dtype(np.float64)
         attributes = {"loss": configs[loss.name], "rows_from": plan.start}
-        sink = ZarrSink(targets[loss.name], shape, chunks, dtype, attributes, overwrite, key)
+        sink: StoredSink = ZarrSink(targets[loss.name], shape, chunks, dtype, attributes, overwrite, key)
         if begun and not sink.joined:
             raise StateError(
                 f"out: the checkpoint says that rows were written to {targets[loss.name]!r}, which is not there; "

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from ..core.types import EXECUTORS
 from ..core.version import __version__
 from ..errors import MachineError, StreamlossError, UnknownNameError
 
@@ -107,7 +108,7 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 @click.option(
     "--executor",
-    type=click.Choice(["auto", "inline", "threads", "dask", "cuda"]),
+    type=click.Choice(EXECUTORS),
     help="How blocks are run; default: auto, which is threads, or dask where a scheduler is named.",
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Dask's: tcp://HOST:8786, tls://HOST:8786, processes, threads.")

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from ..core.types import ExecutorName
 from ..errors import ConfigError
 from .values import is_none, parse_loss, parse_rows, parse_shard, parse_value
 
@@ -53,7 +54,7 @@ class Config(_Strict):
     reduction: str | None = None
     out: str | None = None
     overwrite: bool = False
-    executor: Literal["auto", "inline", "threads", "dask", "cuda"] = "auto"
+    executor: ExecutorName = "auto"
     scheduler: str | None = None
     scheduler_file: str | None = None
     memory: int | str = "1GiB"

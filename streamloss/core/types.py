@@ -5,8 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal, get_args
 
 from ..errors import UnknownNameError
+
+ExecutorName = Literal["auto", "inline", "threads", "dask", "cuda"]
+"""The names that ``executor=`` and ``--executor`` take."""
+EXECUTORS: tuple[str, ...] = get_args(ExecutorName)
 
 
 class Reduction(StrEnum):

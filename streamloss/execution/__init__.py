@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..core.types import EXECUTORS
 from ..errors import UnknownNameError, UsageError
 from .block import Executor, Run
 
 __all__ = ["EXECUTORS", "Executor", "Run", "get_executor", "is_of_dask"]
-
-EXECUTORS = ("auto", "inline", "threads", "dask", "cuda")
 
 
 def is_of_dask(executor: Any, scheduler: Any, scheduler_file: str | None) -> bool:
@@ -38,6 +37,11 @@ def get_executor(
         if not hasattr(executor, "run"):
             raise UsageError(
                 f"executor must be one of {', '.join(EXECUTORS)}, or a distributed.Client; received {executor!r}."
+            )
+        if missing := [member for member in ("name", "workers_used") if not hasattr(executor, member)]:
+            raise UsageError(
+                f"executor: {executor!r} has no {' and no '.join(missing)}; expected all members of "
+                "streamloss.execution.Executor."
             )
         own: Executor = executor
         return own

@@ -64,9 +64,13 @@ class Run:
 
 
 class Executor(Protocol):
-    """Evaluates the blocks of a run. Exact states make the order, and the workers' number, irrelevant."""
+    """Evaluates the blocks of a run. Exact states make the order, and the workers' number, irrelevant.
+
+    No more than ``run.plan.workers`` blocks may be in memory at a time: the plan's memory was projected for these.
+    """
 
     name: str
+    """What results call it."""
     workers_used: int | None
     """The most threads that were at work, where that is known and not the plan's number of workers."""
 

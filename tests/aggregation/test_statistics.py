@@ -23,13 +23,15 @@ from streamloss.formulas._registry import LossSpec
 from streamloss.kernels import cpu
 from streamloss.kernels.base import Operands, Output
 
+OPTIONAL = tuple(sorted(known().keys() - {"totals"}))
+"""All statistics beside the totals."""
 NO_WEIGHT, NO_MASK = np.empty(0), np.empty(0, np.bool_)
 
 
-def evaluated(dtype, y, p, weight=NO_WEIGHT, mask=NO_MASK, policy="raise"):
-    """The losses of rows, and the sums and counts of a kernel with second moments."""
+def evaluated(dtype, y, p, weight=NO_WEIGHT, mask=NO_MASK, policy="raise", statistics=("second_moment",)):
+    """The losses of rows, and the sums and counts of a kernel with some statistics."""
     spec = LossSpec.of("mean_squared_error", {})
-    key, settings = key_of(spec, dtype, 1, ("second_moment",)), settings_of(spec, dtype, 1, policy)
+    key, settings = key_of(spec, dtype, 1, statistics), settings_of(spec, dtype, 1, policy)
     losses, totals = np.empty(len(p), dtype), new_totals(key)
     bad = cpu.serial(key)(Operands(y, p, weight, mask), settings, Output(True, losses), totals)
     assert bad == -1
@@ -86,12 +88,15 @@ def test_declared_names_are_unique():
     names = [total.name for statistic in known().values() for total in (*statistic.sums, *statistic.counts)]
     assert len(names) == len(set(names))
     assert not {f"{name}_binary" for name in names} & set(names)
+    assert not {"count", "omitted", "ignored", "other_labels"} & set(names), "counts that every state has"
+    derived = [name for statistic in known().values() for name in statistic.derived]
+    assert len(derived) == len(set(derived))
 
 
-def states_of(loss, y, p, weight, executor, cuts=(None,), **options):
-    """The states of parts of the rows that an executor evaluates, with second moments."""
+def states_of(loss, y, p, weight, executor, cuts=(None,), statistics=OPTIONAL, **options):
+    """The states of parts of the rows that an executor evaluates, with all statistics."""
     (request,) = loss_requests(loss)
-    request = dataclasses.replace(request, statistics=("second_moment",))
+    request = dataclasses.replace(request, statistics=statistics)
     states = []
     for rows in cuts:
         inputs, asked = Inputs(y, p, weight), Options(rows=rows, executor=executor, **options)
@@ -118,11 +123,13 @@ def test_every_executor_chunking_and_merge_has_the_bytes_of_one_block(loss, smal
     merged = functools.reduce(State.merge, parts)
     assert State.from_bytes(merged.to_bytes()).to_bytes() == whole.to_bytes()
     assert derived_values(merged) == derived_values(whole)
-    assert set(derived_values(whole)) == {"mean_square"}
+    assert set(derived_values(whole)) == {name for chosen in OPTIONAL for name in known()[chosen].derived}
 
 
 def test_statistics_are_part_of_results_and_of_what_may_be_merged():
-    (state,) = states_of("mse", np.zeros(4), np.array([1.0, 2.0, 3.0, 4.0]), None, "inline")
+    (state,) = states_of(
+        "mse", np.zeros(4), np.array([1.0, 2.0, 3.0, 4.0]), None, "inline", statistics=("second_moment",)
+    )
     result = LossResult("mse", {}, "float64", sl.losses.Reduction.SUM, state)
     assert result.statistics == {"mean_square": (1 + 16 + 81 + 256) / 4}
     assert result.to_dict()["statistics"] == result.statistics

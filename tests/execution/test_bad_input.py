@@ -7,6 +7,7 @@ the parts that a person needs; each case runs twice, once as a call and once as 
 import json
 import re
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -531,6 +532,10 @@ def test_choices(keyword, flag, capsys):
     [
         ({"losses": 3}, "expected a loss, its name or its config; received 3"),
         ({"executor": None}, "executor must be one of auto, .* or a distributed.Client; received None"),
+        (
+            {"executor": types.SimpleNamespace(run=None)},
+            r"has no name and no workers_used; expected all members of streamloss\.execution\.Executor",
+        ),
         ({"shard": (0.5, 2)}, r"shard must be \(i, n\), such as \(0, 4\); received \(0.5, 2\)"),
         ({"shard": "1/2"}, r"shard must be \(i, n\), such as \(0, 4\); received '1/2'"),
     ],

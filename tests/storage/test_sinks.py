@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import pathlib
+import pickle
 
 import numpy as np
 import pytest
@@ -235,6 +236,21 @@ def test_a_write_that_fails_half_way_says_that_earlier_chunks_are_valid(tmp_path
     with pytest.raises(UnwritableOutputError, match="The chunks already written are valid"):
         sink.write(Block(1, (2,), (4,)), np.ones(2, np.float32))
     np.testing.assert_array_equal(zarr.open_array(tmp_path / "losses.zarr", mode="r")[:2], 1)
+
+
+def zarr_sink(folder):
+    return ZarrSink(str(folder / "losses.zarr"), (4,), (2,), np.dtype(np.float32), {}, overwrite=False)
+
+
+@pytest.mark.parametrize("make", [zarr_sink], ids=lambda make: make.__name__)
+def test_what_another_process_writes_is_in_the_same_place(tmp_path, make):
+    sink = make(tmp_path)
+    there = pickle.loads(pickle.dumps(sink))
+    there.write(Block(1, (2,), (4,)), np.full(2, 7, np.float32))
+    there.sync([Block(1, (2,), (4,))])
+    sink.write(Block(0, (0,), (2,)), np.ones(2, np.float32))
+    again = sl.evaluate("mse", np.zeros(4, np.float32), sink.where)
+    assert again[NAME].sum == 1 + 1 + 49 + 49
 
 
 # Bad data and NaN

@@ -13,7 +13,8 @@ from ..state import State
 @cache
 def known() -> dict[str, Statistic]:
     """Return every declared statistic by its name."""
-    modules = (importlib.import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__))
+    names = [module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")]
+    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
     return {module.STATISTIC.name: module.STATISTIC for module in modules}
 
 

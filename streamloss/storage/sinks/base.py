@@ -28,6 +28,18 @@ class Sink(Protocol):
         """Make what was written of these blocks survive a loss of power, where the target is a file of this machine."""
 
 
+class StoredSink(Sink, Protocol):
+    """A sink at a place that several processes write to.
+
+    It is pickled as that place, where each worker of Dask, also one that is a thread, opens the target again. A memory
+    map, for one, is pickled as a copy of what it holds, and what a worker writes to the copy is lost.
+    """
+
+    joined: bool
+    """Whether the target was there and has the key of this evaluation: another part of it, or the same before an
+    interruption, made it. It is then continued."""
+
+
 class MemorySink(Sink, Protocol):
     """A sink that holds the losses of all rows as one array."""
 

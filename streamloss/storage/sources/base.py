@@ -16,7 +16,11 @@ Allocate = Callable[[tuple[int, ...], np.dtype[Any]], np.ndarray[Any, Any]]
 
 
 class Source(Protocol):
-    """An N-dimensional array that is read piece by piece."""
+    """An N-dimensional array that is read piece by piece.
+
+    What opens one raises SourceError for an array that cannot be read. A worker of another process unpickles the
+    source, and opens the array again where it is kept in files.
+    """
 
     role: str
     """The array's part in the evaluation: "y_true", "y_pred", "sample_weight" or "mask"; errors name it."""
@@ -24,6 +28,7 @@ class Source(Protocol):
     """The place where the array is kept, for a person: a URI, or "in memory"."""
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    """Of integers, floats or booleans, bfloat16 included; what opens the array refuses others."""
     chunk_shape: tuple[int, ...]
     """The shape of the piece that is decoded as a whole: of a chunk or shard, or 1s where any piece is as good."""
     in_memory: bool
