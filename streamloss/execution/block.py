@@ -70,7 +70,7 @@ class Executor(Protocol):
     """
 
     name: str
-    """What results call it."""
+    """The name that results show."""
     workers_used: int | None
     """The most threads that were at work, where that is known and not the plan's number of workers."""
 

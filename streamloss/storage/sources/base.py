@@ -28,7 +28,7 @@ class Source(Protocol):
     """The place where the array is kept, for a person: a URI, or "in memory"."""
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    """Of integers, floats or booleans, bfloat16 included; what opens the array refuses others."""
+    """A dtype of integers, floats or booleans, bfloat16 included; what opens the array refuses others."""
     chunk_shape: tuple[int, ...]
     """The shape of the piece that is decoded as a whole: of a chunk or shard, or 1s where any piece is as good."""
     in_memory: bool
