@@ -116,7 +116,9 @@ def weighted_cross_entropy_with_logits(
 
 
 def log_poisson_loss(targets: Any, log_input: Any, compute_full_loss: bool = False, name: str | None = None) -> Any:
-    """Return ``exp(c) - z c`` for each element; `compute_full_loss` adds Stirling's approximation of ``log(z!)``, z > 1.
+    """Return ``exp(c) - z c`` for each element.
+
+    `compute_full_loss` adds Stirling's approximation of ``log(z!)`` for z > 1.
 
     Source: TensorFlow, ``tf.nn.log_poisson_loss``.
 
