@@ -10,10 +10,8 @@ import numpy as np
 
 from ..aggregation.accumulator import SIZE
 from ..core.blocks import Block
-from ..errors import UsageError
 from ..kernels import cpu
 from ..kernels.base import KernelKey, Operands, Output, Settings, Totals
-from ..planning.gpu import why_not_on_gpu
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
 from .inputs import BlockInputs, BufferPool, host_labels, host_mask, host_predictions, host_weight
@@ -22,16 +20,6 @@ Array = np.ndarray[Any, Any]
 
 PARALLEL_FROM = 1 << 17
 """Elements from which one block is worth the compilation and start of the loop over all cores."""
-
-
-def refuse_what_gpus_cannot(plan: Plan) -> None:
-    """Raise UsageError for a loss that a GPU cannot evaluate, where a GPU was asked for by name."""
-    for planned in plan.losses:
-        if (reason := why_not_on_gpu(planned)) is not None:
-            raise UsageError(
-                f"{planned.spec.name}: executor='cuda' cannot evaluate it, because {reason}; expected a loss of rows "
-                "over elements or classes. Use executor='auto', which evaluates it on the CPU."
-            )
 
 
 class KernelResult(NamedTuple):

@@ -22,11 +22,11 @@ from ..errors import UsageError
 from ..kernels.base import KernelKey, Operands, Output, Settings
 from ..kernels.cuda.launch import Lane, StoredArray
 from ..planning.alignment import View
-from ..planning.gpu import GPU_WEIGHTS, gpu_reads, why_not_on_gpu
+from ..planning.gpu import GPU_WEIGHTS, gpu_reads, refuse_what_gpus_cannot, why_not_on_gpu
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
 from ..storage.sources import Source
-from .backends import Backend, CpuBackend, KernelResult, empty_totals, or_empty, refuse_what_gpus_cannot, sums_of
+from .backends import Backend, CpuBackend, KernelResult, empty_totals, or_empty, sums_of
 from .block import Run, run_block
 from .inputs import BlockInputs, BufferPool, host_labels, host_mask, host_predictions, host_weight
 from .threads import ThreadsExecutor

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..core.types import HALVES
+from ..errors import UsageError
 from ..storage.sources.base import Source
 from .alignment import View
-from .plan import PlannedLoss
+from .plan import Plan, PlannedLoss
 
 GPU_LABELS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64")
 GPU_TARGETS = ("bool", "uint8", "float32", "float64", *HALVES)
@@ -53,3 +54,13 @@ def stays_on_gpu(source: Source, view: View, rank: int, losses: Sequence[Planned
             return all(gpu_reads(loss, source) for loss in losses) and not by_class and not conventions
         case _:
             return all(gpu_reads(loss, source) for loss in losses)
+
+
+def refuse_what_gpus_cannot(plan: Plan) -> None:
+    """Raise UsageError for a loss that a GPU cannot evaluate, where a GPU was asked for by name."""
+    for planned in plan.losses:
+        if (reason := why_not_on_gpu(planned)) is not None:
+            raise UsageError(
+                f"{planned.spec.name}: executor='cuda' cannot evaluate it, because {reason}; expected a loss of rows "
+                "over elements or classes. Use executor='auto', which evaluates it on the CPU."
+            )

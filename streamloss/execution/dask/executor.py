@@ -10,7 +10,7 @@ from typing import Any
 from ...aggregation.block_result import BlockResult
 from ...core.version import __version__
 from ...errors import ClusterError, DataError, UsageError
-from ..backends import refuse_what_gpus_cannot
+from ...planning.gpu import refuse_what_gpus_cannot
 from ..block import Run
 from .batches import Batches, projected_seconds
 from .worker import pack, run_batch

@@ -22,11 +22,11 @@ from ...aggregation.block_result import BlockResult
 from ...core.types import Reduction
 from ...errors import UnknownNameError, UsageError
 from ...planning.alignment import BROADCAST_AXIS, View
+from ...planning.gpu import refuse_what_gpus_cannot
 from ...planning.plan import Plan, PlannedLoss
 from ...storage.sources.base import Source
 from ...storage.sources.dask import DaskSource
 from .. import EXECUTORS, Run
-from ..backends import refuse_what_gpus_cannot
 from .executor import compute
 from .graph_tasks import LabelsBeside, LossesOf, Merge, OnBlock, RatiosOf, StatesOf, ValueOf, unchanged, views_of
 
