@@ -31,7 +31,7 @@ def place(tmp_path, monkeypatch):
         monkeypatch.delenv(name)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "dumb")
-    monkeypatch.setattr(commands, "SILENCE", HANG)  # however busy the machine is
+    monkeypatch.setattr(progress, "SILENCE", HANG)  # however busy the machine is
     rng = np.random.default_rng(1)
     np.save("t.npy", rng.random(N, np.float32))
     np.save("p.npy", rng.random(N, np.float32))

@@ -16,12 +16,16 @@ import warnings
 from pathlib import Path
 
 VARIABLE = [
-    (re.compile(r"/tmp/[\w./-]*?(?=[/\w-]*)(/[\w.-]+)*"), "TMP"),
+    (re.compile(r"(?:/tmp/|TMP)?pytest-of-\w+/pytest-\d+/(?:popen-gw\d+/)?\w+"), "TMP"),
+    (re.compile(r"/tmp/\w+"), "TMP"),
+    (re.compile(r"memory://\d+"), "memory://N"),
+    (re.compile(r"(Stored|Computed): b(['\"]).*?\2(?=\.)"), r"\1: BYTES"),
     (re.compile(r"\d[\d,]* MiB"), "N MiB"),
+    (re.compile(r"\d+MiB"), "NMiB"),
     (re.compile(r"tcp://[\w.:]+"), "ADDRESS"),
     (re.compile(r"0x[0-9a-f]+"), "0xN"),
-    (re.compile(r"\d+MiB"), "NMiB"),
 ]
+"""What differs from run to run, and what stands for it."""
 
 
 def normalised(text: str) -> str:
@@ -60,7 +64,7 @@ def pytest_configure() -> None:
 
 def main(before: str, after: str) -> int:
     old, new = (
-        {line for path in Path(folder).glob("*.txt") for line in path.read_text().splitlines()}
+        {normalised(line) for path in Path(folder).glob("*.txt") for line in path.read_text().splitlines()}
         for folder in (before, after)
     )
     for line in sorted(old - new):
