@@ -134,14 +134,15 @@ class Manifest:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
         """Return the inverse of :meth:`to_dict`. Raises KeyError, TypeError and AttributeError for anything else."""
+        rows = content["rows"]
         return cls(
             version=content["streamloss"],
             inputs={role: InputManifest.from_dict(of) for role, of in content["inputs"].items()},
             losses=tuple(map(LossManifest.from_dict, content["losses"])),
             sample_weight=content["sample_weight"],
             class_weight=content["class_weight"],
-            start=content["rows"]["start"],
-            shape=tuple(content["rows"]["shape"]),
+            start=rows["start"],
+            shape=tuple(rows["shape"]),
             block_shape=tuple(content["block_shape"]),
             nan_policy=content["nan_policy"],
             missing_chunks=content["missing_chunks"],
