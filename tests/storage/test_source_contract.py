@@ -1,4 +1,4 @@
-"""What the protocol of sources promises, over every kind of array that is read into the host's memory."""
+"""The promises of the protocol of sources, over every kind of array that is read into the host's memory."""
 
 from __future__ import annotations
 

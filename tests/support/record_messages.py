@@ -25,7 +25,7 @@ VARIABLE = [
     (re.compile(r"tcp://[\w.:]+"), "ADDRESS"),
     (re.compile(r"0x[0-9a-f]+"), "0xN"),
 ]
-"""What differs from run to run, and what stands for it."""
+"""Patterns of text that differs from run to run, with their stand-ins."""
 
 
 def normalised(text: str) -> str:
