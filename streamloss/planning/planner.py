@@ -13,6 +13,7 @@ from ..errors import MemoryBudgetError, ShapeError, UsageError
 from ..storage.sources.base import Source, nbytes
 from . import blocks
 from .alignment import CLASS_AXIS, Alignment, Shape, align, align_weight
+from .dimensions import refuse_other_order
 from .dtypes import result_dtype
 from .memory import BlockCost
 from .plan import COMPILER, Plan, PlannedLoss
@@ -42,6 +43,7 @@ def make_plan(
     workers = limits.workers
     if workers is not None and not (isinstance(workers, int | np.integer) and workers >= 1):
         raise UsageError(f"workers must be an integer of at least 1; received {workers!r}.")
+    refuse_other_order(sources.arrays)
     y_true, y_pred, mask = sources.y_true, sources.y_pred, sources.mask
     weight = None if isinstance(sources.sample_weight, float) else sources.sample_weight
     shapes: Mapping[str, Shape] = {source.role: source.shape for source in sources.arrays}

@@ -29,6 +29,8 @@ class Source(Protocol):
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     """A dtype of integers, floats or booleans, bfloat16 included; what opens the array refuses others."""
+    dimensions: tuple[str | None, ...]
+    """The names of the axes, as labelled arrays have them; empty where there are none."""
     chunk_shape: tuple[int, ...]
     """The shape of the piece that is decoded as a whole: of a chunk or shard, or 1s where any piece is as good."""
     in_memory: bool
@@ -74,6 +76,7 @@ class HostSource:
     in_memory = False
     remote = False
     on_gpu = False
+    dimensions: tuple[str | None, ...] = ()
 
     @property
     def device(self) -> None:

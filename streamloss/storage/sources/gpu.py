@@ -43,6 +43,7 @@ class GpuSource:
     in_memory = True
     remote = False
     on_gpu = True
+    dimensions: tuple[str | None, ...] = ()
     filled = 0
 
     def __init__(self, array: Any, role: str) -> None:

@@ -7,7 +7,6 @@ the index anyway.
 
 from __future__ import annotations
 
-import base64
 import difflib
 import itertools
 import json
@@ -25,6 +24,7 @@ from ...errors import CorruptChunkError, DataError, MissingChunkError, SourceErr
 from ..uris import split_store
 from . import fingerprints
 from .base import Allocate, HostSource, Selection, nbytes, selection_shape
+from .encoding import refuse_encoded
 from .zarr_codecs import ShardIndex, is_blosc
 from .zarr_local import local_chunks
 from .zarr_tracking import TrackingStore
@@ -52,7 +52,8 @@ class ZarrSource(HostSource):
         self._opened = array
         self._policy = missing_chunks
         self._filled: set[str] = set()
-        self._refuse_packed(array)
+        refuse_encoded(role, self.where, array.attrs.asdict(), array.dtype)
+        self.dimensions = dimensions_of(array)
         self._store = TrackingStore(array.store)
         self._store.blosc = is_blosc(_outermost(array))
         self._track_shards(array)
@@ -72,20 +73,6 @@ class ZarrSource(HostSource):
             store = LocalStore(store.root.absolute(), read_only=True)
         place = StorePath(store, self._opened.path)
         return _open_again, (place, self._opened.metadata.zarr_format, self.role, self._policy, self.where)
-
-    def _refuse_packed(self, array: zarr.Array[Any]) -> None:
-        """Raise SourceError for packed values and fill values (CF conventions), which would be read as raw codes."""
-        attributes = array.attrs.asdict()
-        meaning = {k: v for k, v in attributes.items() if k in ("scale_factor", "add_offset")}
-        for key in ("_FillValue", "missing_value"):
-            if key in attributes and not (array.dtype.kind == "f" and _is_nan(attributes[key])):
-                meaning[key] = attributes[key]
-        if meaning:
-            raise SourceError(
-                f"{self.role}: {self.where} has the attributes {meaning}, "
-                "which change what its numbers mean. Store the unpacked values (xarray: decode and write as floats), "
-                "or remove the attributes if no element is meant."
-            )
 
     def _track_shards(self, array: zarr.Array[Any]) -> None:
         """Let the store track missing inner chunks. Raises SourceError for an index of shards in another encoding."""
@@ -225,17 +212,10 @@ def _outermost(array: zarr.Array[Any]) -> Any:
     return array.metadata.compressor if array.metadata.zarr_format == 2 else array.metadata.codecs[-1]
 
 
-def _is_nan(attribute: Any) -> bool:
-    """Return whether an attribute is NaN, also as xarray writes it: a string, or the little-endian bytes in base64."""
-    try:
-        return math.isnan(float(attribute))
-    except (TypeError, ValueError):
-        pass
-    try:
-        raw = base64.b64decode(attribute, validate=True)
-        return math.isnan(np.frombuffer(raw, {4: "<f4", 8: "<f8"}[len(raw)])[0])
-    except (TypeError, ValueError, KeyError):
-        return False
+def dimensions_of(array: zarr.Array[Any]) -> tuple[str | None, ...]:
+    """Return the names of the dimensions: of Zarr format 3, or as xarray writes them in format 2."""
+    names = getattr(array.metadata, "dimension_names", None) or array.attrs.asdict().get("_ARRAY_DIMENSIONS") or ()
+    return tuple(names) if isinstance(names, list | tuple) and len(names) == array.ndim else ()
 
 
 def _touched(selection: Selection, chunk_shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:

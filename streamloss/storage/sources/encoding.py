@@ -1,0 +1,72 @@
+"""The attributes that change what stored numbers mean (CF conventions, as xarray and netCDF4 write them).
+
+Zarr, HDF5 and netCDF store numbers with attributes beside them: packed integers with a scale and an offset, numbers
+that stand for missing data, signed integers that are meant as unsigned ones. A reader that does not know them takes
+codes for values. Every source that has attributes asks this module, whatever its container.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ...errors import SourceError
+
+FILL_VALUES = ("_FillValue", "missing_value")
+"""The attributes that name numbers which stand for missing data."""
+
+
+def refuse_encoded(
+    role: str, where: str, attributes: Mapping[str, Any], dtype: np.dtype[Any], fill_value: Any = None
+) -> None:
+    """Raise SourceError for an array whose attributes change what its stored numbers mean.
+
+    `fill_value` is a number that stands for missing data and is kept elsewhere than in the attributes, as xarray keeps
+    it in Zarr's format 2; None where there is none. Attributes that change nothing, such as a scale of 1, an offset of
+    0, and NaN for missing floats, are let through.
+    """
+    found = {key: attributes[key] for key in attributes if _changes_meaning(key, attributes[key], dtype)}
+    if fill_value is not None and not (dtype.kind == "f" and _is_nan(fill_value)):
+        found["fill_value"] = fill_value
+    if found:
+        raise SourceError(
+            f"{role}: {where} has the attributes {found}, which change what its numbers mean. Store the unpacked "
+            "values (xarray: decode and write as floats), or remove the attributes if no element is meant."
+        )
+
+
+def _changes_meaning(key: str, value: Any, dtype: np.dtype[Any]) -> bool:
+    if key == "scale_factor":
+        return not _is_number(value, 1.0)
+    if key == "add_offset":
+        return not _is_number(value, 0.0)
+    if key == "_Unsigned":
+        return str(value).lower() == ("true" if dtype.kind == "i" else "false") and dtype.kind in "iu"
+    if key in FILL_VALUES:
+        return not (dtype.kind == "f" and _is_nan(value))
+    return False
+
+
+def _is_number(attribute: Any, number: float) -> bool:
+    """Return whether an attribute, a number or an array of one, is `number`."""
+    try:
+        return bool(np.asarray(attribute, np.float64).reshape(-1).tolist() == [number])
+    except (TypeError, ValueError):
+        return False
+
+
+def _is_nan(attribute: Any) -> bool:
+    """Return whether an attribute is NaN, also as xarray writes it: a string, or the little-endian bytes in base64."""
+    try:
+        return bool(np.isnan(np.asarray(attribute, np.float64)).all())
+    except (TypeError, ValueError):
+        pass
+    try:
+        raw = base64.b64decode(attribute, validate=True)
+        return math.isnan(np.frombuffer(raw, {4: "<f4", 8: "<f8"}[len(raw)])[0])
+    except (TypeError, ValueError, KeyError):
+        return False
