@@ -10,14 +10,18 @@ import pickle
 import statistics
 import threading
 import time
+import uuid
 import zlib
 from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from ...aggregation.block_result import BlockResult
 from ...aggregation.state import merge_all
 from ...core.blocks import Ranges
 from ...core.version import __version__
-from ...errors import ClusterError, CorruptChunkError, DataError, UsageError
+from ...errors import ClusterError, CorruptChunkError, DataError, SourceError, UsageError
 from ...storage.sources.base import nbytes
 from ..backends import Backend, CpuBackend
 from ..block import Run, run_block
@@ -27,11 +31,34 @@ LARGEST = 256 << 10
 _KEPT = 4  # runs that a process keeps open
 
 
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A run as it travels: its losses, its plan, and where its arrays are kept."""
+
+    run: Run
+    fingerprints: Mapping[str, Any]
+    """The fingerprints by role of the arrays as the client opened them. A file may be replaced before a worker opens
+    it."""
+    identity: str
+    """A text that no other run has: an array that is kept open for one run must not be read for the next one, although
+    both are described by the same words, because the file may have been replaced in between."""
+
+    def check_inputs(self) -> None:
+        """Raise SourceError where this process opened other arrays than the client."""
+        for source in self.run.plan.sources:
+            if source.fingerprint() != self.fingerprints[source.role]:
+                raise SourceError(
+                    f"{source.role}: this worker opened another {source.where} than the client: size, time of change "
+                    "or metadata differ; expected the same file on all machines. If it is being written, wait, and "
+                    "evaluate again; if workers have copies, let them keep the times (cp -p, rsync -a)."
+                )
+
+
 def pack(run: Run) -> bytes:
     """Return the description of a run. Raises UsageError where arrays in memory would have to travel."""
     inside = [source for source in run.plan.sources if source.in_memory]
     stays = any(s.on_gpu for s in inside) or sum(nbytes(s.shape, s.dtype) for s in inside) > LARGEST
-    packed = b"" if stays else zlib.compress(pickle.dumps(run), 1)
+    packed = b"" if stays else zlib.compress(pickle.dumps(_described(run)), 1)
     if not packed or len(packed) > LARGEST:
         roles = ", ".join(source.role for source in inside or run.plan.sources)
         raise UsageError(
@@ -40,6 +67,10 @@ def pack(run: Run) -> bytes:
             "executor='threads'."
         )
     return packed
+
+
+def _described(run: Run) -> Description:
+    return Description(run, {source.role: source.fingerprint() for source in run.plan.sources}, uuid.uuid4().hex)
 
 
 def run_batch(version: str, packed: bytes, first: int, stop: int) -> BlockResult | DataError:
@@ -105,7 +136,9 @@ def _open(packed: bytes) -> _OpenedRun:
     """Return the run that a description describes; the last few are kept open."""
     with _lock:
         if packed not in _opened:
-            _opened[packed] = _OpenedRun(pickle.loads(zlib.decompress(packed)))
+            description: Description = pickle.loads(zlib.decompress(packed))
+            description.check_inputs()
+            _opened[packed] = _OpenedRun(description.run)
         _opened.move_to_end(packed)
         while len(_opened) > _KEPT:
             _opened.popitem(last=False)

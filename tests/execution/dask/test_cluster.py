@@ -27,7 +27,14 @@ from streamloss.aggregation.block_result import BlockResult
 from streamloss.api.interop import loss_requests
 from streamloss.api.request import Inputs, Options, plan_request
 from streamloss.core.blocks import Ranges
-from streamloss.errors import ClusterError, CorruptChunkError, StreamlossWarning, UsageError, ValueRangeError
+from streamloss.errors import (
+    ClusterError,
+    CorruptChunkError,
+    SourceError,
+    StreamlossWarning,
+    UsageError,
+    ValueRangeError,
+)
 from streamloss.execution import Run
 from streamloss.execution.dask import batches, cluster, worker
 from streamloss.execution.dask.worker import pack
@@ -161,6 +168,31 @@ def test_wrong_data_comes_back_as_a_value_and_files_that_fail_as_errors(place):
     (place / "p.zarr/c/1/0").write_bytes(b"broken")
     with pytest.raises(CorruptChunkError):
         worker.run_batch(sl.__version__, packed, 1, 3)
+
+
+@pytest.mark.parametrize("scheduler", ["synchronous", "threads", "client"])
+def test_a_file_that_was_replaced_is_read_anew(client, place, scheduler):
+    """Workers keep arrays open from one batch to the next, not from one evaluation to the next."""
+    np.save("zeros.npy", np.zeros(40, np.float32))
+    for value in (1.0, 2.0, 3.0, 4.0):
+        np.save("new.npy", np.full(40, value, ">f4" if value == 3.0 else "<f4"))
+        os.replace("new.npy", "same.npy")
+        chosen = client if scheduler == "client" else scheduler
+        result = sl.evaluate("mae", "zeros.npy", "same.npy", executor="dask", scheduler=chosen)
+        assert result["mean_absolute_error"].mean == value
+
+
+@pytest.mark.parametrize("role", ["y_true", "y_pred", "sample_weight", "mask"])
+def test_a_file_that_is_replaced_before_a_worker_opens_it_is_refused(place, role):
+    names = {"y_true": "t.npy", "y_pred": "q.npy", "sample_weight": "v.npy", "mask": "m.npy"}
+    for of, name in names.items():
+        np.save(name, np.ones(40, bool if of == "mask" else np.float32))
+    plan = plan_request(loss_requests(MSE), Inputs(**names), Options(executor="dask", workers=1))
+    packed = pack(Run(plan))
+    np.save("new.npy", np.zeros(40, bool if role == "mask" else np.float32))
+    os.replace("new.npy", names[role])
+    with pytest.raises(SourceError, match=f"{role}: this worker opened another {names[role]} than the client"):
+        worker.run_batch(sl.__version__, packed, 0, 1)
 
 
 def test_missing_chunks_on_workers_are_counted(client, place):
