@@ -21,7 +21,7 @@ from ...planning.alignment import View
 from ...planning.plan import Plan, PlannedLoss
 from ...storage.sinks.memory import sink_beside
 from ...storage.sources.base import Source, on_gpu
-from ...storage.sources.dask import DaskSource, GivenSource
+from ...storage.sources.dask import DaskSource, GivenSource, refuse_other_chunk
 from ..backends import Backend
 from ..block import Run, run_block
 from ..inputs import BlockInputs, host_mask
@@ -53,11 +53,18 @@ class OnBlock:
     def __call__(self, position: tuple[int, ...], *chunks: Any) -> Any:
         """Return what becomes of the chunks at a position of the grid of chunks of rows."""
         plan, arrays = self._run.plan, dict(zip(self._roles, chunks, strict=False))
-        view = views_of(plan)["y_pred"]
-        shape = tuple(arrays["y_pred"].shape[view.axes.index(axis)] for axis in range(len(position)))
+        views = views_of(plan)
         start = (0,) * len(position)
         if self._starts is not None:
             start = tuple(starts[i] for starts, i in zip(self._starts, position, strict=True))
+            shape = tuple(starts[i + 1] - starts[i] for starts, i in zip(self._starts, position, strict=True))
+        else:
+            shape = _rows_of(arrays["y_pred"], views["y_pred"], len(position))
+        for source in plan.sources:
+            if isinstance(source, DaskSource):
+                refuse_other_chunk(source, arrays[source.role], views[source.role].axes, shape, position)
+        if 0 in shape:  # a filter left nothing of this chunk
+            return self.of_nothing(shape)
         unknown = position if self._starts is None else None
         index = int(np.ravel_multi_index(position, plan.grid_shape)) if self._run.sinks else 0
         block = Block(index, start, tuple(a + n for a, n in zip(start, shape, strict=True)))
@@ -73,12 +80,24 @@ class OnBlock:
         """Return what becomes of a block, whose arrays the plan of `run` holds."""
         raise NotImplementedError
 
+    def of_nothing(self, shape: tuple[int, ...]) -> Any:
+        """Return what becomes of a block that has no rows."""
+        raise NotImplementedError
+
     def with_conventions(self, run: Run, chunks: tuple[Any, ...]) -> Run:
         """Return the run with what is known about all labels, which follows the chunks."""
         if len(chunks) == len(self._roles):
             return run
         all_binary = {loss.name: bool(chunks[-1]) for loss in run.plan.losses if loss.spec.both_conventions}
         return dataclasses.replace(run, all_binary=all_binary)
+
+
+def _rows_of(chunk: Any, view: View, rank: int) -> tuple[int, ...]:
+    """Return the shape of a chunk's rows, where only the chunk itself knows it; an axis that it lacks has no length,
+    which `refuse_other_chunk` then refuses.
+    """
+    sizes = dict(zip(view.axes, chunk.shape, strict=False))
+    return tuple(sizes.get(axis, -1) for axis in range(rank))
 
 
 def _computed_source(source: DaskSource, chunk: Any, unknown: tuple[int, ...] | None) -> Source:
@@ -109,6 +128,9 @@ class LossesOf(OnBlock):
         run_block(run, block, _backend_of(run))
         return sink.array()
 
+    def of_nothing(self, shape: tuple[int, ...]) -> Any:
+        return np.empty(shape, self._run.plan.losses[0].dtype)
+
 
 class _AnyBlock:
     """A sink as large as one block, which accepts the block wherever it begins."""
@@ -137,6 +159,9 @@ class StatesOf(OnBlock):
     def of_block(self, run: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
         return _one(run_block(self.with_conventions(run, chunks), block, _backend_of(run)), len(block.shape))
 
+    def of_nothing(self, shape: tuple[int, ...]) -> Any:
+        return _one(self._run.empty(), len(shape))
+
 
 class LabelsBeside(OnBlock):
     """Returns whether a block has labels other than 0 and 1, as an array of one boolean."""
@@ -146,6 +171,9 @@ class LabelsBeside(OnBlock):
         labels = inputs.read(plan.y_true, plan.losses[0].alignment.y_true)
         beside = labels_beside_0_and_1(labels, host_mask(plan, inputs)) > 0
         return np.full((1,) * len(block.shape), beside)
+
+    def of_nothing(self, shape: tuple[int, ...]) -> Any:
+        return np.full((1,) * len(shape), False)
 
 
 class Merge:

@@ -11,7 +11,9 @@ import numpy as np
 
 from ...errors import SourceError, UsageError
 from .base import Allocate, HostSource, Selection, nbytes
+from .encoding import refuse_encoded
 from .fingerprints import Fingerprint
+from .numpy import open_array
 
 UNKNOWN = 1 << 40
 """The rows of each chunk that stand for an unknown chunk size where axes are aligned: arrays with the same number of
@@ -76,6 +78,35 @@ class GivenSource(HostSource):
         return self._of.fingerprint()
 
 
+def refuse_other_chunk(
+    source: DaskSource, chunk: Any, axes: tuple[int, ...], rows: tuple[int, ...], position: tuple[int, ...]
+) -> None:
+    """Raise SourceError where a computed chunk has masked elements, or another dtype or shape than was declared.
+
+    `rows` is the shape of the block's rows; `axes` says which of them, if any, each axis of the chunk holds.
+    """
+    name = f"{source.role}: the chunk at block {position} of a Dask array"
+    if isinstance(chunk, np.ma.MaskedArray) and np.ma.is_masked(chunk):
+        raise SourceError(
+            f"{name} has {int(np.ma.getmaskarray(chunk).sum()):,} elements that are masked: they hold no data. "
+            "Pass dask.array.ma.filled(array, value), with NaN and nan_policy='omit' to leave those rows out."
+        )
+    if chunk.dtype != source.dtype:
+        raise SourceError(
+            f"{name} has dtype {chunk.dtype}; expected {source.dtype}, as the array declares. "
+            "Pass the dtype that is computed to map_blocks(dtype=...) or from_delayed, or call astype in the function."
+        )
+    declared = zip(axes, source.shape, strict=True)
+    expected = tuple(rows[axis] if axis >= 0 else size for axis, size in declared)
+    if tuple(chunk.shape) != expected:
+        cure = (
+            "Correct the chunks= that map_blocks or from_delayed declares."
+            if source.known
+            else "Call compute_chunk_sizes() on all arrays, and rechunk them alike: their rows do not meet."
+        )
+        raise SourceError(f"{name} has shape {tuple(chunk.shape)}; expected {expected}. {cure}")
+
+
 def open_lazy(array: Any, role: str, missing_chunks: str) -> DaskSource:
     """Open a Dask array, or any array that is evaluated beside Dask arrays; `missing_chunks` has no effect."""
     return DaskSource(as_lazy(array, role), role)
@@ -120,5 +151,7 @@ def as_lazy(array: Any, role: str) -> Any:
     if is_lazy(array):
         raise UsageError(f"{role} is a {type(array).__name__} of Dask; expected a dask.array.Array.")
     if type(array).__module__.partition(".")[0] == "zarr":
+        refuse_encoded(role, str(array.store_path), array.attrs.asdict(), array.dtype)
         return da.from_array(array, chunks=array.shards or array.chunks)
+    open_array(array, role)  # refuses masked elements and what is no number
     return da.from_array(np.asarray(array))
