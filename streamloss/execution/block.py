@@ -13,7 +13,7 @@ from ..core.blocks import Block, Ranges
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
 from .backends import Backend, CpuBackend
-from .inputs import BlockInputs, host_mask
+from .inputs import BlockInputs
 from .loss_on_block import NAN_POLICIES, LossOnBlock, labels_beside_0_and_1
 
 __all__ = [
@@ -106,13 +106,11 @@ def _run_block(run: Run, block: Block, backend: Backend) -> States:
     return tuple(states[loss.name] for loss in plan.losses)
 
 
-def all_labels_are_binary(plan: Plan, loss: PlannedLoss) -> bool:
-    """Return whether all labels that there are, also beyond the rows that the plan evaluates, are 0 or 1. Reads the
-    labels.
+def all_labels_are_binary(run: Run, loss: PlannedLoss) -> bool:
+    """Return whether all labels are 0 or 1, of the rows that the plan evaluates and that count: of all shards, whatever
+    part of them this run evaluates. Reads the labels.
     """
-    everywhere = dataclasses.replace(plan, start=0, shape=loss.alignment.rows)
-    for block in everywhere.blocks():
-        inputs = BlockInputs(everywhere, block)
-        if labels_beside_0_and_1(inputs.read(plan.y_true, loss.alignment.y_true), host_mask(everywhere, inputs)):
-            return False
-    return True
+    plan = run.plan
+    return not any(
+        labels_beside_0_and_1(plan, loss, BlockInputs(plan, block), run.nan_policy) for block in plan.blocks()
+    )

@@ -24,7 +24,7 @@ from ...storage.sources.base import Source, on_gpu
 from ...storage.sources.dask import DaskSource, GivenSource, refuse_other_chunk
 from ..backends import Backend
 from ..block import Run, run_block
-from ..inputs import BlockInputs, host_mask
+from ..inputs import BlockInputs
 from ..loss_on_block import labels_beside_0_and_1
 
 
@@ -168,8 +168,7 @@ class LabelsBeside(OnBlock):
 
     def of_block(self, run: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
         plan, inputs = run.plan, BlockInputs(run.plan, block)
-        labels = inputs.read(plan.y_true, plan.losses[0].alignment.y_true)
-        beside = labels_beside_0_and_1(labels, host_mask(plan, inputs)) > 0
+        beside = labels_beside_0_and_1(plan, plan.losses[0], inputs, run.nan_policy) > 0
         return np.full((1,) * len(block.shape), beside)
 
     def of_nothing(self, shape: tuple[int, ...]) -> Any:
