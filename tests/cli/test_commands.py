@@ -428,7 +428,8 @@ def test_losses_describes_one_by_any_name(name, run, monkeypatch):
 
 
 def test_losses_suggests_a_name(run):
-    assert "Did you mean 'binary_crossentropy'?" in run("losses", "binary_cross_entropy", code=2)[1]
+    assert "Did you mean 'binary_crossentropy'?" in run("losses", "binary_crossentrop", code=2)[1]
+    assert "From probabilities it is 'binary_crossentropy'" in run("losses", "binary_cross_entropy", code=2)[1]
 
 
 def test_info_has_what_a_bug_report_needs(run):
