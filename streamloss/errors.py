@@ -60,8 +60,8 @@ class UsageError(StreamlossError, ValueError):
 
 
 class UnknownNameError(UsageError):
-    """An unknown name: ``UnknownNameError("loss", "hubber", known=[...])`` suggests the nearest known name, or lists
-    `shown`; `advice` takes the place of both.
+    """An unknown name: ``UnknownNameError("loss", "hubber", known=[...])`` suggests the nearest known name, or the
+    only one that begins so, or lists `shown`; `advice` takes the place of both.
     """
 
     def __init__(
@@ -75,7 +75,8 @@ class UnknownNameError(UsageError):
     ) -> None:
         names = [str(k) for k in known]
         listed = sorted(names if shown is None else shown)
-        near = nearest(str(name), names)[:1]
+        begun = [k for k in names if len(str(name)) > 2 and k.lower().startswith(str(name).lower())]
+        near = nearest(str(name), names)[:1] or (begun if len(begun) == 1 else [])
         if advice is None and near and len(listed) > FEW:
             advice = f"Did you mean {near[0]!r}?"
         elif advice is None:

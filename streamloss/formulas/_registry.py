@@ -181,9 +181,8 @@ def find(name: str) -> Declaration:
         raise UsageError(f"{name!r} is refused. {why}")
     if (meant := same_loss(ours)) is not None:
         return known[meant]
-    raise UnknownNameError(
-        "loss", name, known, {d.class_name for d in known.values()}, advice=_advice(ours, list(known))
-    )
+    shown = {declaration.class_name for declaration in known.values()}
+    raise UnknownNameError("loss", name, shown=shown, advice=_advice(ours, list(known)))
 
 
 def _advice(name: str, ours: list[str]) -> str | None:
