@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -16,7 +18,7 @@ from ..aggregation.snapshot import Snapshot
 from ..core.blocks import Ranges
 from ..core.machine import DEFAULT_MEMORY
 from ..core.types import Progress
-from ..errors import UnknownNameError, UsageError
+from ..errors import StreamlossWarning, UnknownNameError, UsageError
 from ..execution import Executor
 from ..execution.block import NAN_POLICIES
 from ..planning.plan import Plan
@@ -147,6 +149,9 @@ def evaluate(
     chosen = choose_executor(plan, inputs, options)
     snapshot, sinks = _run(plan, requests, chosen, options, inputs.lazy, begin)
     messages: list[str] = []
+    if snapshot.missing and not snapshot.result.covered and options.shard is not None:
+        messages = [_nothing(options.shard, plan)]
+        warnings.warn(messages[0], StreamlossWarning, stacklevel=2)
     if not snapshot.missing:
         messages = check_snapshot(snapshot)
         write_ratios(plan, snapshot.result.states, sinks)
@@ -215,6 +220,15 @@ def _open_checkpoint(options: Options, manifest: Manifest) -> AbstractContextMan
     if options.checkpoint is None:
         return nullcontext()
     return open_checkpoint(str(options.checkpoint), options.shard, manifest)
+
+
+def _nothing(shard: tuple[int, int], plan: Plan) -> str:
+    """Return the message about a shard without rows, which is no error: jobs may have more tasks than blocks."""
+    blocks = f"{plan.num_blocks:,} block{'s' * (plan.num_blocks > 1)}"
+    return (
+        f"shard {shard[0]}/{shard[1]} has no rows: the data has {blocks} of {math.prod(plan.block_shape):,} rows, "
+        "fewer than shards"
+    )
 
 
 def _blocks_of(shard: tuple[int, int], num_blocks: int) -> Ranges:

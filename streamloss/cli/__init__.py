@@ -59,7 +59,7 @@ def _gates(command: Callable[..., None]) -> Callable[..., None]:
         "--fail-if",
         multiple=True,
         metavar="[LOSS]>NUMBER",
-        help="Exit with 1 if the value, or any value, is beyond; also <, >=, <=.",
+        help="Exit with 1 if the value that the table shows first is beyond; also <, >=, <=, and LOSS.sum>NUMBER.",
     )(command)
 
 

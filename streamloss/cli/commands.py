@@ -21,7 +21,7 @@ from ..core.machine import parse_memory, resident_bytes
 from ..core.types import Reduction
 from ..errors import StreamlossWarning, UsageError
 from . import config as configuration
-from .gates import Gate, exit_if_any_fails
+from .gates import Gate, Gated, exit_if_any_fails
 from .progress import shown_progress
 from .signals import stopped_by_signals
 from .table import hanging, print_result
@@ -35,7 +35,7 @@ def run_evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **give
     """Run ``streamloss evaluate``; `given` are its other options."""
     settings = _load(**given)
     arguments = _within_budget(settings.run_arguments())
-    gates = [Gate.parse(text, _reductions(arguments)) for text in fail_if]
+    gates = [Gate.parse(text, _gated(arguments)) for text in fail_if]
     shard, checkpoint = parse_shard(settings.shard), arguments["checkpoint"]
     if shard is not None and gates:
         raise UsageError(
@@ -57,7 +57,8 @@ def run_merge(
     """Run ``streamloss merge``."""
     with _warnings_on_stderr():
         result = merge(states, partial=partial)
-    gates = [Gate.parse(text, {name: loss.reduction for name, loss in result.items()}) for text in fail_if]
+    evaluated = [Gated(name, loss.state.identity.loss, loss.reduction) for name, loss in result.items()]
+    gates = [Gate.parse(text, evaluated) for text in fail_if]
     if state is not None:
         result.save(state)
     _show(result, form)
@@ -86,10 +87,13 @@ def _within_budget(arguments: dict[str, Any]) -> dict[str, Any]:
     return arguments | {"memory": max(1, left)}
 
 
-def _reductions(arguments: Mapping[str, Any]) -> dict[str, Reduction]:
-    """Return the reduction of each loss, by its name."""
+def _gated(arguments: Mapping[str, Any]) -> list[Gated]:
+    """Return what gates may be for: each loss, with its reduction."""
     asked = arguments.get("reduction")
-    return {loss.name: Reduction.parse(asked) if asked else loss.reduction for loss in arguments["losses"]}
+    return [
+        Gated(loss.name, loss.spec.name, Reduction.parse(asked) if asked else loss.reduction)
+        for loss in arguments["losses"]
+    ]
 
 
 def _show(result: Result, form: str | None) -> None:
