@@ -11,7 +11,8 @@ import xarray
 import zarr
 
 import streamloss as sl
-from streamloss.errors import MissingChunkError, ShapeError, SourceError
+from streamloss.cli import run
+from streamloss.errors import MissingChunkError, ShapeError, SourceError, UsageError
 from streamloss.storage.sources import open_source
 
 pytestmark = [
@@ -176,3 +177,31 @@ def test_shards_whose_missing_chunks_cannot_be_told_are_refused(role, policy, co
     with pytest.raises(SourceError, match=rf"{role}: .*missing chunks cannot be told.*missing_chunks='fill'"):
         open_source(array, role, policy)
     assert open_source(array, role, "fill").read((slice(0, 8), slice(0, 8))).sum() == 16
+
+
+def test_missing_chunks_are_allowed_for_one_role_without_silencing_another(tmp_path):
+    mask = zarr.create_array(tmp_path / "m.zarr", shape=(ROWS,), chunks=(4,), dtype="bool")
+    mask[:4] = True
+    with pytest.raises(MissingChunkError, match="mask"):
+        evaluate("mask", tmp_path / "m.zarr")
+    assert evaluate("mask", tmp_path / "m.zarr", missing_chunks={"mask": "fill"}).count == 4
+    predictions = stored(tmp_path / "p.zarr", "y_pred", 3)
+    (predictions / "c/1").unlink()
+    with pytest.raises(MissingChunkError, match="y_pred"):
+        evaluate("y_pred", predictions, missing_chunks={"mask": "fill"})
+    with pytest.raises(UsageError, match="missing_chunks has 'masks': 'fill'"):
+        evaluate("y_pred", predictions, missing_chunks={"masks": "fill"})
+
+
+def test_the_command_line_sets_missing_chunks_for_one_role(tmp_path, capsys):
+    for role in ("y_true", "y_pred"):
+        np.save(tmp_path / f"{role}.npy", arrays()[role])
+    mask = zarr.create_array(tmp_path / "m.zarr", shape=(ROWS,), chunks=(4,), dtype="bool")
+    mask[:4] = True
+    command = ["evaluate", "--loss", "mse", "--y-true", str(tmp_path / "y_true.npy"), "--y-pred"]
+    command += [str(tmp_path / "y_pred.npy"), "--mask", str(tmp_path / "m.zarr")]
+    assert run(command) == 3
+    assert "mask: chunk c/1" in capsys.readouterr().err
+    assert run([*command, "--missing-chunks", "mask=fill"]) == 0
+    assert run([*command, "--missing-chunks", "fill"]) == 0
+    assert run([*command, "--missing-chunks", "mask=maybe"]) == 2

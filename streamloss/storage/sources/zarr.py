@@ -145,7 +145,8 @@ class ZarrSource(HostSource):
             raise MissingChunkError(
                 f"{self.role}: chunk {key} of {self.where} does not exist; Zarr would read its elements as the "
                 f"fill value {self._array.fill_value}. Write the chunk, or pass missing_chunks='warn' or 'fill' if "
-                "the fill value is meant."
+                f"the fill value is meant, as where the writer skips chunks of it: {{{self.role!r}: 'fill'}} allows it "
+                "for this array only."
             )
         if self._policy == "warn":
             self._filled.add(key)
