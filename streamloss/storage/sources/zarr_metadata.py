@@ -17,7 +17,7 @@ def missing_number(array: zarr.Array[Any]) -> Any:
 
 def codec_names(array: zarr.Array[Any]) -> list[str]:
     """Return the names of the codecs of an array of format 3."""
-    return [codec.to_dict()["name"] for codec in array.metadata.codecs]  # type: ignore[union-attr]
+    return [str(codec.to_dict()["name"]) for codec in array.metadata.codecs]  # type: ignore[union-attr]
 
 
 def outermost(array: zarr.Array[Any]) -> Any:
