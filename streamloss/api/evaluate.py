@@ -53,7 +53,7 @@ def evaluate(
     shard: tuple[int, int] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     nan_policy: str = "raise",
-    missing_chunks: str | None = None,
+    missing_chunks: str | Mapping[str, str] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Result:
     """Evaluate losses over arrays of any size, in one pass and bounded memory, with exact sums.
@@ -103,9 +103,10 @@ def evaluate(
         workers, the memory and the executor.
     nan_policy : {"raise", "omit", "propagate"}
         What to do about a row whose loss is NaN: refuse it by name; leave it out and count it; let it through.
-    missing_chunks : {"error", "warn", "fill"}, optional
-        What to do about a Zarr chunk that was never written. By default "error" for `y_pred` and "warn"
-        (and count) for the others.
+    missing_chunks : {"error", "warn", "fill"} or mapping, optional
+        What to do about a Zarr chunk that was never written. By default "error" for `y_pred` and `mask`, and "warn"
+        (and count) for the others. ``{"mask": "fill"}`` sets it for one array: for masks of False, or one-hot labels,
+        whose writer skips chunks of zeros.
     progress : callable, optional
         Called with a `Progress` after each block.
 
@@ -169,7 +170,7 @@ def plan(
     memory: int | str = DEFAULT_MEMORY,
     workers: int | None = None,
     rows: slice | None = None,
-    missing_chunks: str | None = None,
+    missing_chunks: str | Mapping[str, str] | None = None,
 ) -> Plan:
     """Return what :func:`evaluate` would do with the same arguments: blocks, workers, projected memory. Reads no data.
 

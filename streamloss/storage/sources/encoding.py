@@ -35,7 +35,8 @@ def refuse_encoded(
     if found:
         raise SourceError(
             f"{role}: {where} has the attributes {found}, which change what its numbers mean. Store the unpacked "
-            "values (xarray: decode and write as floats), or remove the attributes if no element is meant."
+            "values (xarray: decode and write as floats), or remove the attributes if no element is meant (format 2: "
+            "fill_value null in .zarray)."
         )
 
 
