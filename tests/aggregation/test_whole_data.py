@@ -67,8 +67,8 @@ def test_a_declared_convention_is_held_to():
         Hinge(labels="01")(MIXED, P)
     with pytest.raises(ValueRangeError, match=r"is 2; expected a value in \[-1, 1\]"):
         Hinge()([2.0], [1.0])
-    with pytest.raises(sl.errors.UnknownNameError, match=r"labels of Hinge.*Did you mean 'pm1'"):
-        Hinge(labels="pm")
+    with pytest.raises(sl.errors.UnknownNameError, match=r"labels of Hinge.*Did you mean 'auto'"):
+        Hinge(labels="auot")
 
 
 def test_a_label_without_a_side_costs_one_whatever_is_predicted():
