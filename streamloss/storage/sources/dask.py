@@ -78,12 +78,16 @@ class GivenSource(HostSource):
         return self._of.fingerprint()
 
 
+WRONG_CHUNKS = "Correct the chunks= that map_blocks or from_delayed declares."
+UNKNOWN_CHUNKS = "Call compute_chunk_sizes() on all arrays, and rechunk them alike: their rows do not meet."
+
+
 def refuse_other_chunk(
-    source: DaskSource, chunk: Any, axes: tuple[int, ...], rows: tuple[int, ...], position: tuple[int, ...]
+    source: DaskSource, chunk: Any, expected: tuple[float, ...], position: tuple[int, ...], cure: str = WRONG_CHUNKS
 ) -> None:
     """Raise SourceError where a computed chunk has masked elements, or another dtype or shape than was declared.
 
-    `rows` is the shape of the block's rows; `axes` says which of them, if any, each axis of the chunk holds.
+    `expected` is the shape, NaN for a length that is not known; `cure` is the advice for another shape.
     """
     name = f"{source.role}: the chunk at block {position} of a Dask array"
     if isinstance(chunk, np.ma.MaskedArray) and np.ma.is_masked(chunk):
@@ -91,20 +95,19 @@ def refuse_other_chunk(
             f"{name} has {int(np.ma.getmaskarray(chunk).sum()):,} elements that are masked: they hold no data. "
             "Pass dask.array.ma.filled(array, value), with NaN and nan_policy='omit' to leave those rows out."
         )
+    if not hasattr(chunk, "dtype") or not hasattr(chunk, "shape"):
+        raise SourceError(
+            f"{name} is a {type(chunk).__name__}; expected an array of {source.dtype}. Return one from the function."
+        )
     if chunk.dtype != source.dtype:
         raise SourceError(
             f"{name} has dtype {chunk.dtype}; expected {source.dtype}, as the array declares. "
             "Pass the dtype that is computed to map_blocks(dtype=...) or from_delayed, or call astype in the function."
         )
-    declared = zip(axes, source.shape, strict=True)
-    expected = tuple(rows[axis] if axis >= 0 else size for axis, size in declared)
-    if tuple(chunk.shape) != expected:
-        cure = (
-            "Correct the chunks= that map_blocks or from_delayed declares."
-            if source.known
-            else "Call compute_chunk_sizes() on all arrays, and rechunk them alike: their rows do not meet."
-        )
-        raise SourceError(f"{name} has shape {tuple(chunk.shape)}; expected {expected}. {cure}")
+    shape = tuple(chunk.shape)
+    known = zip(shape, expected, strict=False)
+    if len(shape) != len(expected) or any(have != want for have, want in known if not math.isnan(want)):
+        raise SourceError(f"{name} has shape {shape}; expected {expected}. {cure}")
 
 
 def open_lazy(array: Any, role: str, missing_chunks: str) -> DaskSource:
