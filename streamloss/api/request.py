@@ -17,7 +17,7 @@ from ..planning.gpu import BUFFERS
 from ..planning.plan import Plan
 from ..planning.planner import make_plan
 from ..planning.request import Limits, LossRequest, Sources
-from ..storage.sources import Source, open_source
+from ..storage.sources import MISSING_CHUNKS, Source, open_source
 from ..storage.sources.dask import as_lazy, is_lazy, open_lazy, refuse_unknown_chunks, refuse_weight_without_axis
 
 
@@ -68,8 +68,9 @@ class Inputs:
         }
 
 
-def prepare_inputs(inputs: Inputs, resumable: bool = False) -> Inputs:
-    """Return the inputs as they are; or, where one is a Dask array, all arrays as Dask arrays.
+def prepare_inputs(inputs: Inputs, resumable: bool = False, missing_chunks: str | None = None) -> Inputs:
+    """Return the inputs as they are; or, where one is a Dask array, all arrays as Dask arrays, whose missing chunks are
+    errors by default.
 
     Raises UsageError for what cannot be a Dask array, and for Dask arrays of an evaluation that is `resumable`.
     """
@@ -80,9 +81,11 @@ def prepare_inputs(inputs: Inputs, resumable: bool = False) -> Inputs:
             "shard and checkpoint need arrays that can be read again in parts; received Dask arrays. Store them "
             "(array.to_zarr), or evaluate without; Dask tries again what its workers lose."
         )
+    if missing_chunks is not None and missing_chunks not in MISSING_CHUNKS:
+        raise UsageError(f"missing_chunks must be one of {', '.join(MISSING_CHUNKS)}; received {missing_chunks!r}.")
     refuse_weight_without_axis(inputs.sample_weight)
     arrays = {
-        role: as_lazy(array, role)
+        role: as_lazy(array, role, missing_chunks or "error")
         for role, array in inputs.by_role().items()
         if array is not None and not _is_number(role, array)
     }

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ...errors import SourceError, UsageError
-from .base import Allocate, HostSource, Selection, nbytes
-from .encoding import refuse_encoded
+from ...errors import SourceError, StreamlossWarning, UsageError
+from .base import Allocate, HostSource, Selection, Source, nbytes
 from .fingerprints import Fingerprint
 from .numpy import open_array
 
@@ -111,8 +111,8 @@ def refuse_other_chunk(
 
 
 def open_lazy(array: Any, role: str, missing_chunks: str) -> DaskSource:
-    """Open a Dask array, or any array that is evaluated beside Dask arrays; `missing_chunks` has no effect."""
-    return DaskSource(as_lazy(array, role), role)
+    """Open a Dask array, or any array that is evaluated beside Dask arrays; see `as_lazy`."""
+    return DaskSource(as_lazy(array, role, missing_chunks), role)
 
 
 def refuse_weight_without_axis(sample_weight: Any) -> None:
@@ -135,10 +135,32 @@ def refuse_unknown_chunks(arrays: Mapping[str, Any]) -> None:
             )
 
 
-def as_lazy(array: Any, role: str) -> Any:
+class SourceReader:
+    """Reads an opened array where Dask slices it, so that missing and corrupt chunks are noticed as they always are."""
+
+    def __init__(self, source: Source) -> None:
+        self.shape, self.dtype, self.ndim = source.shape, source.dtype, len(source.shape)
+        self._source = source
+
+    def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray[Any, Any]:
+        selection = tuple(slice(*of.indices(size)) for of, size in zip(index, self.shape, strict=True))
+        before = self._source.filled
+        array = self._source.read(selection)
+        if self._source.filled > before:
+            warnings.warn(
+                f"{self._source.role}: chunks of {self._source.where} do not exist; their fill value was read",
+                StreamlossWarning,
+                stacklevel=2,
+            )
+        return array
+
+
+def as_lazy(array: Any, role: str, missing_chunks: str = "error") -> Any:
     """Return a Dask array as it is, and an array in memory or a Zarr array as a Dask array of it.
 
-    Raises UsageError for paths and for other collections of Dask.
+    Chunks that were never written are an error by default, in every role: with "warn", the warning is given where
+    a task reads them, which may be a worker of another process, and no result counts them. Raises UsageError for paths
+    and for other collections of Dask, SourceError for what cannot be read.
     """
     import dask.array as da
 
@@ -146,7 +168,7 @@ def as_lazy(array: Any, role: str) -> Any:
         return array
     if isinstance(array, str) or hasattr(array, "__fspath__"):
         path = str(array)
-        opened = f"numpy.load({path!r}, mmap_mode='r')" if path.endswith(".npy") else f"dask.array.from_zarr({path!r})"
+        opened = f"numpy.load({path!r}, mmap_mode='r')" if path.endswith(".npy") else f"zarr.open_array({path!r})"
         raise UsageError(
             f"{role} is a path, but another argument is a Dask array; expected Dask arrays, or arrays in memory. Pass "
             f"{opened}."
@@ -154,7 +176,10 @@ def as_lazy(array: Any, role: str) -> Any:
     if is_lazy(array):
         raise UsageError(f"{role} is a {type(array).__name__} of Dask; expected a dask.array.Array.")
     if type(array).__module__.partition(".")[0] == "zarr":
-        refuse_encoded(role, str(array.store_path), array.attrs.asdict(), array.dtype)
-        return da.from_array(array, chunks=array.shards or array.chunks)
-    open_array(array, role)  # refuses masked elements and what is no number
+        from .zarr import ZarrSource
+
+        source = ZarrSource(array, role, missing_chunks)
+        meta = np.empty((0,) * len(source.shape), source.dtype)
+        return da.from_array(SourceReader(source), chunks=source.chunk_shape, name=False, asarray=False, meta=meta)
+    open_array(array, role)  # refuses masked elements, packed numbers and what is no number
     return da.from_array(np.asarray(array))

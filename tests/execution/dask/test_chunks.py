@@ -6,7 +6,7 @@ import pytest
 import zarr
 
 import streamloss as sl
-from streamloss.errors import SourceError, UsageError
+from streamloss.errors import MissingChunkError, SourceError, StreamlossWarning, UsageError
 from streamloss.execution.dask.graph_tasks import AsDeclared
 
 ROLES = ["y_true", "y_pred", "sample_weight", "mask"]
@@ -153,3 +153,43 @@ def test_an_executor_of_its_own_is_refused_for_dask_arrays():
 
     with pytest.raises(UsageError, match=r"executor=.*scheduler="):
         sl.evaluate("mse", da.ones(8), da.ones(8), executor=Own())
+
+
+def half_written(role, given, **sharding):
+    """Return a Zarr array whose second chunk does not exist."""
+    array = zarr.create_array(zarr.storage.MemoryStore(), shape=(8,), chunks=(2,), dtype=given[role].dtype, **sharding)
+    array[:4] = 1
+    return array
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("sharding", [{}, {"shards": (8,)}], ids=["chunks", "a shard"])
+def test_missing_chunks_of_zarr_arrays_beside_dask_arrays_follow_the_policy(role, sharding):
+    given = arrays()
+    given[role] = half_written(role, given, **sharding)
+    labels, predictions = given.pop("y_true"), given.pop("y_pred")
+
+    def value(**options):
+        return sl.evaluate("mse", labels, predictions, scheduler="synchronous", **given, **options)
+
+    with pytest.raises(MissingChunkError, match=f"{role}: chunk "):
+        value()
+    with pytest.warns(StreamlossWarning, match=f"{role}: chunks of .* do not exist"):
+        warned = value(missing_chunks="warn")
+    name = "mean_squared_error"
+    assert value(missing_chunks="fill")[name].sum == warned[name].sum
+    with pytest.raises(UsageError, match="missing_chunks must be one of"):
+        value(missing_chunks="drop")
+
+
+def test_lazy_losses_refuse_missing_chunks_of_labels_too():
+    given = arrays()
+    lazy = sl.losses.MeanSquaredError()(half_written("y_true", given), given["y_pred"])
+    with pytest.raises(MissingChunkError, match="y_true: chunk "):
+        lazy.compute(scheduler="synchronous")
+
+
+def test_zarr_arrays_beside_dask_arrays_are_read_by_other_processes(tmp_path):
+    written = zarr.create_array(tmp_path / "a.zarr", data=np.arange(8.0), chunks=(3,))
+    lazy = sl.losses.MeanSquaredError(reduction="none")(written, da.zeros(8, chunks=4))
+    assert np.array_equal(lazy.compute(scheduler="processes", num_workers=1), np.arange(8.0) ** 2)
