@@ -168,7 +168,9 @@ def as_lazy(array: Any, role: str, missing_chunks: str = "error") -> Any:
         return array
     if isinstance(array, str) or hasattr(array, "__fspath__"):
         path = str(array)
-        opened = f"numpy.load({path!r}, mmap_mode='r')" if path.endswith(".npy") else f"zarr.open_array({path!r})"
+        opened = (
+            f"numpy.load({path!r}, mmap_mode='r')" if path.endswith(".npy") else f"zarr.open_array({path!r}, mode='r')"
+        )
         raise UsageError(
             f"{role} is a path, but another argument is a Dask array; expected Dask arrays, or arrays in memory. Pass "
             f"{opened}."
