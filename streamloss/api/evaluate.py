@@ -105,8 +105,9 @@ def evaluate(
         What to do about a row whose loss is NaN: refuse it by name; leave it out and count it; let it through.
     missing_chunks : {"error", "warn", "fill"} or mapping, optional
         What to do about a Zarr chunk that was never written. By default "error" for `y_pred` and `mask`, and "warn"
-        (and count) for the others. ``{"mask": "fill"}`` sets it for one array: for masks of False, or one-hot labels,
-        whose writer skips chunks of zeros.
+        (and count) for the others; beside a Dask array "error" for all, as the tasks of a graph return no counts.
+        ``{"mask": "fill"}`` sets it for one array: for masks of False, or one-hot labels, whose writer
+        skips chunks of zeros.
     progress : callable, optional
         Called with a `Progress` after each block.
 
@@ -145,7 +146,7 @@ def evaluate(
     requests = loss_requests(losses, options.reduction)
     if nan_policy not in NAN_POLICIES:
         raise UnknownNameError("nan_policy", nan_policy, NAN_POLICIES)
-    inputs = prepare_inputs(Inputs(y_true, y_pred, sample_weight, mask), options.resumable)
+    inputs = prepare_inputs(Inputs(y_true, y_pred, sample_weight, mask), options.resumable, missing_chunks)
     plan = plan_request(requests, inputs, options, losses_on_host=out is not None)
     chosen = choose_executor(plan, inputs, options)
     snapshot, sinks = _run(plan, requests, chosen, options, inputs.lazy, begin)

@@ -68,8 +68,11 @@ class Inputs:
         }
 
 
-def prepare_inputs(inputs: Inputs, resumable: bool = False) -> Inputs:
-    """Return the inputs as they are; or, where one is a Dask array, all arrays as Dask arrays.
+def prepare_inputs(
+    inputs: Inputs, resumable: bool = False, missing_chunks: str | Mapping[str, str] | None = None
+) -> Inputs:
+    """Return the inputs as they are; or, where one is a Dask array, all arrays as Dask arrays, whose missing chunks are
+    errors by default.
 
     Raises UsageError for what cannot be a Dask array, and for Dask arrays of an evaluation that is `resumable`.
     """
@@ -80,9 +83,10 @@ def prepare_inputs(inputs: Inputs, resumable: bool = False) -> Inputs:
             "shard and checkpoint need arrays that can be read again in parts; received Dask arrays. Store them "
             "(array.to_zarr), or evaluate without; Dask tries again what its workers lose."
         )
+    policies = _policies(missing_chunks, lazy=True)
     refuse_weight_without_axis(inputs.sample_weight)
     arrays = {
-        role: as_lazy(array, role)
+        role: as_lazy(array, role, policies[role])
         for role, array in inputs.by_role().items()
         if array is not None and not _is_number(role, array)
     }
@@ -124,20 +128,26 @@ def open_inputs(inputs: Inputs, missing_chunks: str | Mapping[str, str] | None) 
     )
 
 
-def _policies(missing_chunks: str | Mapping[str, str] | None) -> dict[str, str]:
-    """Return the policy for each role: one for all, or the defaults but for the roles that are named."""
+def _policies(missing_chunks: str | Mapping[str, str] | None, lazy: bool = False) -> dict[str, str]:
+    """Return the policy for each role: one for all, or the defaults but for the roles that are named.
+
+    `lazy` says whether Dask reads the arrays: its tasks return no counts to warn of, so "error" is the default for all.
+    """
     default = {"y_true": "warn", "y_pred": "error", "sample_weight": "warn", "mask": "error"}
+    if lazy:
+        default = dict.fromkeys(default, "error")
     if missing_chunks is None:
         return default
-    if not isinstance(missing_chunks, Mapping):
-        return dict.fromkeys(default, missing_chunks)
-    for role, policy in missing_chunks.items():
-        if role not in default or policy not in MISSING_CHUNKS:
+    named = missing_chunks if isinstance(missing_chunks, Mapping) else dict.fromkeys(default, missing_chunks)
+    for role, policy in named.items():
+        if role not in default:
+            raise UsageError(f"missing_chunks has {role!r}: {policy!r}; expected roles of {', '.join(default)}.")
+        if policy not in MISSING_CHUNKS:
             raise UsageError(
-                f"missing_chunks has {role!r}: {policy!r}; expected roles of {', '.join(default)}, each with one of "
-                f"{', '.join(MISSING_CHUNKS)}."
+                f"missing_chunks must be one of {', '.join(MISSING_CHUNKS)}, or a mapping of roles to these; received "
+                f"{missing_chunks!r}."
             )
-    return {**default, **missing_chunks}
+    return {**default, **named}
 
 
 def _limits(options: Options, losses_on_host: bool) -> Limits:
