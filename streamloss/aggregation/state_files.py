@@ -1,4 +1,4 @@
-"""Where a state may be written: to a name that is free, or over a state; never over another file or into an input."""
+"""Checks of the place of a state: a name that is free, or a state; never another file, nor a place in an input."""
 
 from __future__ import annotations
 
