@@ -1,4 +1,4 @@
-"""What lies at and above a target: arrays and stores of format 2 that a new array of format 3 would make unreadable."""
+"""Checks of the place of a target: format 3 would make arrays of format 2 unreadable, and arrays hold only chunks."""
 
 from __future__ import annotations
 
