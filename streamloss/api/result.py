@@ -13,6 +13,7 @@ from typing import Any
 from ..aggregation.reductions import derived_values, reduce_state, totals
 from ..aggregation.snapshot import Snapshot, write_whole
 from ..aggregation.state import State
+from ..aggregation.state_files import refuse_state_target
 from ..core.machine import peak_memory
 from ..core.types import Reduction
 from ..errors import UnwritableOutputError, UsageError
@@ -137,9 +138,15 @@ class Result(Mapping[str, LossResult]):
     """The exact states, with the rows and inputs that they are of; only for shards, checkpoints and merges."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the exact states, for :func:`streamloss.merge`. Raises UnwritableOutputError."""
+        """Write the exact states, for :func:`streamloss.merge`, to a new file or over states that were saved before.
+
+        Raises OutputExistsError for any other file that exists, UsageError for a path in an input, and
+        UnwritableOutputError.
+        """
         if self.partial is None:
             raise UsageError("only results of shards, checkpoints and merges can be saved: pass shard=(0, 1) for all.")
+        inputs = self.partial.manifest.inputs.items()
+        refuse_state_target(Path(path), {role: of.where for role, of in inputs if of.where != "in memory"})
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             write_whole(Path(path), self.partial.to_bytes())
