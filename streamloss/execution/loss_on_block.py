@@ -20,17 +20,11 @@ from ..planning.alignment import CLASS_AXIS
 from ..planning.plan import Plan, PlannedLoss
 from .backends import Backend
 from .diagnosis import explain
-from .inputs import BlockInputs, class_weight_of, host_weight
+from .inputs import BlockInputs, class_weight_of, host_weight, labels_beside_0_and_1
 
 Array = np.ndarray[Any, Any]
 
 NAN_POLICIES = {"raise": base.RAISE, "omit": base.OMIT, "propagate": base.PROPAGATE}
-
-
-def labels_beside_0_and_1(labels: Array, mask: Array | None) -> int:
-    """Return how many labels of the rows that count are neither 0 nor 1."""
-    others = (labels != 0) & (labels != 1)
-    return int(np.count_nonzero(others if mask is None else others[mask]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +53,13 @@ class LossOnBlock:
         binary = self._state(operands, out if all_binary else None, binary=1.0)
         of_losses = [total.name for total in self._key().accumulation.sums if not total.of_weight_alone]
         sums = {**state.sums, **{name + BINARY: binary.sum(name) for name in of_losses}}
-        labels = self.inputs.read(self.plan.y_true, self.planned.alignment.y_true)
-        counts = {**state.counts, "other_labels": labels_beside_0_and_1(labels, self.backend.to_host(self.mask))}
+        counts = {**state.counts, "other_labels": labels_beside_0_and_1(self.plan, self.planned, self.inputs)}
         return State(state.identity, sums, counts)
 
     def _operands(self) -> Operands:
         weight = self.weight
         if self.plan.class_weight is not None:
-            labels = self.inputs.read(self.plan.y_true, self.planned.alignment.y_true)
-            by_class = class_weight_of(self.plan.class_weight, labels, self.planned, self.inputs.block)
+            by_class = class_weight_of(self.plan, self.planned, self.inputs)
             weight = by_class if weight is None else weight * by_class
         return self.backend.operands(self.plan, self.planned, self.inputs, weight, self.mask)
 

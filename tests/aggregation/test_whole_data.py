@@ -44,11 +44,11 @@ def test_the_convention_is_decided_over_all_chunks(tmp_path, name, labels, side)
     assert parts[1].merge(parts[0]).to_bytes() == result.state.to_bytes()
 
 
-def test_rows_written_follow_labels_that_are_not_among_them(tmp_path):
-    """Shards of one job must agree, so all labels decide, not the shard's."""
-    sl.evaluate(Hinge(), MIXED, P, rows=slice(0, 8), out=str(tmp_path / "out.zarr"))
+def test_rows_that_are_not_evaluated_do_not_decide(tmp_path):
+    result = sl.evaluate(Hinge(), MIXED, P, rows=slice(0, 29), out=str(tmp_path / "out.zarr"))["hinge"]
     written = zarr.open_array(tmp_path / "out.zarr" / "hinge")[...]
-    np.testing.assert_allclose(written, numpy_hinge(MIXED[:8], P[:8]), rtol=1e-7)
+    np.testing.assert_allclose(written, numpy_hinge(2 * BINARY - 1, P)[:29], rtol=1e-7)
+    assert result.sum == math.fsum(written)
 
 
 def test_masked_labels_do_not_decide():
