@@ -15,7 +15,6 @@ from ..formulas._kinds import LabelLayout
 from ..planning.alignment import CLASS_AXIS, View
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sources import Source
-from .convert import NOT_A_LABEL
 
 Array = np.ndarray[Any, Any]
 
@@ -61,12 +60,12 @@ def explain_mask(plan: Plan, mask: Source, view: View, block: Block, data: Array
     )
 
 
-def explain_class(planned: PlannedLoss, block: Block, labels: Array, classes: Array) -> ValueRangeError:
+def explain_class(plan: Plan, planned: PlannedLoss, block: Block, row: int, labels: Array) -> ValueRangeError:
     """Return the error for a label that names no class, where rows are weighted by their class."""
-    row = int(np.argmax(classes == NOT_A_LABEL))
-    at = ", ".join(str(a + int(i)) for a, i in zip(block.start, np.unravel_index(row, block.shape), strict=True))
+    at = tuple(a + int(i) for a, i in zip(block.start, np.unravel_index(row, block.shape), strict=True))
+    where = _Where(plan, plan.y_true, planned.alignment.y_true, at)
     return ValueRangeError(
-        f"{planned.name}: y_true[{at}] is {_number(float(labels[row]))}; expected whole numbers, "
+        f"{planned.name}: {where()} is {_number(float(labels[row, 0]))}{where.place()}; expected whole numbers, "
         "for class_weight names classes."
     )
 

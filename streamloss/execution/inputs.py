@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
 
@@ -41,8 +41,9 @@ class BufferPool:
 class BlockInputs:
     """The arrays' rows under a block, each array read once."""
 
-    def __init__(self, plan: Plan, block: Block, buffers: BufferPool | None = None) -> None:
+    def __init__(self, plan: Plan, block: Block, buffers: BufferPool | None = None, nan_policy: str = "raise") -> None:
         self.block = block
+        self.nan_policy = nan_policy
         self._plan = plan
         self._buffers = buffers
         self._read: dict[tuple[str, View], Array] = {}
@@ -96,8 +97,7 @@ def host_labels(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Array:
     if planned.formula.integer_labels:
         labels = convert.labels(stored)
         return labels.astype(np.int64) if planned.formula.label_layout is LabelLayout.SEQUENCE else labels
-    if convert.inexact_integers(stored):
-        raise explain_inexact(planned, "y_true", stored, inputs.block)
+    _refuse_inexact(plan, planned, inputs, "y_true", stored)
     rounded = convert.rounded(stored, planned.precision)
     y_true = convert.targets(rounded, floating_dtype(plan.y_pred.dtype))
     one_each = planned.formula.label_layout is LabelLayout.PER_ROW
@@ -107,22 +107,88 @@ def host_labels(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Array:
 def host_predictions(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Array:
     """Return predictions as kernels take them. Raises ValueRangeError for integers that float64 does not hold."""
     stored = inputs.read(plan.y_pred, planned.alignment.y_pred)
-    if convert.inexact_integers(stored):
-        raise explain_inexact(planned, "y_pred", stored, inputs.block)
+    _refuse_inexact(plan, planned, inputs, "y_pred", stored)
     y_pred = convert.floating(convert.rounded(stored, planned.precision))
     is_sequence = planned.formula.label_layout is LabelLayout.SEQUENCE
     return y_pred if is_sequence else y_pred.reshape(inputs.block.rows, -1)
 
 
-def class_weight_of(class_weight: Mapping[int, float], labels: Array, planned: PlannedLoss, block: Block) -> Array:
-    """Return each row's weight by its label: an integer, or the largest entry of its distribution. Others weigh 1."""
-    if labels.ndim == 2 and labels.shape[1] > 1:
-        classes = labels.argmax(axis=1)
-    else:
-        classes = convert.labels(labels.reshape(-1))
-        if not planned.formula.integer_labels and (classes == convert.NOT_A_LABEL).any():
-            raise explain_class(planned, block, labels.reshape(-1), classes)
-    known = np.array(sorted(class_weight), np.int64)
-    weights = np.array([class_weight[label] for label in sorted(class_weight)], np.float64)
+def _refuse_inexact(plan: Plan, planned: PlannedLoss, inputs: BlockInputs, role: str, stored: Array) -> None:
+    """Raise ValueRangeError for integers of rows that count, if float64 does not hold them."""
+    if convert.inexact_integers(stored):
+        of_rows = stored.reshape(inputs.block.rows, -1)[rows_that_count(plan, planned, inputs)]
+        if convert.inexact_integers(of_rows):
+            raise explain_inexact(planned, role, of_rows, inputs.block)
+
+
+def class_weight_of(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Array:
+    """Return each row's weight by its label: an integer, or the largest entry of its distribution. Others weigh 1.
+
+    Raises ValueRangeError for the first row that counts and whose label is a fraction.
+    """
+    classes = _classes_of(plan, planned, inputs)
+    if not planned.formula.integer_labels:
+        fractions = (classes == convert.NOT_A_LABEL) & ~_holds_nan(plan, planned, inputs)
+        if fractions.any() and (fractions := fractions & rows_that_count(plan, planned, inputs)).any():
+            raise explain_class(plan, planned, inputs.block, int(np.argmax(fractions)), _labels(plan, planned, inputs))
+    return _weights_by_class(plan, classes)
+
+
+def rows_that_count(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Array:
+    """Return which rows have a say in what labels decide: bool (rows,).
+
+    Those have none that a mask, ``ignore_class`` or a weight of 0 leaves out, or NaN under ``nan_policy="omit"``. It is
+    the policy of `streamloss.kernels.row_policy` before losses are known.
+    """
+    counts = np.ones(inputs.block.rows, np.bool_)
+    if (mask := host_mask(plan, inputs)) is not None:
+        counts &= mask
+    ignore_class = planned.spec.parameters.get("ignore_class")
+    if ignore_class is not None:
+        counts &= convert.labels(_labels(plan, planned, inputs)[:, 0]) != ignore_class
+    if (weight := host_weight(plan, inputs)) is not None:
+        counts &= weight != 0
+    if plan.class_weight is not None:
+        counts &= _weights_by_class(plan, _classes_of(plan, planned, inputs)) != 0
+    if inputs.nan_policy == "omit":
+        counts &= ~_holds_nan(plan, planned, inputs)
+        predictions = inputs.read(plan.y_pred, planned.alignment.y_pred)
+        counts &= ~_rows_with_nan(predictions.reshape(inputs.block.rows, -1))
+    return counts
+
+
+def labels_beside_0_and_1(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> int:
+    """Return how many labels of the rows that count are neither 0 nor 1. NaN is no label."""
+    labels = _labels(plan, planned, inputs)
+    others = (labels != 0) & (labels != 1) & (labels == labels)
+    return int(np.count_nonzero(others[rows_that_count(plan, planned, inputs)])) if others.any() else 0
+
+
+def _labels(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Array:
+    """Return the labels of each row as they are stored: (rows, labels)."""
+    return inputs.read(plan.y_true, planned.alignment.y_true).reshape(inputs.block.rows, -1)
+
+
+def _holds_nan(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Array:
+    return _rows_with_nan(_labels(plan, planned, inputs))
+
+
+def _rows_with_nan(rows: Array) -> Array:
+    found: Array = (rows != rows).any(axis=1)
+    return found
+
+
+def _classes_of(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Array:
+    """Return the class of each row's label; NOT_A_LABEL where it names none, also for NaN."""
+    labels = _labels(plan, planned, inputs)
+    if labels.shape[1] == 1:
+        return convert.labels(labels[:, 0])
+    return np.where(_rows_with_nan(labels), convert.NOT_A_LABEL, labels.argmax(axis=1))
+
+
+def _weights_by_class(plan: Plan, classes: Array) -> Array:
+    assert plan.class_weight is not None
+    known = np.array(sorted(plan.class_weight), np.int64)
+    weights = np.array([plan.class_weight[label] for label in sorted(plan.class_weight)], np.float64)
     place = np.minimum(np.searchsorted(known, classes), len(known) - 1)
-    return np.where(known[place] == classes, weights[place], 1.0)
+    return np.where((known[place] == classes) & (classes != convert.NOT_A_LABEL), weights[place], 1.0)

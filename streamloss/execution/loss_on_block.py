@@ -20,32 +20,11 @@ from ..planning.alignment import CLASS_AXIS
 from ..planning.plan import Plan, PlannedLoss
 from .backends import Backend
 from .diagnosis import explain
-from .inputs import BlockInputs, class_weight_of, host_mask, host_weight
+from .inputs import BlockInputs, class_weight_of, host_weight, labels_beside_0_and_1
 
 Array = np.ndarray[Any, Any]
 
 NAN_POLICIES = {"raise": base.RAISE, "omit": base.OMIT, "propagate": base.PROPAGATE}
-
-
-def labels_beside_0_and_1(plan: Plan, planned: PlannedLoss, inputs: BlockInputs, nan_policy: str) -> int:
-    """Return how many labels are neither 0 nor 1, of the rows of a block that count.
-
-    Rows that are masked, that have a weight of 0, or that `nan_policy` omits have no say in what a label means. Reads
-    the labels, and the predictions only where they decide which rows are omitted.
-    """
-    labels = inputs.read(plan.y_true, planned.alignment.y_true).reshape(inputs.block.rows, -1)
-    others = (labels != 0) & (labels != 1) & (labels == labels)
-    if not others.any():
-        return 0
-    counts = np.ones(inputs.block.rows, bool)
-    if (mask := host_mask(plan, inputs)) is not None:
-        counts &= mask
-    if (weight := host_weight(plan, inputs)) is not None:
-        counts &= weight != 0
-    if nan_policy == "omit":
-        predictions = inputs.read(plan.y_pred, planned.alignment.y_pred).reshape(inputs.block.rows, -1)
-        counts &= (labels == labels).all(axis=1) & (predictions == predictions).all(axis=1)
-    return int(np.count_nonzero(others[counts]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +53,13 @@ class LossOnBlock:
         binary = self._state(operands, out if all_binary else None, binary=1.0)
         of_losses = [total.name for total in self._key().accumulation.sums if not total.of_weight_alone]
         sums = {**state.sums, **{name + BINARY: binary.sum(name) for name in of_losses}}
-        beside = labels_beside_0_and_1(self.plan, self.planned, self.inputs, self.nan_policy)
-        counts = {**state.counts, "other_labels": beside}
+        counts = {**state.counts, "other_labels": labels_beside_0_and_1(self.plan, self.planned, self.inputs)}
         return State(state.identity, sums, counts)
 
     def _operands(self) -> Operands:
         weight = self.weight
         if self.plan.class_weight is not None:
-            labels = self.inputs.read(self.plan.y_true, self.planned.alignment.y_true)
-            by_class = class_weight_of(self.plan.class_weight, labels, self.planned, self.inputs.block)
+            by_class = class_weight_of(self.plan, self.planned, self.inputs)
             weight = by_class if weight is None else weight * by_class
         return self.backend.operands(self.plan, self.planned, self.inputs, weight, self.mask)
 

@@ -21,7 +21,7 @@ from ..aggregation.accumulation import (
 from ..aggregation.accumulator import add, add_within
 from ..core.jit import call_compiled, compile_once, inline, scalar
 from .base import KEPT
-from .row_policy import is_proper, outcome_of
+from .row_policy import is_proper, outcome_of, weighted
 
 LOSS = 0
 """The position of the losses' sum, which every accumulation of rows has first."""
@@ -45,13 +45,16 @@ def _all_numbers(values: Any) -> bool:
 
 
 @compile_once
-def weigh(values: Any, weight: Any, weights: Any) -> int:
-    """``values *= weight``, and the weights as float64 into `weights`. Returns how many are improper."""
+def weigh(values: Any, status: Any, weight: Any, weights: Any) -> int:
+    """Weight values and statuses by :func:`.row_policy.weighted`, and write the weights as float64 into `weights`.
+    Return how many are improper.
+    """
     improper = 0
     for r in range(weight.size):
         w = np.float64(weight[r])
         weights[r] = w
-        values[r] *= w
+        value, kept = weighted(values[r], status[r], w)
+        values[r], status[r] = value, kept
         improper += 0 if is_proper(w) else 1
     return improper
 

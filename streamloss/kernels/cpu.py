@@ -81,9 +81,9 @@ def serial(key: KernelKey) -> Loop:
                 status[r] = status[r] if mask[a + r] else IGNORED
             improper = 0
             if weight.size > 1:
-                improper = weigh(values, weight[a:b], weights)
+                improper = weigh(values, status, weight[a:b], weights)
             elif weight.size == 1:
-                improper = weigh(values, one_weight[:m], weights)
+                improper = weigh(values, status, one_weight[:m], weights)
             used = weights[: m if weight.size > 0 else 0]
             bad = accumulate_tile(values[:m], status, used, improper == 0, nan_policy, single, spare, totals)
             if bad >= 0:

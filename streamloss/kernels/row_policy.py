@@ -16,14 +16,23 @@ def is_proper(weight: float) -> Any:
 
 
 @scalar
+def weighted(value: float, status: int, weight: float) -> tuple[float, int]:
+    """Return a row's weighted loss and its status. With a weight of 0 it is exactly 0, whatever the row holds."""
+    nothing = weight == 0.0
+    return (0.0 if nothing else value * weight), (KEPT if nothing & (status != IGNORED) else status)
+
+
+@scalar
 def outcome_of(value: float, status: int, weight: float, nan_policy: int) -> int:
-    """Return the outcome of a row from its loss (NaN included), its status, its weight (1.0 where there are none) and
-    the policy. See :mod:`streamloss.aggregation.accumulation` for the outcomes.
+    """Return the outcome of a row from its loss and status as :func:`weighted` left them, its weight (1.0 where there
+    are none) and the policy. See :mod:`streamloss.aggregation.accumulation` for the outcomes.
+
+    Masks and ``ignore_class`` come first, then the weight, then what the row holds.
     """
-    if status == BAD or not is_proper(weight):
-        return OUTCOME_REFUSED
     if status == IGNORED:
         return OUTCOME_IGNORED
+    if status == BAD or not is_proper(weight):
+        return OUTCOME_REFUSED
     if value != value or status != KEPT:
         if nan_policy == RAISE:
             return OUTCOME_REFUSED

@@ -47,7 +47,7 @@ def stays_on_gpu(source: Source, view: View, rank: int, losses: Sequence[Planned
     conventions = any(loss.spec.both_conventions for loss in losses)  # which labels that count decide, on the host
     match source.role:
         case "sample_weight":
-            return source.dtype.name in GPU_WEIGHTS and not by_class
+            return source.dtype.name in GPU_WEIGHTS and not by_class and not conventions
         case "mask":
             return source.dtype == np.bool_ and not conventions
         case "y_true":

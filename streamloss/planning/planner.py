@@ -138,7 +138,8 @@ def _refuse_weights(
                 f"{loss.name}: one ratio over the whole data has no rows that could be weighted; expected no "
                 "weights, or one number. Leave the first axis out of axis= for a loss of each row, which can be."
             )
-        has_classes = CLASS_AXIS in loss.alignment.y_pred.axes
+        view = loss.alignment.y_pred
+        has_classes = math.prod(n for n, axis in zip(view.shape, view.axes, strict=True) if axis == CLASS_AXIS) > 1
         if class_weight is not None and not loss.formula.has_one_label(has_classes):
             raise UsageError(
                 f"{loss.name}: class_weight needs one label for each row: an integer, or one-hot over the classes; "

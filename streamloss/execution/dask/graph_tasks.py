@@ -24,8 +24,7 @@ from ...storage.sources.base import Source, on_gpu
 from ...storage.sources.dask import UNKNOWN_CHUNKS, WRONG_CHUNKS, DaskSource, GivenSource, refuse_other_chunk
 from ..backends import Backend
 from ..block import Run, run_block
-from ..inputs import BlockInputs
-from ..loss_on_block import labels_beside_0_and_1
+from ..inputs import BlockInputs, labels_beside_0_and_1
 
 
 def views_of(plan: Plan) -> dict[str, View]:
@@ -182,8 +181,9 @@ class LabelsBeside(OnBlock):
     """Returns whether a block has labels other than 0 and 1, as an array of one boolean."""
 
     def of_block(self, run: Run, block: Block, chunks: tuple[Any, ...]) -> Any:
-        plan, inputs = run.plan, BlockInputs(run.plan, block)
-        beside = labels_beside_0_and_1(plan, plan.losses[0], inputs, run.nan_policy) > 0
+        loss = next(loss for loss in run.plan.losses if loss.spec.both_conventions)
+        inputs = BlockInputs(run.plan, block, nan_policy=run.nan_policy)
+        beside = labels_beside_0_and_1(run.plan, loss, inputs) > 0
         return np.full((1,) * len(block.shape), beside)
 
     def of_nothing(self, shape: tuple[int, ...]) -> Any:

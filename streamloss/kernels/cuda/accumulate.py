@@ -31,6 +31,7 @@ from ...core.jit import scalar
 from ..accumulate import LOSS
 from ..base import IGNORED, KEPT
 from ..row_policy import outcome_of
+from ..row_policy import weighted as weigh_row
 from .loads import in_turn
 
 PARTS = 3  # integers of a value in the window
@@ -160,7 +161,7 @@ def accumulate_row_of(single: bool, accumulation: Accumulation) -> Any:
             status = IGNORED
         if weighted:
             w = np.float64(weight[r if weight.size > 1 else 0])
-            value *= w
+            value, status = weigh_row(value, status, w)
         if single:
             value = np.float64(np.float32(value))
         outcome = outcome_of(value, status, w, output.nan_policy)
