@@ -1,4 +1,4 @@
-"""What all labels decide (the hinge family's convention) is decided by the rows that count, wherever it is asked."""
+"""The convention of the hinge family's labels is decided by the rows that count, wherever it is asked."""
 
 import dask.array as da
 import numpy as np

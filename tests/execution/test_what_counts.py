@@ -1,4 +1,4 @@
-"""What counts, in which order: each cell of the table of that name in docs/semantics.md."""
+"""Rows that count, and in which order it is decided: the table of docs/semantics.md."""
 
 import math
 import warnings

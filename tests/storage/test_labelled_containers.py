@@ -1,4 +1,4 @@
-"""What stored numbers mean does not depend on the container: h5py, netCDF4 and xarray, in every role."""
+"""Stored numbers mean the same in every container: h5py, netCDF4 and xarray, in every role."""
 
 import dask.array as da
 import h5py

@@ -1,4 +1,4 @@
-"""What stored numbers mean: attributes, fill values, names of dimensions and absent chunks, in every role."""
+"""Attributes, fill values, names of dimensions and absent chunks of Zarr arrays, in every role."""
 
 from __future__ import annotations
 
