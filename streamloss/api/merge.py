@@ -37,7 +37,9 @@ def merge(states: Any, *, partial: bool = False) -> Result:
     --------
     >>> import numpy as np
     >>> import streamloss as sl
-    >>> data = np.array([0.0, 1.0, 1.0]), np.array([0.5, 0.5, 1.0])
+    >>> import zarr
+    >>> rows = np.array([0.0, 1.0, 1.0]), np.array([0.5, 0.5, 1.0])
+    >>> data = [zarr.create_array({}, data=values, chunks=(1,)) for values in rows]
     >>> shards = [sl.evaluate("mse", *data, shard=(i, 2)) for i in range(2)]
     >>> sl.merge(shards)["mean_squared_error"].sum
     0.5
