@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from ..aggregation.checkpoint import Checkpoint, open_checkpoint
-from ..aggregation.checks import check_snapshot
+from ..aggregation.checks import check_snapshot, evidence_message
 from ..aggregation.manifest import Manifest
 from ..aggregation.snapshot import Snapshot
 from ..core.blocks import Ranges
@@ -52,6 +52,7 @@ def evaluate(
     rows: slice | None = None,
     shard: tuple[int, int] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    copies: bool = False,
     nan_policy: str = "raise",
     missing_chunks: str | Mapping[str, str] | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -101,6 +102,9 @@ def evaluate(
     checkpoint : str or path, optional
         A directory. Progress is saved there, and a call with the same inputs and settings goes on from it, whatever the
         workers, the memory and the executor.
+    copies : bool
+        Whether the inputs may be copies, at another place, of those that `checkpoint` began with, or that other shards
+        read: sampled bytes are then compared, places and times of change are not.
     nan_policy : {"raise", "omit", "propagate"}
         What to do about a row whose loss is NaN: refuse it by name; leave it out and count it; let it through.
     missing_chunks : {"error", "warn", "fill"} or mapping, optional
@@ -139,6 +143,7 @@ def evaluate(
         rows=rows,
         shard=shard,
         checkpoint=checkpoint,
+        copies=copies,
         nan_policy=nan_policy,
         missing_chunks=missing_chunks,
         progress=progress,
@@ -201,9 +206,19 @@ def _run(
     todo = None if options.shard is None else _blocks_of(options.shard, plan.num_blocks)
     with _open_checkpoint(options, manifest) as saved:
         resumed = saved is not None and len(saved.covered) > 0
-        key = manifest.key if options.resumable else None
+        keys: tuple[str, ...] = ()
+        if options.resumable:
+            manifest = manifest if saved is None else saved.manifest
+            keys = (manifest.key, manifest.key_of_copies) if options.copies or resumed else (manifest.key,)
+            keys = keys if options.copies else keys[::-1]
+        if manifest.without_evidence:
+            warnings.warn(
+                evidence_message(manifest, f"the progress in {str(options.checkpoint)!r}"),
+                StreamlossWarning,
+                stacklevel=3,
+            )
         configs = {request.name: request.config for request in requests}
-        sinks = open_sinks(plan, configs, targets, options.overwrite and not resumed, key, resumed)
+        sinks = open_sinks(plan, configs, targets, options.overwrite and not resumed, keys, resumed)
         collected = run_plan(
             plan,
             executor,
@@ -221,7 +236,7 @@ def _run(
 def _open_checkpoint(options: Options, manifest: Manifest) -> AbstractContextManager[Checkpoint | None]:
     if options.checkpoint is None:
         return nullcontext()
-    return open_checkpoint(str(options.checkpoint), options.shard, manifest)
+    return open_checkpoint(str(options.checkpoint), options.shard, manifest, options.copies)
 
 
 def _nothing(shard: tuple[int, int], plan: Plan) -> str:

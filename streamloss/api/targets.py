@@ -87,13 +87,14 @@ def open_sinks(
     configs: Mapping[str, Any],
     targets: Mapping[str, str],
     overwrite: bool,
-    key: str | None = None,
+    keys: Sequence[str] = (),
     begun: bool = False,
 ) -> dict[str, Sink]:
     """Create the targets and return the sinks by the loss' name; none is created if one is refused.
 
-    `key` tells the evaluation from others, for parts that write to one array; if it has `begun`, its targets must be
-    there. Raises UsageError for a target that is read from or written twice, and StateError for one that is gone.
+    `keys` tell the evaluation from others, for parts that write to one array: an array that has one of them is gone on
+    with, a new one gets the last. If it has `begun`, its targets must be there. Raises UsageError for a target that is
+    read from or written twice, and StateError for one that is gone.
     """
     if not targets:
         return {}
@@ -107,14 +108,14 @@ def open_sinks(
                     f"out: {uri!r} is where {use}, or above or below it ({place}); write to another place."
                 )
         taken[f"{name} is written"] = uri
-        check_target(uri, overwrite, key)
+        check_target(uri, overwrite, keys)
 
     def open_sink(loss: PlannedLoss) -> Sink:
         shape, chunks, dtype = plan.shape, plan.block_shape, loss.dtype
         if loss.alignment.ratio_shape is not None:
             shape, chunks, dtype = loss.alignment.ratio_shape, loss.alignment.ratio_shape, np.dtype(np.float64)
         attributes = {"loss": configs[loss.name], "rows_from": plan.start}
-        sink: StoredSink = ZarrSink(targets[loss.name], shape, chunks, dtype, attributes, overwrite, key)
+        sink: StoredSink = ZarrSink(targets[loss.name], shape, chunks, dtype, attributes, overwrite, keys)
         if begun and not sink.joined:
             raise StateError(
                 f"out: the checkpoint says that rows were written to {targets[loss.name]!r}, which is not there; "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ KEY = "streamloss_evaluation"
 class ZarrSink:
     """A Zarr array of losses.
 
-    ``ZarrSink("out.zarr/mse", shape, chunks, dtype, attributes, overwrite=False)`` creates the array; with a `key` it
-    opens an array that has the same key, and `joined` is then True.
+    ``ZarrSink("out.zarr/mse", shape, chunks, dtype, attributes, overwrite=False)`` creates the array; with `keys` it
+    opens an array that has one of them, and `joined` is then True.
 
     Zarr's local store writes a chunk to a temporary file and renames it, so a reader, or a run that was
     interrupted, never sees half a chunk. Chunks that hold only the fill value (NaN) are written too, so an
@@ -46,17 +46,17 @@ class ZarrSink:
         dtype: np.dtype[Any],
         attributes: Mapping[str, Any],
         overwrite: bool,
-        key: str | None = None,
+        keys: Sequence[str] = (),
     ) -> None:
         self.where = uri
-        store, inner = check_target(uri, overwrite, key)
+        store, inner = check_target(uri, overwrite, keys)
         self._root = store.absolute()
-        self.joined = key is not None and _key_of(store / inner) == key and not overwrite
+        self.joined = _key_of(store / inner) in keys and not overwrite
         if self.joined:
             self._array = zarr.open_array(self._root, path=inner, mode="r+", config={"write_empty_chunks": True})
             return
-        if key is not None:
-            attributes = {**attributes, KEY: key}
+        if keys:
+            attributes = {**attributes, KEY: keys[-1]}
         try:
             store.parent.mkdir(parents=True, exist_ok=True)
             self._array = zarr.create_array(
@@ -71,7 +71,7 @@ class ZarrSink:
                 config={"write_empty_chunks": True},
             )
         except (OSError, ValueError) as error:  # ValueError: zarr's, such as a parent that is an array
-            if key is not None and _key_of(store / inner) == key:  # another part was faster
+            if _key_of(store / inner) in keys:  # another part was faster
                 self.joined = True
                 self._array = zarr.open_array(self._root, path=inner, mode="r+", config={"write_empty_chunks": True})
                 return
@@ -110,7 +110,7 @@ def _fsync(path: Path) -> None:
             os.close(descriptor)
 
 
-def check_target(uri: str, overwrite: bool, key: str | None = None) -> tuple[Path, str]:
+def check_target(uri: str, overwrite: bool, keys: Sequence[str] = ()) -> tuple[Path, str]:
     """Return the store and the path inside it of a target that may be written; nothing is changed.
 
     Only an array may be replaced: with a group, or a directory of other files, what nobody named would be lost.
@@ -131,7 +131,7 @@ def check_target(uri: str, overwrite: bool, key: str | None = None) -> tuple[Pat
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return store, inner
     if not overwrite:
-        if key is not None and _key_of(target) == key:
+        if _key_of(target) in keys:
             return store, inner
         raise OutputExistsError(
             f"out: {uri!r} exists. Pass overwrite=True (--overwrite) to replace it, or another path."
