@@ -8,7 +8,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 from ..aggregation.checkpoint import Checkpoint, open_checkpoint
@@ -23,14 +23,14 @@ from ..execution import Executor
 from ..execution.block import NAN_POLICIES
 from ..planning.plan import Plan
 from ..planning.request import LossRequest
-from ..storage.sinks import Sink
+from ..storage.sinks import StoredSink
 from ..storage.sources.dask import is_lazy
 from .interop import loss_requests
 from .manifest import manifest_of
 from .request import Inputs, Options, plan_request, prepare_inputs
 from .result import Result, result_of
 from .run import choose_executor, run_plan
-from .targets import open_sinks, refuse_targets, targets_by_name, write_ratios
+from .targets import check_sinks, open_sinks, refuse_targets, targets_by_name, write_ratios
 
 
 def evaluate(
@@ -154,14 +154,16 @@ def evaluate(
     inputs = prepare_inputs(Inputs(y_true, y_pred, sample_weight, mask), options.resumable, missing_chunks)
     plan = plan_request(requests, inputs, options, losses_on_host=out is not None)
     chosen = choose_executor(plan, inputs, options)
-    snapshot, sinks = _run(plan, requests, chosen, options, inputs.lazy, begin)
     messages: list[str] = []
-    if snapshot.missing and not snapshot.result.covered and options.shard is not None:
-        messages = [_nothing(options.shard, plan)]
-        warnings.warn(messages[0], StreamlossWarning, stacklevel=2)
-    if not snapshot.missing:
-        messages = check_snapshot(snapshot)
-        write_ratios(plan, snapshot.result.states, sinks)
+    with ExitStack() as held:
+        snapshot, sinks = _run(plan, requests, chosen, options, inputs.lazy, begin, held)
+        if snapshot.missing and not snapshot.result.covered and options.shard is not None:
+            messages = [_nothing(options.shard, plan)]
+            warnings.warn(messages[0], StreamlossWarning, stacklevel=2)
+        if not snapshot.missing:
+            messages = check_snapshot(snapshot)
+            write_ratios(plan, snapshot.result.states, sinks)
+        check_sinks(plan, snapshot.result.covered, sinks)
     return result_of(snapshot, plan.to_dict(), chosen.name, chosen.workers_used or plan.workers, messages)
 
 
@@ -195,8 +197,14 @@ def plan(
 
 
 def _run(
-    plan: Plan, requests: Sequence[LossRequest], executor: Executor, options: Options, lazy: bool, begin: float
-) -> tuple[Snapshot, Mapping[str, Sink]]:
+    plan: Plan,
+    requests: Sequence[LossRequest],
+    executor: Executor,
+    options: Options,
+    lazy: bool,
+    begin: float,
+    held: ExitStack,
+) -> tuple[Snapshot, Mapping[str, StoredSink]]:
     """Create the targets, evaluate the blocks that are asked for and not yet saved, and return what all of them add up
     to, with the sinks of the losses of rows by name.
     """
@@ -218,7 +226,8 @@ def _run(
                 stacklevel=3,
             )
         configs = {request.name: request.config for request in requests}
-        sinks = open_sinks(plan, configs, targets, options.overwrite and not resumed, keys, resumed)
+        overwrite, begun = options.overwrite and not resumed, saved.covered if saved else None
+        sinks = open_sinks(plan, configs, targets, overwrite, keys, begun, held=held)
         collected = run_plan(
             plan,
             executor,
