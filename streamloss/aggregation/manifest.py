@@ -20,7 +20,7 @@ _ASPECTS = {
     "first_byte": "where in its file it begins",
 }
 _OF_A_COPY = {"place", "files"}
-"""What a copy need not have in common with the array: its place, and the times of its files."""
+"""The aspects of a fingerprint in which a copy may differ."""
 _EVIDENCE = {"sample", "content", "graph"}
 """Evidence of content."""
 
