@@ -26,19 +26,21 @@ class Checkpoint:
     or a loss of power. One process at a time has it.
     """
 
-    def __init__(self, directory: Path, name: str, manifest: Manifest) -> None:
+    def __init__(self, directory: Path, name: str, manifest: Manifest, copies: bool = False) -> None:
+        """`copies` says whether the inputs may be copies of those that the progress is of."""
         self._path = directory / name
         self._due = 0.0
-        self._manifest = manifest
+        self.manifest = manifest
         self.snapshot: Snapshot | None = None
         """The snapshot that was saved before, if there was one."""
         if self._path.exists():
             self.snapshot = Snapshot.from_bytes(self._path.read_bytes(), str(self._path))
-            if lines := differences(self.snapshot.manifest, manifest):
+            if lines := differences(self.snapshot.manifest, manifest, copies):
                 raise StateError(
                     f"{self._path} is the progress of another evaluation: {'; '.join(lines)}. Restore what it was, or "
                     "begin anew: remove the file, or name another checkpoint directory."
                 )
+            self.manifest = self.snapshot.manifest  # it describes the inputs as they were when the evaluation began
 
     @property
     def due(self) -> bool:
@@ -54,7 +56,7 @@ class Checkpoint:
         """Replace the file; see :class:`Snapshot` for `all_binary`. Raises UnwritableOutputError."""
         begin = time.perf_counter()
         try:
-            write_whole(self._path, Snapshot(self._manifest, result, all_binary).to_bytes())
+            write_whole(self._path, Snapshot(self.manifest, result, all_binary).to_bytes())
         except OSError as error:
             raise UnwritableOutputError(
                 f"the checkpoint {str(self._path)!r} cannot be written: {error.strerror or error}."
@@ -67,8 +69,10 @@ class Checkpoint:
 
 
 @contextlib.contextmanager
-def open_checkpoint(directory: str, shard: tuple[int, int] | None, manifest: Manifest) -> Iterator[Checkpoint]:
-    """Open the checkpoint of an evaluation, for this process alone.
+def open_checkpoint(
+    directory: str, shard: tuple[int, int] | None, manifest: Manifest, copies: bool = False
+) -> Iterator[Checkpoint]:
+    """Open the checkpoint of an evaluation, for this process alone; for `copies` see :func:`differences`.
 
     Raises StateError where it is of another evaluation, CheckpointInUseError, and UnwritableOutputError.
     """
@@ -85,7 +89,7 @@ def open_checkpoint(directory: str, shard: tuple[int, int] | None, manifest: Man
         _lock(lock, folder / name)
         for left in folder.glob(f"{name}.*-????????.tmp"):  # of processes that were killed while they saved
             left.unlink(missing_ok=True)
-        yield Checkpoint(folder, name, manifest)
+        yield Checkpoint(folder, name, manifest, copies)
 
 
 def file_name(shard: tuple[int, int]) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import StreamlossWarning, ValueRangeError
 from ..storage.sources import Source
+from .manifest import Manifest
 from .reductions import ratio_losses, totals
 from .snapshot import Snapshot
 from .state import State
@@ -30,6 +31,16 @@ def check_snapshot(snapshot: Snapshot) -> list[str]:
 def filled_messages(sources: Iterable[Source]) -> list[str]:
     """Return the messages about the missing chunks that sources of this process read as their fill value."""
     return [_filled_message(source.role, source.filled, source.where) for source in sources if source.filled]
+
+
+def evidence_message(manifest: Manifest, name: str) -> str:
+    """Return the message that nothing in a saved state tells its inputs from others of equal sizes and times."""
+    roles = manifest.without_evidence
+    places = ", ".join(f"{role} ({manifest.inputs[role].where})" for role in roles)
+    return (
+        f"{name} is of an earlier version and holds no evidence of the content of {places}: files of equal sizes and "
+        "times pass for each other. Make sure that it is of the same arrays"
+    )
 
 
 def _filled_message(role: str, count: int, where: str) -> str:

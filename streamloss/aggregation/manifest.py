@@ -15,8 +15,14 @@ _ASPECTS = {
     "metadata": "its metadata",
     "files": "sizes or times of its files",
     "content": "its numbers",
+    "place": "its place",
+    "sample": "bytes of its files",
     "first_byte": "where in its file it begins",
 }
+_OF_A_COPY = {"place", "files"}
+"""The aspects of a fingerprint in which a copy may differ."""
+_EVIDENCE = {"sample", "content", "graph"}
+"""Evidence of content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +120,21 @@ class Manifest:
     @property
     def key(self) -> str:
         """A short text that no other evaluation has."""
-        return hashlib.blake2b(canonical_json(self.to_dict()).encode(), digest_size=16).hexdigest()
+        return _key(self.to_dict())
+
+    @property
+    def key_of_copies(self) -> str:
+        """A short text that evaluations of the same inputs and of copies of them have, and no others."""
+        content = self.to_dict()
+        for of in content["inputs"].values():
+            of.pop("where")
+            of["stamp"] = {k: v for k, v in of.get("stamp", {}).items() if k not in _OF_A_COPY}
+        return _key(content)
+
+    @property
+    def without_evidence(self) -> list[str]:
+        """The roles of the inputs that only sizes and times tell from others, as earlier versions noted them."""
+        return [role for role, of in self.inputs.items() if of.fingerprint and not _EVIDENCE & of.fingerprint.keys()]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the manifest for JSON."""
@@ -150,15 +170,22 @@ class Manifest:
         )
 
 
-def differences(one: Manifest, other: Manifest) -> list[str]:
-    """Return what tells one evaluation from another, a line for each difference: inputs by their names first."""
+def differences(one: Manifest, other: Manifest, copies: bool = False) -> list[str]:
+    """Return what tells one evaluation from another, a line for each difference: inputs by their names first.
+
+    With `copies`, inputs may be copies of each other: their content decides, not their places and times.
+    """
     there, here = _plain(one), _plain(other)
     lines = []
     for role in sorted({*one.inputs, *other.inputs}):
-        if (line := _input_difference(role, there["inputs"].get(role), here["inputs"].get(role))) is not None:
+        if (line := _input_difference(role, there["inputs"].get(role), here["inputs"].get(role), copies)) is not None:
             lines.append(line)
     rest = [{k: v for k, v in content.items() if k != "inputs"} for content in (there, here)]
     return lines + [f"{name}: {_short(a)} there, {_short(b)} here" for name, a, b in _unequal("", *rest)]
+
+
+def _key(content: Any) -> str:
+    return hashlib.blake2b(canonical_json(content).encode(), digest_size=16).hexdigest()
 
 
 def _plain(manifest: Manifest) -> Any:
@@ -166,7 +193,7 @@ def _plain(manifest: Manifest) -> Any:
     return json.loads(canonical_json(manifest.to_dict()))
 
 
-def _input_difference(role: str, one: Any, other: Any) -> str | None:
+def _input_difference(role: str, one: Any, other: Any, copies: bool) -> str | None:
     if one is None or other is None:
         return f"{role}: {'none there, but one here' if one is None else 'one there, but none here'}"
     where = other["where"]
@@ -174,8 +201,19 @@ def _input_difference(role: str, one: Any, other: Any) -> str | None:
         if one[key] != other[key]:
             return f"{role} ({where}) has another {key}: {_short(one[key])} there, {_short(other[key])} here"
     a, b = one["stamp"], other["stamp"]
-    changed = [_ASPECTS.get(key, key) for key in {**a, **b} if a.get(key) != b.get(key)]
-    return f"{role} ({where}) has changed: {' and '.join(changed)}" if changed else None
+    changed = [key for key in {**a, **b} if a.get(key) != b.get(key)]
+    if not ("sample" in a and "sample" in b) and a.keys() & b.keys():  # one is of a version that noted less
+        changed = [key for key in changed if key not in ("place", "sample")]
+    elif copies:
+        changed = [key for key in changed if key not in _OF_A_COPY]
+    if not changed:
+        return None
+    line = f"{role} ({where}) has changed: {' and '.join(_ASPECTS.get(key, key) for key in changed)}"
+    if "place" in changed:
+        line += f", {a.get('place')} there, {b.get('place')} here"
+    if set(changed) <= _OF_A_COPY and "sample" in a and "sample" in b:
+        line += " (sampled bytes are equal: if it is a copy with the same numbers, pass copies=True, or --copies)"
+    return line
 
 
 def _unequal(path: str, one: Any, other: Any) -> Iterator[tuple[str, Any, Any]]:

@@ -8,11 +8,11 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from typing import Any
 
 from ..aggregation.checkpoint import Checkpoint, open_checkpoint
-from ..aggregation.checks import check_snapshot
+from ..aggregation.checks import check_snapshot, evidence_message
 from ..aggregation.manifest import Manifest
 from ..aggregation.snapshot import Snapshot
 from ..core.blocks import Ranges
@@ -23,14 +23,14 @@ from ..execution import Executor
 from ..execution.block import NAN_POLICIES
 from ..planning.plan import Plan
 from ..planning.request import LossRequest
-from ..storage.sinks import Sink
+from ..storage.sinks import StoredSink
 from ..storage.sources.dask import is_lazy
 from .interop import loss_requests
 from .manifest import manifest_of
 from .request import Inputs, Options, plan_request, prepare_inputs
 from .result import Result, result_of
 from .run import choose_executor, run_plan
-from .targets import open_sinks, refuse_targets, targets_by_name, write_ratios
+from .targets import check_sinks, open_sinks, refuse_targets, targets_by_name, write_ratios
 
 
 def evaluate(
@@ -52,6 +52,7 @@ def evaluate(
     rows: slice | None = None,
     shard: tuple[int, int] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    copies: bool = False,
     nan_policy: str = "raise",
     missing_chunks: str | Mapping[str, str] | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -101,6 +102,9 @@ def evaluate(
     checkpoint : str or path, optional
         A directory. Progress is saved there, and a call with the same inputs and settings goes on from it, whatever the
         workers, the memory and the executor.
+    copies : bool
+        Whether the inputs may be copies, at another place, of those that `checkpoint` began with, or that other shards
+        read: sampled bytes are then compared, places and times of change are not.
     nan_policy : {"raise", "omit", "propagate"}
         What to do about a row whose loss is NaN: refuse it by name; leave it out and count it; let it through.
     missing_chunks : {"error", "warn", "fill"} or mapping, optional
@@ -139,6 +143,7 @@ def evaluate(
         rows=rows,
         shard=shard,
         checkpoint=checkpoint,
+        copies=copies,
         nan_policy=nan_policy,
         missing_chunks=missing_chunks,
         progress=progress,
@@ -149,14 +154,16 @@ def evaluate(
     inputs = prepare_inputs(Inputs(y_true, y_pred, sample_weight, mask), options.resumable, missing_chunks)
     plan = plan_request(requests, inputs, options, losses_on_host=out is not None)
     chosen = choose_executor(plan, inputs, options)
-    snapshot, sinks = _run(plan, requests, chosen, options, inputs.lazy, begin)
     messages: list[str] = []
-    if snapshot.missing and not snapshot.result.covered and options.shard is not None:
-        messages = [_nothing(options.shard, plan)]
-        warnings.warn(messages[0], StreamlossWarning, stacklevel=2)
-    if not snapshot.missing:
-        messages = check_snapshot(snapshot)
-        write_ratios(plan, snapshot.result.states, sinks)
+    with ExitStack() as held:
+        snapshot, sinks = _run(plan, requests, chosen, options, inputs.lazy, begin, held)
+        if snapshot.missing and not snapshot.result.covered and options.shard is not None:
+            messages = [_nothing(options.shard, plan)]
+            warnings.warn(messages[0], StreamlossWarning, stacklevel=2)
+        if not snapshot.missing:
+            messages = check_snapshot(snapshot)
+            write_ratios(plan, snapshot.result.states, sinks)
+        check_sinks(plan, snapshot.result.covered, sinks)
     return result_of(snapshot, plan.to_dict(), chosen.name, chosen.workers_used or plan.workers, messages)
 
 
@@ -190,8 +197,14 @@ def plan(
 
 
 def _run(
-    plan: Plan, requests: Sequence[LossRequest], executor: Executor, options: Options, lazy: bool, begin: float
-) -> tuple[Snapshot, Mapping[str, Sink]]:
+    plan: Plan,
+    requests: Sequence[LossRequest],
+    executor: Executor,
+    options: Options,
+    lazy: bool,
+    begin: float,
+    held: ExitStack,
+) -> tuple[Snapshot, Mapping[str, StoredSink]]:
     """Create the targets, evaluate the blocks that are asked for and not yet saved, and return what all of them add up
     to, with the sinks of the losses of rows by name.
     """
@@ -201,9 +214,20 @@ def _run(
     todo = None if options.shard is None else _blocks_of(options.shard, plan.num_blocks)
     with _open_checkpoint(options, manifest) as saved:
         resumed = saved is not None and len(saved.covered) > 0
-        key = manifest.key if options.resumable else None
+        keys: tuple[str, ...] = ()
+        if options.resumable:
+            manifest = manifest if saved is None else saved.manifest
+            keys = (manifest.key, manifest.key_of_copies) if options.copies or resumed else (manifest.key,)
+            keys = keys if options.copies else keys[::-1]
+        if manifest.without_evidence:
+            warnings.warn(
+                evidence_message(manifest, f"the progress in {str(options.checkpoint)!r}"),
+                StreamlossWarning,
+                stacklevel=3,
+            )
         configs = {request.name: request.config for request in requests}
-        sinks = open_sinks(plan, configs, targets, options.overwrite and not resumed, key, resumed)
+        overwrite, begun = options.overwrite and not resumed, saved.covered if saved else None
+        sinks = open_sinks(plan, configs, targets, overwrite, keys, begun, held=held)
         collected = run_plan(
             plan,
             executor,
@@ -221,7 +245,7 @@ def _run(
 def _open_checkpoint(options: Options, manifest: Manifest) -> AbstractContextManager[Checkpoint | None]:
     if options.checkpoint is None:
         return nullcontext()
-    return open_checkpoint(str(options.checkpoint), options.shard, manifest)
+    return open_checkpoint(str(options.checkpoint), options.shard, manifest, options.copies)
 
 
 def _nothing(shard: tuple[int, int], plan: Plan) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..aggregation.checks import check_snapshot
+from ..aggregation.checks import check_snapshot, evidence_message
 from ..aggregation.manifest import differences
 from ..aggregation.snapshot import Snapshot
 from ..core.blocks import Ranges
@@ -17,7 +17,7 @@ from ..errors import SourceError, StateError, StreamlossWarning, UsageError
 from .result import Result, result_of
 
 
-def merge(states: Any, *, partial: bool = False) -> Result:
+def merge(states: Any, *, partial: bool = False, copies: bool = False) -> Result:
     """Return the result of an evaluation from the states of its shards, in any order: the same bytes as of one run.
 
     Parameters
@@ -26,6 +26,9 @@ def merge(states: Any, *, partial: bool = False) -> Result:
         Files that ``Result.save`` or ``--shard`` wrote, checkpoints, or results of ``evaluate(..., shard=(i, n))``.
     partial : bool
         Whether rows may be missing: the result is then of the others, and says so in its warnings.
+    copies : bool
+        Whether shards may have read copies of the inputs, at other places: sampled bytes are then compared, places and
+        times are not.
 
     Raises
     ------
@@ -49,18 +52,21 @@ def merge(states: Any, *, partial: bool = False) -> Result:
     if not named:
         raise UsageError("no states were given to merge; expected the files of all shards.")
     named.sort(key=lambda item: item[1].result.covered.pieces)  # any order gives the same words, too
-    first_name, first = named[0]
-    for name, other in named[1:]:
-        if lines := differences(first.manifest, other.manifest):
+    # all are compared with one that has evidence of content, if any has: what older versions wrote equals much
+    first_name, first = min(named, key=lambda item: len(item[1].manifest.without_evidence))
+    for name, other in named:
+        if other is not first and (lines := differences(first.manifest, other.manifest, copies)):
             raise StateError(
                 f"{first_name} and {name} are not of one evaluation: {'; '.join(lines)}. Merge shards of the "
                 "same inputs and settings."
             )
     _refuse_overlaps(named)
     merged = first
-    for _, other in named[1:]:
-        merged = merged.merge(other)
-    messages = []
+    for _, other in named:
+        merged = merged if other is first else merged.merge(other)
+    messages = [evidence_message(state.manifest, name) for name, state in named if state.manifest.without_evidence]
+    for message in messages:
+        warnings.warn(message, StreamlossWarning, stacklevel=2)
     if merged.missing:
         given = f"in none of the {len(named)} states" if len(named) > 1 else "not in the one state given"
         lacking = f"{merged.describe(merged.missing)} are {given}"
@@ -70,7 +76,7 @@ def merge(states: Any, *, partial: bool = False) -> Result:
                 "(--partial) for a result of the rows there are."
             )
         messages.append(f"{lacking}: this is the result of the others")
-        warnings.warn(messages[0], StreamlossWarning, stacklevel=2)
+        warnings.warn(messages[-1], StreamlossWarning, stacklevel=2)
     return result_of(merged, _plan_of(merged), "merge", len(named), [*messages, *check_snapshot(merged)])
 
 

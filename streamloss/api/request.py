@@ -37,6 +37,7 @@ class Options:
     rows: slice | None = None
     shard: tuple[int, int] | None = None
     checkpoint: str | os.PathLike[str] | None = None
+    copies: bool = False
     nan_policy: str = "raise"
     missing_chunks: str | Mapping[str, str] | None = None
     progress: Callable[[Progress], None] | None = None

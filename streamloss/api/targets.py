@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from ..aggregation.reductions import ratio_losses
 from ..aggregation.state import State
-from ..core.blocks import Block
+from ..core.blocks import Block, Ranges
 from ..core.types import Reduction
 from ..errors import StateError, UnknownNameError, UsageError
 from ..planning.plan import Plan, PlannedLoss
@@ -87,13 +88,16 @@ def open_sinks(
     configs: Mapping[str, Any],
     targets: Mapping[str, str],
     overwrite: bool,
-    key: str | None = None,
-    begun: bool = False,
-) -> dict[str, Sink]:
+    keys: Sequence[str] = (),
+    begun: Ranges | None = None,
+    *,
+    held: ExitStack,
+) -> dict[str, StoredSink]:
     """Create the targets and return the sinks by the loss' name; none is created if one is refused.
 
-    `key` tells the evaluation from others, for parts that write to one array; if it has `begun`, its targets must be
-    there. Raises UsageError for a target that is read from or written twice, and StateError for one that is gone.
+    `keys` tell the evaluation from others, for parts that write to one array: an array that has one of them is gone on
+    with, a new one gets the last. What was written of the blocks that were `begun` before must be there. `held` closes
+    the sinks. Raises UsageError for a target that is read from or written twice, and StateError for one that is gone.
     """
     if not targets:
         return {}
@@ -107,19 +111,22 @@ def open_sinks(
                     f"out: {uri!r} is where {use}, or above or below it ({place}); write to another place."
                 )
         taken[f"{name} is written"] = uri
-        check_target(uri, overwrite, key)
+        check_target(uri, overwrite, keys)
 
-    def open_sink(loss: PlannedLoss) -> Sink:
+    def open_sink(loss: PlannedLoss) -> StoredSink:
         shape, chunks, dtype = plan.shape, plan.block_shape, loss.dtype
         if loss.alignment.ratio_shape is not None:
             shape, chunks, dtype = loss.alignment.ratio_shape, loss.alignment.ratio_shape, np.dtype(np.float64)
         attributes = {"loss": configs[loss.name], "rows_from": plan.start}
-        sink: StoredSink = ZarrSink(targets[loss.name], shape, chunks, dtype, attributes, overwrite, key)
+        opened = ZarrSink(targets[loss.name], shape, chunks, dtype, attributes, overwrite, keys)
+        sink: StoredSink = held.enter_context(closing(opened))
         if begun and not sink.joined:
             raise StateError(
                 f"out: the checkpoint says that rows were written to {targets[loss.name]!r}, which is not there; "
                 "expected the array as it was. Restore it, or remove the checkpoint, and this array, to begin anew."
             )
+        if begun and loss.alignment.ratio_shape is None:
+            sink.check(map(plan.grid.block, begun))
         return sink
 
     return {loss.name: open_sink(loss) for loss in plan.losses if loss.name in targets}
@@ -131,3 +138,11 @@ def write_ratios(plan: Plan, states: Iterable[State], sinks: Mapping[str, Sink])
         if loss.alignment.ratio_shape is not None and loss.name in sinks:
             block = Block(0, (0,) * len(loss.alignment.ratio_shape), loss.alignment.ratio_shape)
             sinks[loss.name].write(block, ratio_losses(state, weighted=True))
+
+
+def check_sinks(plan: Plan, written: Ranges, sinks: Mapping[str, StoredSink]) -> None:
+    """Raise UnwritableOutputError where what was written is no longer there."""
+    for loss in plan.losses:
+        if loss.name in sinks:
+            of_rows = loss.alignment.ratio_shape is None
+            sinks[loss.name].check(map(plan.grid.block, written) if of_rows else ())

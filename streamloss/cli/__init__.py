@@ -127,6 +127,7 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--shard", metavar="I/N", help="The I-th of N parts, from 0; see `streamloss merge`.")
 @click.option("--state", metavar="FILE", help="Where the exact state goes; for --shard by default states/I-of-N.state.")
 @click.option("--checkpoint", metavar="DIR", help="Save progress there, and go on from what is there.")
+@click.option("--copies", is_flag=True, default=None, help="Inputs may be copies of those of --checkpoint's progress.")
 @_gates
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 def evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **given: Any) -> None:
@@ -145,6 +146,7 @@ def evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **given: A
 @cli.command()
 @click.argument("states", nargs=-1, required=True, metavar="STATES...")
 @click.option("--partial", is_flag=True, help="Rows may be missing: a result of the others, and exit code 4.")
+@click.option("--copies", is_flag=True, help="Shards may have read copies of the inputs, at other places.")
 @click.option("--state", metavar="FILE", help="Write the merged state, too.")
 @_gates
 @_forms

@@ -56,13 +56,13 @@ def run_evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **give
 
 
 def run_merge(
-    states: tuple[str, ...], partial: bool, state: str | None, form: str | None, fail_if: tuple[str, ...]
+    states: tuple[str, ...], partial: bool, copies: bool, state: str | None, form: str | None, fail_if: tuple[str, ...]
 ) -> None:
     """Run ``streamloss merge``."""
     if state is not None:
         try_state_target(Path(state), {f"the state {of}": of for of in states})
     with _warnings_on_stderr():
-        result = merge(states, partial=partial)
+        result = merge(states, partial=partial, copies=copies)
     evaluated = [Gated(name, loss.state.identity.loss, loss.reduction) for name, loss in result.items()]
     gates = [Gate.parse(text, evaluated) for text in fail_if]
     if state is None:

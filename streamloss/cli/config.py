@@ -65,6 +65,7 @@ class Config(_Strict):
     shard: str | None = None
     state: str | None = None
     checkpoint: str | None = None
+    copies: bool = False
     nan_policy: Literal["raise", "omit", "propagate"] = "raise"
     missing_chunks: Policy | dict[Role, Policy] | None = None
 
@@ -151,6 +152,7 @@ class Config(_Strict):
             "scheduler_file": self.scheduler_file,
             "shard": self.part(),
             "checkpoint": self.checkpoint,
+            "copies": self.copies,
             "nan_policy": self.nan_policy,
         }  # fmt: skip
 

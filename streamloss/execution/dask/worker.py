@@ -46,11 +46,12 @@ class Description:
     def check_inputs(self) -> None:
         """Raise SourceError where this process opened other arrays than the client."""
         for source in self.run.plan.sources:
-            if source.fingerprint() != self.fingerprints[source.role]:
+            here = source.fingerprint() | {"place": None}  # a path may lead elsewhere on another machine
+            if here != self.fingerprints[source.role] | {"place": None}:
                 raise SourceError(
-                    f"{source.role}: this worker opened another {source.where} than the client: size, time of change "
-                    "or metadata differ; expected the same file on all machines. If it is being written, wait, and "
-                    "evaluate again; if workers have copies, let them keep the times (cp -p, rsync -a)."
+                    f"{source.role}: this worker opened another {source.where} than the client: bytes, size, time of "
+                    "change or metadata differ; expected the same file on all machines. If it is being written, wait, "
+                    "and evaluate again; if workers have copies, let them keep the times (cp -p, rsync -a)."
                 )
 
 

@@ -39,6 +39,12 @@ class StoredSink(Sink, Protocol):
     """Whether the target was there and has the key of this evaluation: another part of it, or the same before an
     interruption, made it. It is then continued."""
 
+    def check(self, blocks: Iterable[Block]) -> None:
+        """Raise UnwritableOutputError where the target, or what was written of a block, is no longer there."""
+
+    def close(self) -> None:
+        """Let other runs have the target; until then they are refused."""
+
 
 class MemorySink(Sink, Protocol):
     """A sink that holds the losses of all rows as one array."""

@@ -1,18 +1,17 @@
-"""Fingerprints, which tell an array from one that was changed without reading files: settings, sizes and times.
+"""Fingerprints, which tell an array from another one, and from itself before it was changed.
 
-The fingerprint of a local Zarr array is its metadata (shape, dtype, chunks, codecs, attributes), and the size and the
-time of change, in nanoseconds, of its chunk files: of all of them up to ``SAMPLED``, and of that many evenly spread
-ones beyond. So it changes when an array, or a thousandth of a large one, is rewritten; it may not when one chunk among
-a million is. Of a ``.npy`` file or a memory map it is the file's size and time, of an array in memory a checksum of its
-bytes, of an array in a remote store the metadata alone. Paths do not matter: a copy that keeps the times (``cp -p``,
-``rsync -a``) is the same array.
+A fingerprint holds the array's place and evidence of its content: a digest of sampled bytes, and settings, sizes and
+times of change. Equal times are no proof, as a loop over ``open_memmap``, ``tar`` or a mounted object store leave them:
+so bytes are read, evenly spread pieces of a file, or the beginning and the end of evenly spread chunks, at most 4 MiB.
+Of an array in memory it is a checksum of all bytes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,17 @@ import numpy as np
 
 SAMPLED = 4096
 """The most chunk files whose size and time enter a fingerprint: about 20 ms on a local disk."""
+PIECES, PIECE = 64, 64 << 10
+"""The most pieces of local files that are read, and the bytes of one."""
+REMOTE_CHUNKS = 16
+"""The most chunks that are read of an array in another store."""
 
 Fingerprint = dict[str, Any]
 
 
 def of_file(path: Path) -> Fingerprint:
     """Return the fingerprint of an array that is one file."""
-    return {"files": _of_files([path])}
+    return {"place": os.path.realpath(path), "files": _of_files([path]), "sample": _digest([_pieces_of(path, PIECES)])}
 
 
 def of_memory(array: np.ndarray[Any, Any]) -> Fingerprint:
@@ -38,21 +41,77 @@ def of_memory(array: np.ndarray[Any, Any]) -> Fingerprint:
     return {"content": digest.hexdigest()}
 
 
-def of_zarr(metadata: bytes, root: Path | None, keys: Iterator[str] | None) -> Fingerprint:
-    """Return the fingerprint of a Zarr array. `root` is the local store's directory, None for a remote one; `keys` are
-    those of the chunks whose files enter it.
+def of_local_zarr(metadata: bytes, root: Path, array: str, keys: Sequence[str]) -> Fingerprint:
+    """Return the fingerprint of a Zarr array in a directory; `keys` are those of the chunks whose files enter it."""
+    contents = (_pieces_of(root / keys[i], 2) for i in spread(len(keys), PIECES))
+    return {
+        "metadata": _digest([[metadata]]),
+        "place": os.path.realpath(root / array),
+        "files": _of_files(root / key for key in keys),
+        "sample": _digest(contents),
+    }
+
+
+def of_stored_zarr(metadata: bytes, place: str, store: Any, keys: Sequence[str]) -> Fingerprint:
+    """Return the fingerprint of a Zarr array in a store that is no directory: of its metadata and of the bytes of these
+    chunks.
     """
-    fingerprint: Fingerprint = {"metadata": hashlib.blake2b(metadata, digest_size=16).hexdigest()}
-    if root is not None and keys is not None:
-        fingerprint["files"] = _of_files(root / key for key in keys)
-    return fingerprint
+    from zarr.core.sync import sync
+
+    async def read() -> list[list[bytes]]:
+        return await asyncio.gather(*(_ends_of(store, key) for key in keys))
+
+    return {"metadata": _digest([[metadata]]), "place": place, "sample": _digest(sync(read()))}
 
 
-def sample(count: int) -> list[int]:
-    """Return up to SAMPLED indices below `count`, evenly spread, the first and the last among them."""
-    if count <= SAMPLED:
+def spread(count: int, most: int) -> list[int]:
+    """Return up to `most` indices below `count`, evenly spread, the first and the last among them."""
+    if count <= most:
         return list(range(count))
-    return [i * (count - 1) // (SAMPLED - 1) for i in range(SAMPLED)]
+    return [i * (count - 1) // (most - 1) for i in range(most)]
+
+
+def _digest(contents: Iterable[list[bytes]]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for pieces in contents:
+        for piece in pieces:
+            digest.update(len(piece).to_bytes(8, "little") + piece)
+        digest.update(b"end")
+    return digest.hexdigest()
+
+
+def _pieces_of(path: Path, most: int) -> list[bytes]:
+    """Return the size of a file, and evenly spread pieces of it, the first and the last among them."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            size = file.seek(0, os.SEEK_END)
+            found = [str(size).encode()]
+            for i in spread(-(-size // PIECE), most):
+                file.seek(max(0, min(i * PIECE, size - PIECE)))
+                found.append(file.read(PIECE))
+            return found
+    except FileNotFoundError:
+        return [b"absent"]
+    except OSError as error:  # one that cannot be read is named where its rows are
+        return [str(error.errno).encode()]
+
+
+async def _ends_of(store: Any, key: str) -> list[bytes]:
+    """Return the beginning and the end of a value of a store."""
+    from zarr.abc.store import RangeByteRequest, SuffixByteRequest
+    from zarr.core.buffer import default_buffer_prototype
+
+    found = []
+    for part in (RangeByteRequest(0, PIECE), SuffixByteRequest(PIECE)):
+        try:
+            value = await store.get(key, default_buffer_prototype(), part)
+        except Exception:  # a store that refuses ranges beyond the value's end
+            try:
+                value = await store.get(key, default_buffer_prototype())
+            except Exception as error:  # one that cannot be read is named where its rows are
+                return [type(error).__name__.encode()]
+        found.append(b"absent" if value is None else value.to_bytes())
+    return found
 
 
 def _of_files(paths: Iterable[Path]) -> Fingerprint:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import zarr
 from zarr.codecs import ShardingCodec
-from zarr.storage import FsspecStore, LocalStore, ObjectStore, StorePath
+from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath
 
 from ...errors import CorruptChunkError, DataError, MissingChunkError, SourceError
 from ..uris import split_store
@@ -214,11 +214,15 @@ class ZarrSource(HostSource):
 
     def fingerprint(self) -> fingerprints.Fingerprint:
         grid = [-(-n // c) for n, c in zip(self.shape, self.chunk_shape, strict=True)]
-        picked = fingerprints.sample(math.prod(grid))
-        keys = (self._key(tuple(map(int, np.unravel_index(i, grid)))) if grid else self._key(()) for i in picked)
         store = self._opened.store
+        local = isinstance(store, LocalStore)
+        picked = fingerprints.spread(math.prod(grid), fingerprints.SAMPLED if local else fingerprints.REMOTE_CHUNKS)
+        keys = [self._key(tuple(map(int, np.unravel_index(i, grid)))) if grid else self._key(()) for i in picked]
         metadata = json.dumps(self._opened.metadata.to_dict(), sort_keys=True, default=str).encode()
-        return fingerprints.of_zarr(metadata, store.root if isinstance(store, LocalStore) else None, keys)
+        if isinstance(store, LocalStore):
+            return fingerprints.of_local_zarr(metadata, store.root, self._opened.path, keys)
+        place = f"in memory: {self._opened.path}" if isinstance(store, MemoryStore) else str(self._opened.store_path)
+        return fingerprints.of_stored_zarr(metadata, place, store, keys)
 
 
 def _open_again(place: StorePath, zarr_format: Any, role: str, missing_chunks: str, where: str) -> ZarrSource:
