@@ -80,16 +80,8 @@ def _sparse_row(formula: Sparse | OneHot, reduction: RowReduction, pred: Form, t
         share = cuda.local.array((1, 2), np.float64)
         share[0, SUM], share[0, ERR] = np.nan, np.nan
         if has_share:
-            shares(
-                logits,
-                logits,
-                at,
-                classes,
-                RowStats(label_or_0, pivot, np.nan, np.nan, size),
-                settings,
-                position,
-                share,
-            )
+            row = RowStats(label_or_0, pivot, np.nan, np.nan, size)
+            shares(logits, logits, at, classes, row, settings, position, share)
         total = cuda.local.array((terms, 2), np.float64)
         row = RowStats(label_or_0, pivot, share[0, SUM], share[0, ERR], size)
         sums(logits, logits, at, classes, row, settings, position, total)
