@@ -27,7 +27,7 @@ from ..storage.sinks import StoredSink
 from ..storage.sources.dask import is_lazy
 from .interop import loss_requests
 from .manifest import manifest_of
-from .request import Inputs, Options, plan_request, prepare_inputs
+from .request import Inputs, Options, messages_about, plan_request, prepare_inputs
 from .result import Result, result_of
 from .run import choose_executor, run_plan
 from .targets import check_sinks, open_sinks, refuse_targets, targets_by_name, write_ratios
@@ -154,14 +154,16 @@ def evaluate(
     inputs = prepare_inputs(Inputs(y_true, y_pred, sample_weight, mask), options.resumable, missing_chunks)
     plan = plan_request(requests, inputs, options, losses_on_host=out is not None)
     chosen = choose_executor(plan, inputs, options)
-    messages: list[str] = []
+    messages = messages_about(plan)
     with ExitStack() as held:
         snapshot, sinks = _run(plan, requests, chosen, options, inputs.lazy, begin, held)
+        for message in messages:
+            warnings.warn(message, StreamlossWarning, stacklevel=2)
         if snapshot.missing and not snapshot.result.covered and options.shard is not None:
-            messages = [_nothing(options.shard, plan)]
-            warnings.warn(messages[0], StreamlossWarning, stacklevel=2)
+            messages.append(_nothing(options.shard, plan))
+            warnings.warn(messages[-1], StreamlossWarning, stacklevel=2)
         if not snapshot.missing:
-            messages = check_snapshot(snapshot)
+            messages += check_snapshot(snapshot)
             write_ratios(plan, snapshot.result.states, sinks)
         check_sinks(plan, snapshot.result.covered, sinks)
     return result_of(snapshot, plan.to_dict(), chosen.name, chosen.workers_used or plan.workers, messages)

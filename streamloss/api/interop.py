@@ -67,7 +67,9 @@ def serialize(loss: Any) -> Any:
 
 def describe(loss: Loss) -> dict[str, Any]:
     """Return all settings of a loss, for results: also those that Keras does not have."""
-    return {**serialize(loss), "module": "streamloss.losses", "config": loss.get_config()}
+    config, recorded = loss.get_config(), loss.spec.recorded_parameters
+    settings = {key: value for key, value in config.items() if key not in loss.spec.parameters or key in recorded}
+    return {**serialize(loss), "module": "streamloss.losses", "config": settings}
 
 
 def deserialize(config: Any) -> Any:

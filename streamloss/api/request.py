@@ -104,6 +104,7 @@ def plan_request(
     """
     sources = open_inputs(inputs, options.missing_chunks)
     class_weight = _checked_class_weight(options.class_weight)
+    _refuse_two_arrays(requests, inputs.y_pred)
     limits = Limits.unlimited() if inputs.lazy else _limits(options, losses_on_host)
     try:
         return make_plan(requests, sources, limits, class_weight=class_weight, rows=options.rows)
@@ -111,6 +112,41 @@ def plan_request(
         if inputs.lazy:
             refuse_unknown_chunks(inputs.by_role())
         raise
+
+
+def messages_about(plan: Plan) -> list[str]:
+    """Return what is odd about the arrays of a plan, though it can be evaluated: integers as logits or probabilities of
+    a cross-entropy, which are often labels.
+    """
+    messages: list[str] = []
+    dtypes = plan.y_true.dtype, plan.y_pred.dtype
+    if dtypes[1].kind not in "biu":
+        return messages
+    for loss in plan.losses:
+        if (from_logits := loss.spec.parameters.get("from_logits")) is not None:
+            what = "logits are floats as a rule" if from_logits else "probabilities are floats as a rule"
+            guess = (
+                f"y_true has {dtypes[0]}: if the two are exchanged, y_true comes first"
+                if dtypes[0].kind == "f"
+                else "if they are labels, or the argmax of scores, pass the scores"
+            )
+            messages.append(f"{loss.name}: y_pred has dtype {dtypes[1]}, but {what}; {guess}")
+    return messages
+
+
+def _refuse_two_arrays(requests: Sequence[LossRequest], y_pred: Any) -> None:
+    """Raise ShapeError where a distribution's two parameters come as two arrays: one array of them would have the
+    parameters as rows, and with two rows nothing else would show it.
+    """
+    meanings = next((request.spec.formula.meanings for request in requests if request.spec.formula.meanings), None)
+    if meanings is None or not isinstance(y_pred, tuple | list) or len(y_pred) != 2:
+        return
+    if isinstance(y_pred, tuple) or any(getattr(part, "shape", ()) for part in y_pred):
+        raise ShapeError(
+            f"y_pred is a {type(y_pred).__name__} of two arrays; expected one array whose last axis holds "
+            f"{' and '.join(meanings)}. Stack them: np.stack([{', '.join(meanings)}], axis=-1); or, if they are two "
+            "rows, np.stack([first, second])."
+        )
 
 
 def open_inputs(inputs: Inputs, missing_chunks: str | Mapping[str, str] | None) -> Sources:

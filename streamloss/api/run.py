@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from ..aggregation.checks import filled_messages, refuse_undefined_ratios, warn_
 from ..aggregation.reductions import ratio_losses, reduce_state
 from ..core.blocks import Ranges
 from ..core.types import Progress, Reduction
+from ..errors import StreamlossWarning
 from ..execution import Executor, Run, get_executor
 from ..execution.block import all_labels_are_binary
 from ..execution.collector import Collector
@@ -20,7 +22,7 @@ from ..planning.request import LossRequest
 from ..storage.sinks import Sink
 from ..storage.sinks.memory import sink_beside
 from ..storage.sources.base import on_gpu
-from .request import Inputs, Options, plan_request, prepare_inputs
+from .request import Inputs, Options, messages_about, plan_request, prepare_inputs
 
 DEFAULTS = Options()
 
@@ -74,6 +76,8 @@ def call(request: LossRequest, inputs: Inputs) -> Any:
     """
     inputs = prepare_inputs(inputs)
     plan = plan_request((request,), inputs, DEFAULTS, losses_on_host=not on_gpu(inputs.y_pred))
+    for message in messages_about(plan):
+        warnings.warn(message, StreamlossWarning, stacklevel=3)
     if inputs.lazy:
         from ..execution.dask.graph import Graph
 

@@ -15,6 +15,7 @@ from ..formulas._kinds import LabelLayout
 from ..planning.alignment import CLASS_AXIS, View
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sources import Source
+from .advice import advice_on_integer, advice_on_label
 
 Array = np.ndarray[Any, Any]
 
@@ -31,7 +32,7 @@ def explain(
     pred_where = _Where(plan, plan.y_pred, planned.alignment.y_pred, at)
     problem = (
         _weight_problem(plan, at, weight, row)
-        or _label_problem(planned, label, prediction.shape[-1], true_where)
+        or _label_problem(planned, label, prediction.shape[-1], true_where, labels)
         or _prediction_problem(planned, prediction, pred_where)
         or _nan_problem(label, prediction, true_where, pred_where)
         or _alignment_problem(planned, label, prediction, true_where, pred_where)
@@ -115,39 +116,35 @@ def _weight_problem(plan: Plan, at: tuple[int, ...], weight: Array | None, row: 
     return f"{where()} is {value}{where.place()}; {expected}. A weight of 0 leaves a row out of sums."
 
 
-def _label_problem(planned: PlannedLoss, label: Array, classes: int, where: _Where) -> str | None:
+def _label_problem(planned: PlannedLoss, label: Array, classes: int, where: _Where, labels: Array) -> str | None:
+    """Return what is wrong with a row's label; `labels` are those of all rows of the block."""
     formula = planned.formula
     if not formula.integer_labels:
-        return _outside(label, formula.y_true, where, "")
+        return _outside(label, formula.y_true, where, advice_on_label(label, formula.y_true))
     if formula.label_layout is LabelLayout.SEQUENCE:
         return _sequence_problem(label.astype(np.float64), classes, where)
     number = int(label[0]) if label.dtype.kind in "iu" else float(label[0])  # floats end at 2**53
-    return _integer_problem(number, 0, classes, where, True)
+    return _integer_problem(number, 0, classes, where, advice_on_integer(planned.spec, number, classes, labels))
 
 
 def _integer_problem(
-    number: float, least: int, classes: int, where: _Where, may_ignore: bool, position: int | None = None
+    number: float, least: int, classes: int, where: _Where, advice: str = "", position: int | None = None
 ) -> str | None:
     expected = f"expected an integer label from {least} to {classes - 1}"
     place = where.place(position)
     if not math.isfinite(number) or number != math.floor(number):
-        advice = " Rows without a label: give them one integer, such as -1, and pass ignore_class=-1."
-        return f"{where(position)} is {_number(number)}{place}; {expected}.{advice if may_ignore else ''}"
+        return f"{where(position)} is {_number(number)}{place}; {expected}.{advice}"
     value = int(number)
     if not least <= value < classes:
-        ignored = f"pass ignore_class={value}" if abs(value) < 2**63 else "write -1 instead, and pass ignore_class=-1"
-        advice = f" If {value} marks rows without a label, {ignored}."
-        return (
-            f"{where(position)} is {value}{place}, but y_pred has {classes} classes; {expected}."
-            f"{advice if may_ignore else ''}"
-        )
+        has = "1 class" if classes == 1 else f"{classes} classes"
+        return f"{where(position)} is {value}{place}, but y_pred has {has}; {expected}.{advice}"
     return None
 
 
 def _sequence_problem(labels: Array, classes: int, where: _Where) -> str | None:
     """Return what is wrong with labels that must come first, and zeros after them."""
     for position, number in enumerate(labels.tolist()):
-        if problem := _integer_problem(number, 0, classes, where, False, position):
+        if problem := _integer_problem(number, 0, classes, where, position=position):
             return problem
         if number != 0 and (labels[:position] == 0).any():
             return (

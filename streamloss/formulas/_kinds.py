@@ -144,6 +144,31 @@ class Rowwise(Kind):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class OneHot(Kind):
+    """An integer label and a row over the classes, whose loss is the one of `dense` for the label as a one-hot row."""
+
+    dense: Rowwise
+
+    label_layout: ClassVar[LabelLayout] = LabelLayout.PER_ROW
+    integer_labels: ClassVar[bool] = True
+    y_true: ClassVar[Interval] = REAL
+    per_class: ClassVar[None] = None
+    meanings: ClassVar[tuple[str, ...]] = ()
+    y_preds: ClassVar[tuple[Interval, ...]] = ()
+
+    def has_one_label(self, has_classes: bool) -> bool:
+        return True
+
+    @property
+    def y_pred(self) -> Interval:
+        return self.dense.y_pred
+
+    @property
+    def argument_names(self) -> tuple[str, ...]:
+        return self.dense.argument_names
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Parametric(Kind):
     """A number, and the two parameters of a distribution that were predicted for it.
 
@@ -213,7 +238,7 @@ class LabelSequence(Kind):
         return ()
 
 
-Formula = Elementwise | Sparse | Rowwise | Parametric | Overlap | LabelSequence
+Formula = Elementwise | Sparse | OneHot | Rowwise | Parametric | Overlap | LabelSequence
 
 
 @cache

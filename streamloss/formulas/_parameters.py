@@ -25,6 +25,10 @@ class Parameter:
     """The allowed words, for a parameter that is a word."""
     several: bool = False
     """Whether it may be a list of its types."""
+    added_later: bool = False
+    """Whether states and results leave it out where it has its default: those that were written before it was there
+    mean the same.
+    """
 
     def check(self, loss: str, name: str, given: Any) -> Any:
         """Return the value in its plain Python type, a tuple for a list. Raises UsageError for a value that is not

@@ -34,6 +34,8 @@ class Declaration:
     formulas: Mapping[Any, Formula]
     """The formulas by the value of the parameter `selector`; a loss with one formula has it under None."""
     selector: str | None
+    smoothed: Mapping[Any, Formula]
+    """The formulas for a ``label_smoothing`` above 0, of a loss that has others then; else none."""
     positional: tuple[str, ...]
     """The parameters that Keras' constructor takes by position, before `name` and `dtype`; all others are keywords."""
     peer: str
@@ -45,7 +47,8 @@ class Declaration:
         if self.selector is None:
             return [{}]
         default = self.parameters[self.selector].default
-        return [{}, *({self.selector: value} for value in self.formulas if value != default)]
+        chosen = [{}, *({self.selector: value} for value in self.formulas if value != default)]
+        return chosen + [{"label_smoothing": 0.125, **given} for given in chosen] if self.smoothed else chosen
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return all parameters: the given ones checked, the others by default. Raises UsageError."""
@@ -77,7 +80,15 @@ class LossSpec:
     @property
     def formula(self) -> Formula:
         declaration = self.declaration
-        return declaration.formulas[self.parameters[declaration.selector] if declaration.selector else None]
+        smooth = bool(declaration.smoothed) and self.parameters["label_smoothing"] > 0
+        formulas = declaration.smoothed if smooth else declaration.formulas
+        return formulas[self.parameters[declaration.selector] if declaration.selector else None]
+
+    @property
+    def recorded_parameters(self) -> dict[str, Any]:
+        """Return the parameters as states hold them: see ``Parameter.added_later``."""
+        known = self.declaration.parameters
+        return {k: v for k, v in self.parameters.items() if not known[k].added_later or v != known[k].default}
 
     @property
     def axis(self) -> int | tuple[int, ...] | None:
@@ -132,6 +143,7 @@ def declare(
     logits: Formula | None = None,
     select: tuple[str | None, Mapping[Any, Formula]] | None = None,
     parameters: Mapping[str, Parameter] | None = None,
+    smoothed: tuple[Formula, Formula] | None = None,
     positional: tuple[str, ...] = ("reduction",),
     peer: str = "Keras",
     doc: str,
@@ -139,7 +151,7 @@ def declare(
     """Register a loss under its names, and return its declaration.
 
     The loss has one `formula`; or another one for `logits`, and then the parameter ``from_logits``; or one for each
-    value of the parameter that `select` names.
+    value of the parameter that `select` names. `smoothed` are those of probabilities and of logits with smooth labels.
     """
     known = dict(parameters or {})
     if logits is not None:
@@ -150,8 +162,9 @@ def declare(
         assert formula is not None, f"{name} has no formula"
         select = None, {None: formula}
     selector, formulas = select
+    smooth = {} if smoothed is None else dict(zip((False, True), smoothed, strict=True))
     declaration = Declaration(
-        name, class_name, aliases, inspect.cleandoc(doc), known, formulas, selector, positional, peer
+        name, class_name, aliases, inspect.cleandoc(doc), known, formulas, selector, smooth, positional, peer
     )
     for spelling in (name, class_name, *aliases):
         if spelling in _DECLARATIONS:

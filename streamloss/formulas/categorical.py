@@ -1,9 +1,11 @@
 """Cross-entropies over classes, between a label or a distribution and the predicted probabilities or logits."""
 
+from dataclasses import replace
+
 from ..core.primitives import fma, two_diff
 from ..core.types import UNIT, Interval
 from ._double_double import dd_log
-from ._kinds import MAXIMUM, Rowwise, Sparse
+from ._kinds import MAXIMUM, OneHot, Rowwise, Sparse
 from ._parameters import AXIS, EPSILON, IGNORE_CLASS, LABEL_SMOOTHING, NOT_NEGATIVE, Parameter
 from ._registry import declare
 from ._scalar import exp_nonpositive, expm1, log1p_of_normal, share_cost
@@ -28,31 +30,6 @@ def sparse_from_logits(x: float, top: float, others: float) -> float:
     # log(sum(exp)) - x, relative to the maximum; exp(x - top) of the label itself is 1 where it is the maximum
     d, err = two_diff(x, top)
     return log1p_of_normal(others + (exp_nonpositive(d, err) - 1.0)) - d
-
-
-declare(
-    "sparse_categorical_crossentropy",
-    "SparseCategoricalCrossentropy",
-    formula=Sparse(other_probability, sparse_from_probabilities, y_pred=UNIT),
-    logits=Sparse(other_odds, sparse_from_logits, pivot=MAXIMUM),
-    parameters={"ignore_class": IGNORE_CLASS, "axis": AXIS, "epsilon": EPSILON},
-    positional=("from_logits", "ignore_class", "reduction", "axis"),
-    doc="""
-    Cross-entropy between integer labels and a distribution over the classes.
-
-    From probabilities ``-log(q)``, q being the labelled class' share ``p_k / sum(p)`` clipped to
-    ``[epsilon, 1 - epsilon]``; from logits ``log(sum(exp(x))) - x_k``, which is not clipped.
-    `y_true` has the shape of `y_pred` without its class axis (or with 1 there).
-
-    Source: Keras 3, ``sparse_categorical_crossentropy``; from logits TensorFlow's
-    ``sparse_softmax_cross_entropy_with_logits``.
-
-    >>> import streamloss as sl
-    >>> loss = sl.losses.SparseCategoricalCrossentropy()
-    >>> loss([1, 2], [[0.05, 0.95, 0], [0.1, 0.8, 0.1]]).round(4)
-    np.float64(1.1769)
-    """,
-)
 
 
 def ignored(p: float, pivot: float, earlier: float) -> float:
@@ -144,13 +121,18 @@ def crossentropy_of_logits(
     return gaps + mass * log1p_of_normal(odds + (maxima - 1.0))
 
 
+FROM_PROBABILITIES = Rowwise(
+    crossentropy_of_probability, 1, sum_of_terms, y_true=NOT_NEGATIVE, y_pred=UNIT, share=probability, cancels=False
+)
+FROM_LOGITS = Rowwise(
+    crossentropy_of_logit, 4, crossentropy_of_logits, y_true=NOT_NEGATIVE, peak=MAXIMUM, cancels=False
+)
+
 declare(
     "categorical_crossentropy",
     "CategoricalCrossentropy",
-    formula=Rowwise(
-        crossentropy_of_probability, 1, sum_of_terms, y_true=NOT_NEGATIVE, y_pred=UNIT, share=probability, cancels=False
-    ),
-    logits=Rowwise(crossentropy_of_logit, 4, crossentropy_of_logits, y_true=NOT_NEGATIVE, peak=MAXIMUM, cancels=False),
+    formula=FROM_PROBABILITIES,
+    logits=FROM_LOGITS,
     parameters={"label_smoothing": LABEL_SMOOTHING, "axis": AXIS, "epsilon": EPSILON},
     positional=("from_logits", "label_smoothing", "axis", "reduction"),
     doc="""
@@ -166,6 +148,37 @@ declare(
     >>> import streamloss as sl
     >>> loss = sl.losses.CategoricalCrossentropy()
     >>> loss([[0, 1, 0], [0, 0, 1]], [[0.05, 0.95, 0], [0.1, 0.8, 0.1]]).round(4)
+    np.float64(1.1769)
+    """,
+)
+
+declare(
+    "sparse_categorical_crossentropy",
+    "SparseCategoricalCrossentropy",
+    formula=Sparse(other_probability, sparse_from_probabilities, y_pred=UNIT),
+    logits=Sparse(other_odds, sparse_from_logits, pivot=MAXIMUM),
+    smoothed=(OneHot(FROM_PROBABILITIES), OneHot(FROM_LOGITS)),
+    parameters={
+        "ignore_class": IGNORE_CLASS,
+        "label_smoothing": replace(LABEL_SMOOTHING, added_later=True),
+        "axis": AXIS,
+        "epsilon": EPSILON,
+    },
+    positional=("from_logits", "ignore_class", "reduction", "axis"),
+    doc="""
+    Cross-entropy between integer labels and a distribution over the classes.
+
+    From probabilities ``-log(q)``, q being the labelled class' share ``p_k / sum(p)`` clipped to
+    ``[epsilon, 1 - epsilon]``; from logits ``log(sum(exp(x))) - x_k``, which is not clipped.
+    `y_true` has the shape of `y_pred` without its class axis (or with 1 there). With ``label_smoothing`` it is
+    :class:`CategoricalCrossentropy` of the labels as one-hot rows.
+
+    Source: Keras 3, ``sparse_categorical_crossentropy`` (``label_smoothing``: its main branch); from logits
+    TensorFlow's ``sparse_softmax_cross_entropy_with_logits``.
+
+    >>> import streamloss as sl
+    >>> loss = sl.losses.SparseCategoricalCrossentropy()
+    >>> loss([1, 2], [[0.05, 0.95, 0], [0.1, 0.8, 0.1]]).round(4)
     np.float64(1.1769)
     """,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from ..formulas._kinds import Elementwise, Formula, LabelSequence, Overlap, Parametric, Rowwise, Sparse
+from ..formulas._kinds import Elementwise, Formula, LabelSequence, OneHot, Overlap, Parametric, Rowwise, Sparse
 from .base import Kernel
 from .ctc import ctc
 from .dense import dense
@@ -29,7 +29,7 @@ def build(formula: Formula, single: bool, layout: str) -> Kernel:
     match formula:
         case Elementwise() if layout == ONE_ELEMENT:
             return elementwise(formula, single)
-        case Sparse():
+        case Sparse() | OneHot():
             return sparse(formula, single, layout)
         case Parametric():
             return parametric(formula, single)

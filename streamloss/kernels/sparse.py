@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core.jit import inline, scalar, serial
-from ..formulas._kinds import MAXIMUM, Sparse
+from ..formulas._kinds import MAXIMUM, OneHot, Sparse
+from . import dense
 from .base import BAD, IGNORED, KEPT, Kernel, compiled, count_outside_of
 from .row_reduction import NextRows, RowReduction, new_stats, passes_of
 from .summation_order import ERR, SUM, rows_at_once
@@ -21,15 +23,33 @@ class Workspace(NamedTuple):
     of_passes: Any
     stats: Any
     sums: Any
-    """float64 (2, 1, rows)"""
+    """float64 (2, terms, rows)"""
     labels: Any
     """int64 (rows,): classes; 0 for labels that are none."""
     p_label: Any
     """float64 (rows,): the prediction of the labelled class."""
 
 
+def reduction_of(formula: Sparse | OneHot, single: bool) -> RowReduction:
+    """Return the sums that losses of rows with an integer label are made of."""
+    return _one_hot(formula, single) if isinstance(formula, OneHot) else _others(formula, single)
+
+
 @cache
-def reduction_of(formula: Sparse, single: bool) -> RowReduction:
+def _one_hot(formula: OneHot, single: bool) -> RowReduction:
+    """Return the sums over all classes, with the label as a one-hot row."""
+    of_dense = dense.reduction_of(formula.dense, single)
+    value_of = of_dense.value
+
+    @scalar
+    def value(j: int, y: float, p: float, row: Any, per_class: Any, arguments: Any) -> Any:
+        return value_of(j, 1.0 if j == row.label else 0.0, p, row, per_class, arguments)
+
+    return replace(of_dense, value=value)
+
+
+@cache
+def _others(formula: Sparse, single: bool) -> RowReduction:
     """Return the sum over the other classes: the labelled one stays out of it, and its terms are not negative."""
     term = compiled(formula.term, single)
 
@@ -41,13 +61,13 @@ def reduction_of(formula: Sparse, single: bool) -> RowReduction:
     return RowReduction(value, 1, not single, False, finish, peak_of_prediction=formula.pivot == MAXIMUM, skips=True)
 
 
-def sparse(formula: Sparse, single: bool, layout: str) -> Kernel:
+def sparse(formula: Sparse | OneHot, single: bool, layout: str) -> Kernel:
     """Return the loop of a loss with an integer label for each row."""
     reduction = reduction_of(formula, single)
-    finish, passes = reduction.finish, passes_of(reduction, layout)
+    finish_rows, passes = _finish_of(formula, reduction), passes_of(reduction, layout)
     run_passes = passes.run
     outside_pred = count_outside_of(formula.y_pred)
-    by_label = formula.pivot == "label"
+    by_label = isinstance(formula, Sparse) and formula.pivot == "label"
 
     @inline
     def rows(y_true: Any, y_pred: Any, settings: Any, values: Any, status: Any, workspace: Any) -> None:
@@ -75,19 +95,36 @@ def sparse(formula: Sparse, single: bool, layout: str) -> Kernel:
             coming = flat[min(start + m, n) * width : min(start + 2 * m, n) * width]
             next_rows = NextRows(coming[:0], coming)
             run_passes(x, x, labels[:m], stats, settings, next_rows, workspace.of_passes, sums)
-            losses, others, others_err = values[start : start + m], sums[SUM, 0], sums[ERR, 0]
-            for r in range(m):
-                losses[r] = finish(p_label[r], row_max[r], others[r] + others_err[r], *settings.arguments)
+            finish_rows(values[start : start + m], p_label, row_max, sums, classes, settings)
 
-    return Kernel(rows, _new_workspace_of(passes.new_workspace))
+    return Kernel(rows, _new_workspace_of(passes.new_workspace, reduction.terms))
+
+
+def _finish_of(formula: Sparse | OneHot, reduction: RowReduction) -> Callable[..., None]:
+    """Return ``finish_rows(losses, p_label, row_max, sums, classes, settings)``, which writes the losses of rows."""
+    finish, column = reduction.finish, dense.column_of(reduction.terms)
+
+    @inline
+    def finish_others(losses: Any, p_label: Any, row_max: Any, sums: Any, classes: int, settings: Any) -> None:
+        others, others_err = sums[SUM, 0], sums[ERR, 0]
+        for r in range(losses.size):
+            losses[r] = finish(p_label[r], row_max[r], others[r] + others_err[r], *settings.arguments)
+
+    @inline
+    def finish_all(losses: Any, p_label: Any, row_max: Any, sums: Any, classes: int, settings: Any) -> None:
+        arguments = settings.arguments
+        for r in range(losses.size):
+            losses[r] = finish(column(sums[SUM], r), column(sums[ERR], r), row_max[r], float(classes), arguments)
+
+    return finish_all if isinstance(formula, OneHot) else finish_others
 
 
 @cache
-def _new_workspace_of(new_workspace_of_passes: Callable[..., Any]) -> Callable[..., Any]:
+def _new_workspace_of(new_workspace_of_passes: Callable[..., Any], terms: int) -> Callable[..., Any]:
     @serial
     def new_workspace(y_pred: Any) -> Any:
         n = rows_at_once(y_pred.shape[1])
-        sums, labels = np.empty((2, 1, n)), np.empty(n, np.int64)
+        sums, labels = np.empty((2, terms, n)), np.empty(n, np.int64)
         return Workspace(new_workspace_of_passes(y_pred), new_stats(n), sums, labels, np.empty(n))
 
     return new_workspace

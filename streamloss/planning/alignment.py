@@ -17,6 +17,7 @@ from ..core.blocks import Block
 from ..errors import ShapeError
 from ..formulas._kinds import LabelLayout
 from ..formulas._registry import LossSpec
+from .advice import advice_on_one_column, advice_on_shapes
 
 CLASS_AXIS = -1  # an axis read whole: the classes, or the features of one sample
 UNIT_AXIS = -2  # an axis of length 1 that the losses do not have
@@ -24,11 +25,6 @@ BROADCAST_AXIS = -3  # an axis of length 1 that holds for the losses' whole axis
 
 MAX_RATIOS = 4096
 """The most ratios over the whole data that one evaluation holds: a state stays within some megabytes."""
-
-_ONE_ROW = (
-    "y_pred has shape {}; expected at least two axes, (rows, classes). For a single row of classes pass "
-    "y_pred.reshape(1, -1)."
-)
 
 Shape = tuple[int, ...]
 Array = np.ndarray[Any, Any]
@@ -106,14 +102,14 @@ def _align_equal(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
     if y_true not in (shape, (*shape, 1)) or not shape:
         raise ShapeError(
             f"{spec.name}: y_true has shape {y_true} but y_pred has {y_pred}; expected equal shapes"
-            " (a trailing axis of length 1 may be missing in one of them). " + _advice(y_true, y_pred)
+            " (a trailing axis of length 1 may be missing in one of them). " + advice_on_shapes(spec, y_true, y_pred)
         )
     if spec.formula.is_ratio:
         return _align_ratio(spec, shape, y_true, y_pred)
     inner = _axes(spec, len(shape))
     if len(shape) == 1 and inner:
         if spec.formula.needs_class_axis:
-            raise ShapeError(f"{spec.name}: {_ONE_ROW.format(y_pred)}")
+            raise _without_classes(spec, y_true, y_pred)
         inner = ()  # N samples with one output, not one sample with N features
     axes = _positions(spec, shape, inner)
     rows = tuple(n for n, axis in zip(shape, axes, strict=True) if axis >= 0)
@@ -141,7 +137,7 @@ def _align_ratio(spec: LossSpec, shape: Shape, y_true: Shape, y_pred: Shape) -> 
 def _align_one_number(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
     """Align labels of which there is one for each row: an integer label, or a number."""
     if len(y_pred) < 2:
-        raise ShapeError(f"{spec.name}: {_ONE_ROW.format(y_pred)}")
+        raise _without_classes(spec, y_true, y_pred)
     (axis,) = _axes(spec, len(y_pred))
     axes = _positions(spec, y_pred, (axis,))
     rows = y_pred[:axis] + y_pred[axis + 1 :]
@@ -150,24 +146,32 @@ def _align_one_number(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment
     if formula.meanings and y_pred[axis] != len(formula.meanings):
         raise ShapeError(
             f"{spec.name}: y_pred has shape {y_pred}, whose axis {axis} has {y_pred[axis]} entries; expected "
-            f"{len(formula.meanings)}: {' and '.join(formula.meanings)}."
+            f"{len(formula.meanings)}: {' and '.join(formula.meanings)}. {advice_on_one_column(spec, y_true, y_pred)}"
         )
     if y_true not in (rows, with_one):
         what = "one integer label" if formula.integer_labels else "one number"
         holds = "the distribution's parameters" if formula.meanings else "the classes"
         raise ShapeError(
             f"{spec.name}: y_true has shape {y_true} but y_pred has {y_pred}, whose axis {axis} holds {holds}; "
-            f"expected {what} for each row: shape {rows} or {with_one}. " + _advice(y_true, y_pred)
+            f"expected {what} for each row: shape {rows} or {with_one}. " + advice_on_shapes(spec, y_true, y_pred)
         )
     labels = list(range(len(rows))) if y_true == rows else [UNIT_AXIS if a == CLASS_AXIS else a for a in axes]
     return Alignment(rows, _view(y_true, labels), _view(y_pred, axes))
+
+
+def _without_classes(spec: LossSpec, y_true: Shape, y_pred: Shape) -> ShapeError:
+    holds = "parameters" if spec.formula.meanings else "classes"
+    return ShapeError(
+        f"{spec.name}: y_pred has shape {y_pred}; expected at least two axes, (rows, {holds}). "
+        + advice_on_one_column(spec, y_true, y_pred)
+    )
 
 
 def _align_sequences(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
     if len(y_true) != 2 or len(y_pred) != 3 or y_true[0] != y_pred[0] or 0 in y_pred[1:]:
         raise ShapeError(
             f"{spec.name}: y_true has shape {y_true} and y_pred {y_pred}; expected (rows, length) and "
-            "(rows, time, classes), with as many rows. " + _advice(y_true, y_pred)
+            "(rows, time, classes), with as many rows. " + advice_on_shapes(spec, y_true, y_pred)
         )
     return Alignment(y_pred[:1], View(y_true, (0, CLASS_AXIS)), View(y_pred, (0, CLASS_AXIS, CLASS_AXIS)))
 
@@ -228,12 +232,3 @@ def _positions(spec: LossSpec, shape: Shape, inner: tuple[int, ...]) -> list[int
         if shape[axis] == 0:
             raise ShapeError(f"{spec.name}: y_pred has shape {shape}, whose axis {axis} is empty; expected a class.")
     return [CLASS_AXIS if i in inner else i - sum(c < i for c in inner) for i in range(len(shape))]
-
-
-def _advice(y_true: Shape, y_pred: Shape) -> str:
-    if y_true and y_pred and y_true[0] != y_pred[0]:
-        return (
-            f"They have {y_true[0]:,} and {y_pred[0]:,} rows: pass rows=slice(0, {min(y_true[0], y_pred[0])}) "
-            f"(--rows 0:{min(y_true[0], y_pred[0])}) to evaluate the rows both have, if they do belong together."
-        )
-    return "Reshape one of them."

@@ -108,7 +108,7 @@ def _plan_loss(
     weight = 1.0 if sources.sample_weight is None else sources.sample_weight
     identity = StateIdentity(
         spec.name,
-        spec.parameters,
+        spec.recorded_parameters,
         str(dtype),
         weighted=sources.sample_weight is not None or class_weight is not None,
         precision=request.precision,

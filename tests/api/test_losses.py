@@ -14,8 +14,7 @@ import pytest
 import streamloss as sl
 from strategies import every_loss
 from streamloss.errors import ShapeError, StreamlossWarning, UnknownNameError, UsageError, ValueRangeError
-from streamloss.formulas._kinds import LabelSequence, Parametric
-from streamloss.formulas._kinds import Sparse as SparseFormula
+from streamloss.formulas._kinds import LabelLayout
 
 Sparse = sl.losses.SparseCategoricalCrossentropy
 Binary = sl.losses.BinaryCrossentropy
@@ -175,24 +174,64 @@ def test_a_nan_anywhere_is_refused_by_every_loss(name):
     """Wherever it stands, in labels or predictions, in the labelled class or in another one."""
     loss = every_loss()[name]
     formula = loss.spec.formula
-    sparse = isinstance(formula, SparseFormula | LabelSequence)
     p = np.array([[0.2, 0.5, 0.3]], np.float32)
-    match formula:
-        case SparseFormula():
+    match formula.label_layout:
+        case LabelLayout.PER_ROW if formula.integer_labels:
             y = np.array([1])
-        case LabelSequence():
+        case LabelLayout.SEQUENCE:
             y, p = np.array([[1]]), p[:, None]
-        case Parametric():
+        case LabelLayout.PER_ROW:
             y, p = np.array([0.5], np.float32), p[:, :2]
-        case _:
+        case LabelLayout.PER_ELEMENT:
             y = np.array([[0.0, 1.0, 0.0] if formula.y_true.smallest <= 0 else [0.5, 1.0, 2.0]], np.float32)
     assert np.isfinite(loss(y, p)).all()
     spoiled = [(y, np.where(np.arange(p.size) == j, np.nan, p).astype(np.float32)) for j in range(p.size)]
-    if not sparse:
+    if not formula.integer_labels:
         spoiled += [(np.where(np.arange(y.size) == j, np.nan, y).astype(np.float32), p) for j in range(y.size)]
     for labels, predictions in spoiled:
         with pytest.raises(ValueRangeError, match="NaN"):
             loss(labels, predictions)
+
+
+@pytest.mark.parametrize("from_logits", [False, True])
+@pytest.mark.parametrize("classes", [3, 50, 1100])
+def test_smooth_sparse_labels_have_the_bits_of_smooth_one_hot_labels(classes, from_logits):
+    rng = np.random.default_rng(classes)
+    y, x = rng.integers(0, classes, 40), rng.normal(size=(40, classes)) * 5
+    p = (x if from_logits else np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)).astype(np.float32)
+    one_hot = sl.losses.to_categorical(y, classes)
+    for smoothing in (1e-9, 0.1, 1.0):
+        given = {"from_logits": from_logits, "label_smoothing": smoothing, "reduction": None}
+        smooth = Sparse(**given)(y, p)
+        assert smooth.tobytes() == sl.losses.CategoricalCrossentropy(**given)(one_hot, p).tobytes()
+        function = sl.losses.sparse_categorical_crossentropy(y, p, from_logits, label_smoothing=smoothing)
+        assert function.tobytes() == smooth.tobytes()
+    left_out = Sparse(from_logits=from_logits, label_smoothing=0.1, ignore_class=int(y[0]), reduction=None)(y, p)
+    assert (left_out == 0).tolist() == (y == y[0]).tolist()
+
+
+def test_labels_that_are_not_smooth_have_the_loss_and_the_states_of_before():
+    """`label_smoothing` came after files were written that do not name it."""
+    plain, named = (sl.evaluate(loss, [1, 0], PROBABILITIES) for loss in (Sparse(), Sparse(label_smoothing=0.0)))
+    (a,), (b,) = plain.values(), named.values()
+    assert a.state.to_bytes() == b.state.to_bytes()
+    assert "label_smoothing" not in a.state.identity.parameters
+    assert "label_smoothing" not in a.config["config"]
+    smooth = sl.evaluate(Sparse(label_smoothing=0.1), [1, 0], PROBABILITIES)["sparse_categorical_crossentropy"]
+    assert smooth.state.identity.parameters["label_smoothing"] == 0.1
+    assert sl.losses.deserialize(smooth.config).spec == Sparse(label_smoothing=0.1).spec
+
+
+def test_configs_carry_the_smoothing_of_sparse_labels():
+    loss = Sparse(from_logits=True, label_smoothing=0.1)
+    as_keras = {"class_name": "SparseCategoricalCrossentropy", "config": loss.get_config()}
+    for config in (sl.losses.serialize(loss), as_keras):
+        assert sl.losses.deserialize(config).spec == loss.spec
+    assert sl.losses.serialize(loss)["module"] == "streamloss.losses", "released versions of Keras do not read it"
+    assert sl.losses.serialize(Sparse())["module"] == "keras.losses"
+    assert repr(loss) == "SparseCategoricalCrossentropy(from_logits=True, label_smoothing=0.1)"
+    with pytest.raises(UsageError, match=r"label_smoothing must lie in \[0, 1\]; received 1.5"):
+        Sparse(label_smoothing=1.5)
 
 
 def test_integers_that_no_float_holds_are_refused():

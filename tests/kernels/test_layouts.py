@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from kernel_calls import settings_of
-from streamloss.formulas._kinds import Sparse
 from streamloss.formulas._registry import LossSpec
 from streamloss.kernels.base import TILE, Ignore
 from streamloss.kernels.dense import dense
@@ -14,6 +13,8 @@ from streamloss.kernels.summation_order import ACROSS_CLASSES, ACROSS_ROWS, FEW,
 LOSSES = [
     ("sparse_categorical_crossentropy", {"from_logits": True}),
     ("sparse_categorical_crossentropy", {}),
+    ("sparse_categorical_crossentropy", {"label_smoothing": 0.125, "from_logits": True}),
+    ("sparse_categorical_crossentropy", {"label_smoothing": 0.125}),
     ("zero_one_loss", {}),
     ("categorical_crossentropy", {"from_logits": True}),
     ("categorical_focal_crossentropy", {"from_logits": True}),
@@ -29,7 +30,7 @@ def test_loops_across_rows_have_the_bits_of_loops_across_classes(name, given, dt
     rng = np.random.default_rng(16)
     spec, single = LossSpec.of(name, given), dtype == "float32"
     formula = spec.formula
-    build = sparse if isinstance(formula, Sparse) else dense
+    build = sparse if formula.integer_labels else dense
     kernels = [build(formula, single, layout) for layout in (ACROSS_ROWS, ACROSS_CLASSES)]
     for classes in (1, 2, 3, 7, 8, 31, FEW):
         for rows in (1, 7, rows_at_once(classes) + 1, TILE):
@@ -46,7 +47,7 @@ def test_loops_across_rows_have_the_bits_of_loops_across_classes(name, given, dt
             for kernel in kernels:
                 values, status = np.zeros(TILE), np.zeros(TILE, np.int8)
                 kernel.rows(
-                    labels if isinstance(formula, Sparse) else y_true,
+                    labels if formula.integer_labels else y_true,
                     y_pred,
                     settings_of(spec, dtype, classes)._replace(ignore=Ignore(1, -1)),
                     values,

@@ -6,7 +6,7 @@ import numpy as np
 
 import streamloss as sl
 from streamloss.core.types import REAL, UNIT, Interval
-from streamloss.formulas._kinds import Elementwise, LabelSequence, Overlap, Parametric, Rowwise, Sparse
+from streamloss.formulas._kinds import Elementwise, LabelSequence, OneHot, Overlap, Parametric, Rowwise, Sparse
 
 
 def powers(rng, n, low, high):
@@ -98,7 +98,7 @@ def rows_for(loss: sl.losses.Loss, rng, n: int, classes: int, dtype) -> tuple[np
         case Overlap():
             p = numbers_in(UNIT, rng, n * classes).reshape(n, classes)
             y = np.where(rng.random((n, 1)) < 0.7, p.round(), numbers_in(UNIT, rng, p.size).reshape(p.shape))
-        case Sparse():
+        case Sparse() | OneHot():
             y, p = labels, (distributions if formula.y_pred == UNIT else logit_rows)(rng, n, classes)
         case Rowwise() if formula.y_true == REAL:
             p = rng.normal(size=(n, classes)) * powers(rng, n, -15, 15)[:, None]

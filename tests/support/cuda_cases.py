@@ -22,7 +22,7 @@ from streamloss.aggregation.state import ExactSum
 from streamloss.core import cuda_memory as memory
 from streamloss.core.cuda_compiler import cuda
 from streamloss.core.cuda_memory import Pinned
-from streamloss.formulas._kinds import Parametric, Sparse
+from streamloss.formulas._kinds import Parametric
 from streamloss.formulas._registry import LossSpec
 from streamloss.kernels import cpu
 from streamloss.kernels.base import Operands, Output
@@ -61,7 +61,7 @@ def data(formula, rows, classes, rng):
         p = np.abs(p) / (np.abs(p).max(axis=1, keepdims=True) + rng.random((rows, 1)))
     p = p.astype(np.float32)
     p[0] = 0.25
-    if not isinstance(formula, Sparse):
+    if not formula.integer_labels:
         y = rng.random((rows, classes)).astype(np.float32)
         if rows > 20:  # losses whose last bits are in the lowest part of the window
             y[10:20], p[10:20] = 0.0, np.float32(2.0**-14) * (1 + rng.random((10, 1), np.float32))

@@ -21,7 +21,7 @@ from numba.cuda.cudadrv import nvvm
 from streamloss.aggregation.statistics import accumulation_of
 from streamloss.core import cuda_compiler as toolkit
 from streamloss.errors import MachineError
-from streamloss.formulas._kinds import LabelSequence, Sparse
+from streamloss.formulas._kinds import LabelSequence
 from streamloss.formulas._registry import LossSpec, declarations
 from streamloss.kernels.base import KernelKey
 from streamloss.kernels.build import layout_of
@@ -143,7 +143,7 @@ def report_kernels():
         if isinstance(spec.formula, LabelSequence):
             continue
         layout = layout_of(spec.formula, 2)
-        label = LONG if isinstance(spec.formula, Sparse) else FLOAT
+        label = LONG if spec.formula.integer_labels else FLOAT
         key = KernelKey(spec.formula, False, layout, TOTALS)
         kernel = launch.kernel_of(key, ONE_BY_ONE, WIDTHS[FLOAT], classes.LANES)
         signature = signature_of(label, FLOAT, DOUBLE, len(spec.arguments(np.dtype(np.float64))))

@@ -12,7 +12,7 @@ from kernel_calls import key_of, new_totals, settings_of
 from streamloss.aggregation.state import ExactSum
 from streamloss.core.cuda_compiler import SIMULATED
 from streamloss.core.cuda_memory import Pinned
-from streamloss.formulas._kinds import Parametric, Sparse
+from streamloss.formulas._kinds import Parametric
 from streamloss.formulas._registry import LossSpec
 from streamloss.kernels import cpu
 from streamloss.kernels.base import Operands, Output, Totals
@@ -51,7 +51,7 @@ def data(formula: Any, rows: int, classes: int, rng: Any, halves: str = "") -> t
         y_pred /= np.maximum(y_pred.max(axis=1, keepdims=True), np.float32(1e-30))
         if halves == "float16":  # a row of zeros is no distribution
             np.maximum(y_pred, np.float32(2.0**-13), out=y_pred)
-    if not isinstance(formula, Sparse):
+    if not formula.integer_labels:
         return rng.random(y_pred.shape, np.float32), y_pred
     labels = rng.integers(0, classes, rows)
     if not formula.y_pred.bounded and classes > 1:

@@ -201,7 +201,10 @@ def odds_against(row, k):
     return mp.fsum(mp.exp(x - row[k]) for j, x in enumerate(row) if j != k)
 
 
-def sparse_categorical_crossentropy(label, row, dtype, from_logits=False, epsilon=1e-7):
+def sparse_categorical_crossentropy(label, row, dtype, label_smoothing, from_logits=False, epsilon=1e-7):
+    if label_smoothing:
+        one_hot = [mpf(k == label) for k in range(len(row))]
+        return categorical_crossentropy(one_hot, row, dtype, from_logits, label_smoothing, epsilon)
     if from_logits:
         return mp.log1p(odds_against(row, label))
     q = clip(row[label] / mp.fsum(row), epsilon, dtype)
@@ -444,7 +447,12 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "pinball": [{"quantile": 0.9}],
     "poisson": [{"epsilon": 1.0}],
     "poisson_nll": [{"full": True}, {"log_input": False, "full": True}],
-    "sparse_categorical_crossentropy": [{"epsilon": 0.0}],
+    "sparse_categorical_crossentropy": [
+        {"epsilon": 0.0},
+        {"label_smoothing": 1e-6},
+        {"label_smoothing": 1.0},
+        {"label_smoothing": 0.1, "epsilon": 0.0},
+    ],
     "top_k_error": [{"k": 2}],
     "tversky": [{"axis": -1, "alpha": 0.3, "beta": 0.7}],
     "tweedie_deviance": [{"power": p} for p in (1.0, 1.0 + 1e-9, 1.9, 2.0, 2.001, 3.0, 10.0)],

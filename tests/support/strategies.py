@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 import streamloss as sl
 from streamloss.core.types import Interval
-from streamloss.formulas._kinds import Elementwise, LabelSequence, Overlap, Parametric, Rowwise, Sparse
+from streamloss.formulas._kinds import Elementwise, LabelSequence, OneHot, Overlap, Parametric, Rowwise, Sparse
 from streamloss.formulas._registry import declarations
 
 MODERATE = np.float32(1e18)  # squares of a row, and products with labels, stay far from the largest float32
@@ -78,7 +78,7 @@ def cases(draw: st.DrawFn, loss: sl.losses.Loss, max_rows: int = 12, max_classes
             y_true, y_pred = (np.clip(array, -MODERATE, MODERATE) for array in (y_true, y_pred))
             if formula.share is not None and formula.peak is None:
                 y_pred[:, 0] = np.maximum(y_pred[:, 0], dtype(0.25))  # a row of zeros is no distribution
-        case Sparse():
+        case Sparse() | OneHot():
             y_true = draw(hnp.arrays(np.int64, rows, elements=st.integers(0, classes - 1)))
             if formula.y_pred.bounded:
                 y_pred[:, 0] = np.maximum(y_pred[:, 0], dtype(0.25))  # a row of zeros is no distribution

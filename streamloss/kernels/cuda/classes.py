@@ -9,7 +9,7 @@ import numpy as np
 
 from ...aggregation.accumulation import Accumulation
 from ...core.cuda_compiler import WARP, Launcher, cuda, device
-from ...formulas._kinds import Elementwise, Overlap, Rowwise, Sparse
+from ...formulas._kinds import Elementwise, OneHot, Overlap, Rowwise, Sparse
 from .. import dense, sparse
 from ..base import BAD, IGNORED, KEPT, RowStats
 from ..dense import column_of
@@ -37,7 +37,7 @@ def team_of(classes: int, itemsize: int) -> Team:
 
 
 def classes(
-    formula: Sparse | Rowwise | Overlap | Elementwise,
+    formula: Sparse | OneHot | Rowwise | Overlap | Elementwise,
     single: bool,
     true: Form,
     pred: Form,
@@ -45,7 +45,7 @@ def classes(
     accumulation: Accumulation,
 ) -> Launcher:
     """Return the kernel of rows over classes."""
-    if isinstance(formula, Sparse):
+    if isinstance(formula, Sparse | OneHot):
         reduction = sparse.reduction_of(formula, single)
         evaluate = _sparse_row(formula, reduction, _narrowed(pred, reduction), team)
     else:
@@ -60,14 +60,16 @@ def _narrowed(pred: Form, reduction: RowReduction) -> Form:
     return Form(pred.halves, min(pred.width, 1 << max(0, most.bit_length() - 1)))
 
 
-def _sparse_row(formula: Sparse, reduction: RowReduction, pred: Form, team: Team) -> Any:
-    finish, by_label, has_peak = reduction.finish, formula.pivot == "label", reduction.has_peak
+def _sparse_row(formula: Sparse | OneHot, reduction: RowReduction, pred: Form, team: Team) -> Any:
+    by_label, has_peak = isinstance(formula, Sparse) and formula.pivot == "label", reduction.has_peak
+    has_share, terms = reduction.share is not None, reduction.terms
     row_max, prediction = row_max_of(team, formula, reduction, pred, pred), load_element(pred.halves)
-    sums = sums_of_row(team, reduction, False, pred, pred)
+    sums, shares = sums_of_row(team, reduction, False, pred, pred), _shares_of_row(team, reduction, pred, pred)
+    finish = _finish_of(formula, reduction)
 
     @device
     def evaluate(k: int, loaded: Any, arrays: Any, r: int, classes: int, settings: Any, position: Any) -> Any:
-        ignore, logits = settings.ignore, arrays.y_pred
+        ignore, logits, size = settings.ignore, arrays.y_pred, float(classes)
         at = np.int64(r) * classes
         label = np.int64(arrays.y_true[r])
         usable = (label >= 0) & (label < classes)
@@ -75,13 +77,40 @@ def _sparse_row(formula: Sparse, reduction: RowReduction, pred: Form, team: Team
         top, outside = row_max(logits, logits, at, classes, position)
         p_label = np.float64(prediction(logits, at + label_or_0))
         pivot = p_label if by_label else (top if has_peak else np.nan)
-        total, row = cuda.local.array((1, 2), np.float64), RowStats(label_or_0, pivot, np.nan, np.nan, float(classes))
+        share = cuda.local.array((1, 2), np.float64)
+        share[0, SUM], share[0, ERR] = np.nan, np.nan
+        if has_share:
+            row = RowStats(label_or_0, pivot, np.nan, np.nan, size)
+            shares(logits, logits, at, classes, row, settings, position, share)
+        total = cuda.local.array((terms, 2), np.float64)
+        row = RowStats(label_or_0, pivot, share[0, SUM], share[0, ERR], size)
         sums(logits, logits, at, classes, row, settings, position, total)
-        loss = finish(p_label, pivot, total[0, SUM] + total[0, ERR], *settings.arguments)
+        loss = finish(p_label, pivot, total, size, settings.arguments)
         kept = KEPT if usable and not outside else BAD
         return loss, (IGNORED if ignore.enabled != 0 and label == ignore.label else kept)
 
     return evaluate
+
+
+def _finish_of(formula: Sparse | OneHot, reduction: RowReduction) -> Any:
+    """Return ``finish(p_label, pivot, total, size, arguments)``: the loss of a row with an integer label."""
+    finish, column = reduction.finish, column_of(reduction.terms)
+
+    @device
+    def finish_others(p_label: float, pivot: float, total: Any, size: float, arguments: Any) -> float:
+        return finish(p_label, pivot, total[0, SUM] + total[0, ERR], *arguments)
+
+    @device
+    def finish_all(p_label: float, pivot: float, total: Any, size: float, arguments: Any) -> float:
+        return finish(column(total, SUM), column(total, ERR), pivot, size, arguments)
+
+    return finish_all if isinstance(formula, OneHot) else finish_others
+
+
+def _shares_of_row(team: Team, reduction: RowReduction, true: Form, pred: Form) -> Any:
+    """Return the pass that adds up a row's shares, as :func:`sums_of_row` does."""
+    shares = replace(reduction, value=reduction.value_of_share, terms=1, compensated=True, cancels=True, skips=False)
+    return sums_of_row(team, shares, False, true, pred)
 
 
 def _dense_row(
@@ -92,8 +121,7 @@ def _dense_row(
     has_parameter = formula.per_class is not None
     row_max, column = row_max_of(team, formula, reduction, true, pred), column_of(terms)
     sums = sums_of_row(team, reduction, has_parameter, true, pred)
-    shares = replace(reduction, value=reduction.value_of_share, terms=1, compensated=True, cancels=True)
-    totals = sums_of_row(team, shares, False, true, pred)
+    totals = _shares_of_row(team, reduction, true, pred)
 
     @device
     def evaluate(k: int, loaded: Any, arrays: Any, r: int, classes: int, settings: Any, position: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...core.cuda_compiler import EVERYONE, WARP, cuda, device
-from ...formulas._kinds import Elementwise, Overlap, Rowwise, Sparse
+from ...formulas._kinds import Elementwise, OneHot, Overlap, Rowwise, Sparse
 from ..row_reduction import RowReduction
 from ..summation_order import ERR, SEGMENT, SUM
 from .kernel import Team
@@ -66,7 +66,11 @@ def sums_of_row(team: Team, reduction: RowReduction, has_parameter: bool, true: 
 
 
 def row_max_of(
-    team: Team, formula: Sparse | Rowwise | Overlap | Elementwise, reduction: RowReduction, true: Form, pred: Form
+    team: Team,
+    formula: Sparse | OneHot | Rowwise | Overlap | Elementwise,
+    reduction: RowReduction,
+    true: Form,
+    pred: Form,
 ) -> Any:
     """Return ``row_max(y, p, at, classes, position) -> (maximum, outside)``: the maximum of the row's peaks, and
     whether a value lies outside its interval.
