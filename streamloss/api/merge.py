@@ -37,10 +37,12 @@ def merge(states: Any, *, partial: bool = False) -> Result:
     --------
     >>> import numpy as np
     >>> import streamloss as sl
-    >>> data = np.array([0.0, 1.0, 1.0]), np.array([0.5, 0.5, 1.0])
+    >>> import zarr
+    >>> rows = np.ones(200_000), np.full(200_000, 0.5)
+    >>> data = [zarr.create_array({}, data=values, chunks=(100_000,)) for values in rows]
     >>> shards = [sl.evaluate("mse", *data, shard=(i, 2)) for i in range(2)]
     >>> sl.merge(shards)["mean_squared_error"].sum
-    0.5
+    50000.0
 
     """
     named = [_opened(state) for state in _several(states)]
