@@ -41,11 +41,11 @@ def merge(states: Any, *, partial: bool = False, copies: bool = False) -> Result
     >>> import numpy as np
     >>> import streamloss as sl
     >>> import zarr
-    >>> rows = np.array([0.0, 1.0, 1.0]), np.array([0.5, 0.5, 1.0])
-    >>> data = [zarr.create_array({}, data=values, chunks=(1,)) for values in rows]
+    >>> rows = np.ones(200_000), np.full(200_000, 0.5)
+    >>> data = [zarr.create_array({}, data=values, chunks=(100_000,)) for values in rows]
     >>> shards = [sl.evaluate("mse", *data, shard=(i, 2)) for i in range(2)]
     >>> sl.merge(shards)["mean_squared_error"].sum
-    0.5
+    50000.0
 
     """
     named = [_opened(state) for state in _several(states)]
