@@ -11,7 +11,7 @@ import numpy as np
 from ...errors import SourceError, UsageError
 from . import fingerprints
 from .base import Allocate, HostSource, Selection, nbytes
-from .encoding import attributes_of, refuse_encoded
+from .encoding import attributes_of, refuse_encoded, refuse_masked
 
 _FAULT_AROUND = 1 << 16  # Linux maps up to so many bytes around the one that was touched
 
@@ -160,11 +160,7 @@ def open_array(
         converted = np.asarray(values)
     except Exception as error:  # whatever a foreign __array__ raises
         raise SourceError(f"{role}: cannot make an array of {type(array).__name__}: {error}") from error
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        raise SourceError(
-            f"{role}: {int(np.ma.getmaskarray(values).sum()):,} elements are masked: they hold no data. "
-            "Pass array.filled(value), with NaN and nan_policy='omit' to leave those rows out."
-        )
+    refuse_masked(f"{role}: {where or f'a {type(array).__name__}'}", values, "array.filled(value)")
     if converted.dtype.kind not in "biuf" and converted.dtype.name != "bfloat16":
         raise SourceError(
             f"{role}: expected numbers; received dtype {converted.dtype} from {where or type(array).__name__}. "
