@@ -200,9 +200,12 @@ def _limits(options: Options, losses_on_host: bool) -> Limits:
 
 def _is_number(role: str, array: Any) -> bool:
     """Return whether it is one weight for all rows."""
-    if role != "sample_weight" or isinstance(array, str) or hasattr(array, "__fspath__"):
+    if role != "sample_weight":
         return False
-    return np.ndim(array) == 0
+    if isinstance(array, int | float | np.number):
+        return True
+    kind = getattr(getattr(array, "dtype", None), "kind", "f")  # the dtypes of torch and others have none
+    return getattr(array, "shape", None) == () and kind in "biuf"
 
 
 def _open_weight(

@@ -12,6 +12,7 @@ import numpy as np
 
 from ...errors import SourceError, StreamlossWarning, UsageError
 from .base import Allocate, HostSource, Selection, Source, nbytes
+from .dtypes import refuse_no_numbers
 from .encoding import refuse_masked
 from .fingerprints import Fingerprint
 from .numpy import open_array
@@ -35,8 +36,7 @@ class DaskSource(HostSource):
     def __init__(self, array: Any, role: str) -> None:
         self.role = role
         self.dtype = np.dtype(array.dtype)
-        if self.dtype.kind not in "biuf" and self.dtype.name != "bfloat16":
-            raise SourceError(f"{role}: expected numbers; received a Dask array of dtype {self.dtype}.")
+        refuse_no_numbers(role, "a Dask array", self.dtype)
         self.known = not any(map(math.isnan, array.shape))
         self.chunks = tuple(tuple(UNKNOWN if math.isnan(n) else int(n) for n in sizes) for sizes in array.chunks)
         self.shape = tuple(map(sum, self.chunks))

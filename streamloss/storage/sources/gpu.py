@@ -17,6 +17,7 @@ from ...core.types import HALVES
 from ...errors import MissingExtraError, SourceError
 from . import fingerprints
 from .base import Allocate, Selection, Source, nbytes
+from .dtypes import refuse_no_numbers
 
 Array = np.ndarray[Any, Any]
 
@@ -129,6 +130,5 @@ def _dtype_of(array: Any, role: str) -> np.dtype[Any]:
         dtype = np.dtype(name)
     except TypeError:
         dtype = np.dtype(object)
-    if dtype.kind not in "biuf":
-        raise SourceError(f"{role}: expected numbers; received a GPU array of dtype {array.dtype}.")
+    refuse_no_numbers(role, f"a GPU array ({array.dtype})", dtype)
     return dtype

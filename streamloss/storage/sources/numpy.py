@@ -11,6 +11,7 @@ import numpy as np
 from ...errors import SourceError, UsageError
 from . import fingerprints
 from .base import Allocate, HostSource, Selection, nbytes
+from .dtypes import refuse_no_numbers
 from .encoding import attributes_of, refuse_encoded, refuse_masked
 
 _FAULT_AROUND = 1 << 16  # Linux maps up to so many bytes around the one that was touched
@@ -161,11 +162,7 @@ def open_array(
     except Exception as error:  # whatever a foreign __array__ raises
         raise SourceError(f"{role}: cannot make an array of {type(array).__name__}: {error}") from error
     refuse_masked(f"{role}: {where or f'a {type(array).__name__}'}", values, "array.filled(value)")
-    if converted.dtype.kind not in "biuf" and converted.dtype.name != "bfloat16":
-        raise SourceError(
-            f"{role}: expected numbers; received dtype {converted.dtype} from {where or type(array).__name__}. "
-            "Expected an array of integers, floats or booleans: in memory, a memmap, a zarr.Array or a path."
-        )
+    refuse_no_numbers(role, where or type(array).__name__, converted.dtype, array)
     refuse_encoded(role, where or f"a {type(array).__name__}", attributes_of(array), converted.dtype)
     memmap = _memmap_under(converted)
     source = ArraySource(converted, role) if memmap is None else MemmapSource(converted, memmap, role)

@@ -24,6 +24,7 @@ from ...errors import CorruptChunkError, DataError, MissingChunkError, SourceErr
 from ..uris import split_store
 from . import fingerprints
 from .base import Allocate, HostSource, Selection, nbytes, selection_shape
+from .dtypes import refuse_no_numbers
 from .encoding import refuse_encoded
 from .zarr_codecs import ShardIndex, is_blosc
 from .zarr_local import local_chunks
@@ -47,8 +48,7 @@ class ZarrSource(HostSource):
                     else "."
                 )
             )
-        if array.dtype.kind not in "biuf":
-            raise SourceError(f"{role}: expected numbers; {array.store_path} has dtype {array.dtype}.")
+        refuse_no_numbers(role, where or str(array.store_path), array.dtype)
         self.role = role
         self.where = where or str(array.store_path)
         self._opened = array
