@@ -17,6 +17,7 @@ from ...core.types import HALVES
 from ...errors import MissingExtraError, SourceError
 from . import fingerprints
 from .base import Allocate, Selection, Source, nbytes
+from .labels import Labels
 
 Array = np.ndarray[Any, Any]
 
@@ -68,6 +69,10 @@ class GpuSource:
         self.chunk_shape = (1,) * len(self.shape)
         self.like = array
         self._bits = seen.view(np.uint16) if self.halves == "float16" else seen
+
+    def labels(self) -> dict[int, Labels]:
+        """Return none: arrays of these libraries have no labels."""
+        return {}
 
     def on_device(self, selection: Selection) -> Any:
         """Return a view of the selected rectangle; None where it is not contiguous."""
