@@ -13,7 +13,7 @@ from ..errors import MemoryBudgetError, ShapeError, UsageError
 from ..storage.sources.base import Source, nbytes
 from . import blocks
 from .alignment import CLASS_AXIS, Alignment, Shape, align, align_weight
-from .dimensions import refuse_other_order
+from .dimensions import refuse_other_labels, refuse_other_order
 from .dtypes import result_dtype
 from .memory import BlockCost
 from .plan import COMPILER, Plan, PlannedLoss
@@ -59,6 +59,9 @@ def make_plan(
             arrays.append((source, view))
     _refuse_weights(losses, weight, class_weight)
     start, stop = range_of(rows, shape[0], _shortest(sources, shape[0]).role)
+    for loss in {loss.alignment: loss for loss in losses}.values():
+        labels = [(y_true, loss.alignment.y_true), (y_pred, loss.alignment.y_pred)]
+        refuse_other_labels([*labels, *arrays[2 * len(losses) :]], start, stop)
     shape = (stop - start, *shape[1:])
 
     held = limits.losses_on_host or not y_pred.on_gpu

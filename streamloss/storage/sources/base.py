@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
+
+from .labels import Labels
 
 Selection = tuple[slice, ...]
 """One slice with start and stop for each axis."""
@@ -48,6 +51,9 @@ class Source(Protocol):
     def filled(self) -> int:
         """The number of chunks so far that were absent and read as their fill value; 0 where nothing can be absent."""
 
+    def labels(self) -> Mapping[int, Labels]:
+        """Return the labels along those axes that have some, not yet read; none in another process."""
+
     def read(self, selection: Selection, allocate: Allocate = np.empty) -> np.ndarray[Any, Any]:
         """Return the selected rectangle, in the array's dtype: a view, or a copy in memory that `allocate` gives, where
         the source can write there. The caller must not write to it.
@@ -77,6 +83,16 @@ class HostSource:
     remote = False
     on_gpu = False
     dimensions: tuple[str | None, ...] = ()
+    given_labels: Mapping[int, Labels] = MappingProxyType({})
+    """The labels of the array that the source was opened from."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: no labels, which are compared before anything is sent to workers."""
+        return {name: value for name, value in self.__dict__.items() if name != "given_labels"}
+
+    def labels(self) -> Mapping[int, Labels]:
+        """Return the labels of the array that the source was opened from."""
+        return self.given_labels
 
     @property
     def device(self) -> None:

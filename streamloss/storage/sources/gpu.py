@@ -18,6 +18,7 @@ from ...errors import MissingExtraError, SourceError
 from . import fingerprints
 from .base import Allocate, Selection, Source, nbytes
 from .dtypes import refuse_no_numbers
+from .labels import Labels
 
 Array = np.ndarray[Any, Any]
 
@@ -69,6 +70,10 @@ class GpuSource:
         self.chunk_shape = (1,) * len(self.shape)
         self.like = array
         self._bits = seen.view(np.uint16) if self.halves == "float16" else seen
+
+    def labels(self) -> dict[int, Labels]:
+        """Return none: arrays of these libraries have no labels."""
+        return {}
 
     def on_device(self, selection: Selection) -> Any:
         """Return a view of the selected rectangle; None where it is not contiguous."""

@@ -13,6 +13,7 @@ from . import fingerprints
 from .base import Allocate, HostSource, Selection, nbytes
 from .dtypes import refuse_no_numbers
 from .encoding import attributes_of, refuse_encoded, refuse_masked
+from .labels import dimensions_of, labels_of
 
 _FAULT_AROUND = 1 << 16  # Linux maps up to so many bytes around the one that was touched
 
@@ -167,18 +168,8 @@ def open_array(
     memmap = _memmap_under(converted)
     source = ArraySource(converted, role) if memmap is None else MemmapSource(converted, memmap, role)
     source.where = where or source.where
-    source.dimensions = _dimensions_of(array)
+    source.dimensions, source.given_labels = dimensions_of(array), labels_of(array)
     return source
-
-
-def _dimensions_of(array: Any) -> tuple[str | None, ...]:
-    """Return the names of the axes, as xarray and netCDF4 have them; none for other arrays."""
-    names = getattr(array, "dims", None) if _is_of(array, "xarray") else getattr(array, "dimensions", None)
-    return tuple(map(str, names)) if _is_of(array, "xarray", "netCDF4") and isinstance(names, tuple) else ()
-
-
-def _is_of(array: Any, *packages: str) -> bool:
-    return type(array).__module__.partition(".")[0] in packages
 
 
 def _memmap_under(array: Any) -> np.memmap[Any, Any] | None:

@@ -26,7 +26,9 @@ from . import fingerprints
 from .base import Allocate, HostSource, Selection, nbytes, selection_shape
 from .dtypes import refuse_no_numbers
 from .encoding import refuse_encoded
+from .labels import Labels
 from .zarr_codecs import ShardIndex, is_blosc
+from .zarr_labels import labels_beside
 from .zarr_local import local_chunks
 from .zarr_metadata import codec_names, dimensions_of, missing_number, outermost
 from .zarr_presence import refuse_absent, refuse_vanished
@@ -76,6 +78,10 @@ class ZarrSource(HostSource):
             store = LocalStore(store.root.absolute(), read_only=True)
         place = StorePath(store, self._opened.path)
         return _open_again, (place, self._opened.metadata.zarr_format, self.role, self._policy, self.where)
+
+    def labels(self) -> dict[int, Labels]:
+        """Return the coordinates that xarray keeps beside the array."""
+        return labels_beside(self._opened, self.dimensions)
 
     def _track_shards(self, array: zarr.Array[Any]) -> None:
         """Let the store track missing inner chunks. Raises SourceError for an index of shards in another encoding."""
