@@ -66,6 +66,11 @@ class Source(Protocol):
     def locate(self, index: tuple[int, ...]) -> str:
         """Return where an element is kept, for an error message: " (chunk c/3/0)", or nothing."""
 
+    def confirm(self) -> None:
+        """Raise MissingChunkError if the array has vanished, or is vanishing, since it was opened: what was then read
+        may have been the fill value. To be called after reading, and before anything that was computed is kept.
+        """
+
     def fingerprint(self) -> dict[str, Any]:
         """Return what tells the array from one that was changed, for JSON; see :mod:`.fingerprints`."""
 
@@ -89,6 +94,9 @@ class HostSource:
 
     def on_device(self, selection: Selection) -> None:
         """Return None: nothing is in a GPU's memory."""
+
+    def confirm(self) -> None:
+        """Do nothing: what has vanished cannot be read, and nothing else is read in its place."""
 
     def locate(self, index: tuple[int, ...]) -> str:
         """Return nothing: there are no chunks to name."""

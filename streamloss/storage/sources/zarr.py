@@ -7,11 +7,10 @@ the index anyway.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +20,14 @@ from zarr.codecs import ShardingCodec
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath
 
 from ...errors import CorruptChunkError, DataError, MissingChunkError, SourceError
-from ..uris import split_store
 from . import fingerprints
 from .base import Allocate, HostSource, Selection, nbytes, selection_shape
 from .encoding import refuse_encoded
 from .zarr_codecs import ShardIndex, is_blosc
 from .zarr_local import local_chunks
 from .zarr_metadata import codec_names, dimensions_of, missing_number, outermost
-from .zarr_presence import refuse_absent, refuse_vanished
+from .zarr_opening import array_names, open_local, why
+from .zarr_presence import Witnesses, refuse_absent, refuse_vanished, vanished
 from .zarr_tracking import TrackingStore
 
 _CONCURRENT = 10  # chunks that zarr decodes at a time for one read ("async.concurrency")
@@ -42,7 +41,7 @@ class ZarrSource(HostSource):
             raise SourceError(
                 f"{role}: expected a zarr.Array; received a {type(array).__name__}"
                 + (
-                    f" with the arrays {', '.join(_array_names(array)[:20]) or 'none'}."
+                    f" with the arrays {', '.join(array_names(array)[:20]) or 'none'}."
                     if isinstance(array, zarr.Group)
                     else "."
                 )
@@ -54,7 +53,8 @@ class ZarrSource(HostSource):
         self._opened = array
         self._policy = missing_chunks
         self._filled: set[str] = set()
-        self._has_chunks = False
+        self._has_chunks: bool | None = None  # None: no chunk was found missing, so there was no need to look
+        self._witnesses = Witnesses()
         refuse_encoded(role, self.where, array.attrs.asdict(), array.dtype, missing_number(array))
         self.dimensions = dimensions_of(array)
         self._store = TrackingStore(array.store)
@@ -104,8 +104,10 @@ class ZarrSource(HostSource):
                 missing = self._local.read(selection, out)
                 if missing:
                     self._refuse_vanished()
-                for coordinates in missing:
-                    self._note_missing(self._local_key(coordinates))
+                keys = dict.fromkeys(self._local_key(coordinates) for coordinates in missing)
+                for key in keys:
+                    self._note_missing(key)
+                self._note_found(selection, keys)
                 return out
             except (DataError, MemoryError):
                 raise
@@ -125,6 +127,7 @@ class ZarrSource(HostSource):
             self._refuse_vanished()
         if self._policy != "fill" and (self._store.missing or self._store.missing_inner):
             self._check_missing(selection)
+        self._note_found(selection, self._store.missing)
         return np.asarray(data)
 
     def _check_missing(self, selection: Selection) -> None:
@@ -133,11 +136,26 @@ class ZarrSource(HostSource):
             if key is not None:
                 self._note_missing(key)
 
+    def _note_found(self, selection: Selection, missing: Container[str]) -> None:
+        """Keep a chunk that was read, where there is one, to look for it again."""
+        keys = map(self._key, _touched(selection, self.chunk_shape))
+        if (found := next((key for key in keys if key not in missing), None)) is not None:
+            self._witnesses.add(found)
+
     def _refuse_vanished(self) -> None:
-        refuse_vanished(self._opened, self.role, self.where)
-        if not self._has_chunks:
-            refuse_absent(self._opened, self.role, self.where, fill_is_meant=self._policy != "warn")
-            self._has_chunks = True
+        refuse_vanished(self._opened, self.role, self.where, self._witnesses.keys)
+        if self._has_chunks is None:
+            self._has_chunks = self._look_for_chunks()
+
+    def _look_for_chunks(self) -> bool:
+        return refuse_absent(self._opened, self.role, self.where, fill_is_meant=self._policy != "warn")
+
+    def confirm(self) -> None:
+        if self._policy == "error":  # what is read is there
+            return
+        refuse_vanished(self._opened, self.role, self.where, self._witnesses.keys if self._has_chunks else ())
+        if self._has_chunks and not self._witnesses.keys and not self._look_for_chunks():
+            raise vanished(self.role, self.where, "each of its chunks")
 
     def _note_missing(self, key: str) -> None:
         """Apply the policy to a chunk that does not exist: raise MissingChunkError, count it, or do nothing."""
@@ -195,10 +213,11 @@ class ZarrSource(HostSource):
             try:
                 self._array[tuple(slice(i * c, min((i + 1) * c, n)) for i, c, n in box)]
             except Exception as single:
-                return CorruptChunkError(
-                    f"{self.role}: chunk {self._key(coordinates)} of {self.where} cannot be decoded: "
-                    f"{type(single).__name__}: {single}. Write it again."
-                )
+                what = f"{self.role}: chunk {self._key(coordinates)} of {self.where} cannot be"
+                why = f"{type(single).__name__}: {single}"
+                if isinstance(single, OSError):  # it may be whole: permissions, a mount that is gone
+                    return CorruptChunkError(f"{what} read: {why}. Make it readable, and evaluate again.")
+                return CorruptChunkError(f"{what} decoded: {why}. Write it again.")
         return CorruptChunkError(f"{self.role}: cannot read {self.where}: {type(error).__name__}: {error}")
 
     def read_bytes(self, selection_shape: tuple[int, ...]) -> int:
@@ -230,7 +249,7 @@ def _open_again(place: StorePath, zarr_format: Any, role: str, missing_chunks: s
     try:
         array = zarr.open_array(place, mode="r", zarr_format=zarr_format)
     except Exception as error:  # whatever opening raises
-        raise SourceError(f"{role}: this worker cannot open {place}: {_why(error)}") from None
+        raise SourceError(f"{role}: this worker cannot open {place}: {why(error)}") from None
     return ZarrSource(array, role, missing_chunks, where)
 
 
@@ -243,39 +262,4 @@ def _touched(selection: Selection, chunk_shape: tuple[int, ...]) -> Iterator[tup
 
 def open_path(path: Path, role: str, missing_chunks: str) -> ZarrSource:
     """Open the Zarr array at a local path, ``store.zarr/path/in/group``."""
-    store, inner = split_store(path)
-    if not store.exists():
-        raise SourceError(f"{role}: there is no {str(store)!r}.")
-    try:
-        found = zarr.open(store, path=inner, mode="r")
-    except Exception as error:  # damaged metadata raises whatever its parser raises
-        raise SourceError(
-            f"{role}: {str(path)!r} is not a Zarr array: {_nearby(store, inner) or _why(error)}"
-        ) from error
-    if isinstance(found, zarr.Group):
-        arrays = ", ".join(_array_names(found)[:20]) or "none"
-        raise SourceError(f"{role}: {str(path)!r} is a Zarr group; name one of its arrays: {arrays}.")
-    return ZarrSource(found, role, missing_chunks, where=str(path))
-
-
-def _array_names(group: zarr.Group) -> list[str]:
-    """Return the names of the arrays of a group and of all groups in it, sorted."""
-    return sorted(name for name, member in group.members(max_depth=None) if isinstance(member, zarr.Array))
-
-
-def _why(error: Exception) -> str:
-    """Return the reason why an array cannot be opened, for an error message."""
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return "it has no Zarr metadata (zarr.json or .zarray). Expected a file a.npy, or store.zarr/path/in/group."
-    return f"its metadata cannot be read: {type(error).__name__}: {error}"
-
-
-def _nearby(store: Path, inner: str) -> str:
-    """Return a hint which arrays the store has, with the name nearest to `inner`; "" where it cannot be listed."""
-    try:
-        names = _array_names(zarr.open_group(store, mode="r"))
-    except Exception:  # only a hint
-        return ""
-    near = difflib.get_close_matches(inner, names, n=1)
-    guess = f" Did you mean {near[0]!r}?" if near else ""
-    return f"the store has no array {inner!r}.{guess} Arrays: {', '.join(names[:20])}."
+    return ZarrSource(open_local(path, role), role, missing_chunks, where=str(path))
