@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import zarr
 from zarr.codecs import ShardingCodec
-from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath
+from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath, ZipStore
 
 from ...errors import CorruptChunkError, DataError, MissingChunkError, SourceError
 from . import fingerprints
@@ -26,7 +26,7 @@ from .encoding import refuse_encoded
 from .zarr_codecs import ShardIndex, is_blosc
 from .zarr_local import local_chunks
 from .zarr_metadata import codec_names, dimensions_of, missing_number, outermost
-from .zarr_opening import array_names, open_local, why
+from .zarr_opening import array_names, metadata_key, open_local, open_stored, why
 from .zarr_presence import Witnesses, refuse_absent, refuse_vanished, vanished
 from .zarr_tracking import TrackingStore
 
@@ -55,15 +55,14 @@ class ZarrSource(HostSource):
         self._filled: set[str] = set()
         self._has_chunks: bool | None = None  # None: no chunk was found missing, so there was no need to look
         self._witnesses = Witnesses()
+        self._is_listed_only = False  # whether only a group above has the array's metadata
         refuse_encoded(role, self.where, array.attrs.asdict(), array.dtype, missing_number(array))
         self.dimensions = dimensions_of(array)
         self._store = TrackingStore(array.store)
         self._store.blosc = is_blosc(outermost(array))
         self._track_shards(array)
         self._local = local_chunks(array)
-        self._array = zarr.open_array(
-            StorePath(self._store, array.path), mode="r", zarr_format=array.metadata.zarr_format
-        )
+        self._array, self._metadata_key = self._watched(array)
         self.shape = self._array.shape
         self.dtype = self._array.dtype
         self.chunk_shape = self._array.shards or self._array.chunks
@@ -74,8 +73,24 @@ class ZarrSource(HostSource):
         store = self._opened.store
         if isinstance(store, LocalStore):
             store = LocalStore(store.root.absolute(), read_only=True)
+        elif isinstance(store, ZipStore):
+            store = ZipStore(store.path.absolute(), mode="r")
         place = StorePath(store, self._opened.path)
         return _open_again, (place, self._opened.metadata.zarr_format, self.role, self._policy, self.where)
+
+    def _watched(self, array: zarr.Array[Any]) -> tuple[zarr.Array[Any], str]:
+        """Return the array as it is read through the store that tracks, and the key of its metadata.
+
+        Raises MissingChunkError where the metadata is gone.
+        """
+        place = StorePath(self._store, array.path)
+        try:
+            watched = zarr.open_array(place, mode="r", zarr_format=array.metadata.zarr_format)
+        except FileNotFoundError:  # it may be kept by a group above
+            watched, self._is_listed_only = zarr.Array(zarr.AsyncArray(array.metadata, place)), True
+        if (key := metadata_key(array, own=not self._is_listed_only)) is None:
+            raise vanished(self.role, self.where, "its metadata")
+        return watched, key
 
     def _track_shards(self, array: zarr.Array[Any]) -> None:
         """Let the store track missing inner chunks. Raises SourceError for an index of shards in another encoding."""
@@ -143,17 +158,20 @@ class ZarrSource(HostSource):
             self._witnesses.add(found)
 
     def _refuse_vanished(self) -> None:
-        refuse_vanished(self._opened, self.role, self.where, self._witnesses.keys)
+        refuse_vanished(self._opened, self.role, self.where, (self._metadata_key, *self._witnesses.keys))
         if self._has_chunks is None:
             self._has_chunks = self._look_for_chunks()
 
     def _look_for_chunks(self) -> bool:
-        return refuse_absent(self._opened, self.role, self.where, fill_is_meant=self._policy != "warn")
+        # an array that was deleted may still be listed, so without a chunk it is none
+        fill_is_meant = self._policy == "error" or (self._policy == "fill" and not self._is_listed_only)
+        return refuse_absent(self._opened, self.role, self.where, fill_is_meant)
 
     def confirm(self) -> None:
         if self._policy == "error":  # what is read is there
             return
-        refuse_vanished(self._opened, self.role, self.where, self._witnesses.keys if self._has_chunks else ())
+        seen = self._witnesses.keys if self._has_chunks else ()
+        refuse_vanished(self._opened, self.role, self.where, (self._metadata_key, *seen))
         if self._has_chunks and not self._witnesses.keys and not self._look_for_chunks():
             raise vanished(self.role, self.where, "each of its chunks")
 
@@ -240,6 +258,8 @@ class ZarrSource(HostSource):
         metadata = json.dumps(self._opened.metadata.to_dict(), sort_keys=True, default=str).encode()
         if isinstance(store, LocalStore):
             return fingerprints.of_local_zarr(metadata, store.root, self._opened.path, keys)
+        if isinstance(store, ZipStore):
+            return fingerprints.of_zipped_zarr(metadata, store.path, self._opened.path)
         place = f"in memory: {self._opened.path}" if isinstance(store, MemoryStore) else str(self._opened.store_path)
         return fingerprints.of_stored_zarr(metadata, place, store, keys)
 
@@ -247,7 +267,7 @@ class ZarrSource(HostSource):
 def _open_again(place: StorePath, zarr_format: Any, role: str, missing_chunks: str, where: str) -> ZarrSource:
     """Open a pickled source in another process."""
     try:
-        array = zarr.open_array(place, mode="r", zarr_format=zarr_format)
+        array: Any = open_stored(place.store, place.path, zarr_format)
     except Exception as error:  # whatever opening raises
         raise SourceError(f"{role}: this worker cannot open {place}: {why(error)}") from None
     return ZarrSource(array, role, missing_chunks, where)

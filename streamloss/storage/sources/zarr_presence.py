@@ -57,11 +57,11 @@ class Witnesses:
         return tuple(self._keys)
 
 
-def refuse_vanished(array: zarr.Array[Any], role: str, where: str, witnesses: Sequence[str] = ()) -> None:
-    """Raise MissingChunkError, whatever the policy, for an array whose metadata, or one of whose chunks that were read
-    before, has gone since.
+def refuse_vanished(array: zarr.Array[Any], role: str, where: str, keys: Sequence[str]) -> None:
+    """Raise MissingChunkError, whatever the policy, where one of the keys has gone: of the metadata, and of chunks that
+    were read before.
     """
-    gone = sync(_gone(array, (_metadata_key(array), *witnesses)))
+    gone = sync(_gone(array, keys))
     if gone is not None:
         raise vanished(role, where, gone)
 
@@ -92,11 +92,6 @@ def refuse_absent(array: zarr.Array[Any], role: str, where: str, fill_is_meant: 
             f"{array.fill_value}. Write the array, or pass missing_chunks='fill' if the fill value is meant."
         )
     return found.any_chunk
-
-
-def _metadata_key(array: zarr.Array[Any]) -> str:
-    name = "zarr.json" if array.metadata.zarr_format == 3 else ".zarray"
-    return f"{array.path}/{name}" if array.path else name
 
 
 async def _gone(array: zarr.Array[Any], keys: Sequence[str]) -> str | None:
