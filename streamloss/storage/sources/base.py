@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -111,6 +112,12 @@ def nbytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
 def selection_shape(selection: Selection) -> tuple[int, ...]:
     """Return the shape of the selected rectangle."""
     return tuple(s.stop - s.start for s in selection)
+
+
+def touched(selection: Selection, chunk_shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Return the coordinates of the chunks that a selection touches."""
+    ranges = (range(s.start // c, -(-s.stop // c)) for s, c in zip(selection, chunk_shape, strict=True))
+    return itertools.product(*ranges)
 
 
 _CUDA, _CUDA_MANAGED = 2, 13  # DLPack's numbers

@@ -12,6 +12,7 @@ import numpy as np
 
 from ...errors import SourceError, StreamlossWarning, UsageError
 from .base import Allocate, HostSource, Selection, Source, nbytes
+from .bfloat16 import advice_on_dtype, is_bits, is_number, widened_chunk
 from .fingerprints import Fingerprint
 from .numpy import open_array
 
@@ -34,8 +35,9 @@ class DaskSource(HostSource):
     def __init__(self, array: Any, role: str) -> None:
         self.role = role
         self.dtype = np.dtype(array.dtype)
-        if self.dtype.kind not in "biuf" and self.dtype.name != "bfloat16":
-            raise SourceError(f"{role}: expected numbers; received a Dask array of dtype {self.dtype}.")
+        if not is_number(self.dtype):
+            advice = advice_on_dtype(self.dtype)
+            raise SourceError(f"{role}: expected numbers; received a Dask array of dtype {self.dtype}.{advice}")
         self.known = not any(map(math.isnan, array.shape))
         self.chunks = tuple(tuple(UNKNOWN if math.isnan(n) else int(n) for n in sizes) for sizes in array.chunks)
         self.shape = tuple(map(sum, self.chunks))
@@ -165,7 +167,7 @@ def as_lazy(array: Any, role: str, missing_chunks: str = "error") -> Any:
     import dask.array as da
 
     if isinstance(array, da.Array):
-        return array
+        return da.map_blocks(widened_chunk, array, dtype=np.float32) if is_bits(array.dtype) else array
     if isinstance(array, str) or hasattr(array, "__fspath__"):
         path = str(array)
         opened = (
@@ -178,10 +180,10 @@ def as_lazy(array: Any, role: str, missing_chunks: str = "error") -> Any:
     if is_lazy(array):
         raise UsageError(f"{role} is a {type(array).__name__} of Dask; expected a dask.array.Array.")
     if type(array).__module__.partition(".")[0] == "zarr":
-        from .zarr import ZarrSource
+        from .zarr import open_zarr
 
-        source = ZarrSource(array, role, missing_chunks)
+        source = open_zarr(array, role, missing_chunks)
         meta = np.empty((0,) * len(source.shape), source.dtype)
         return da.from_array(SourceReader(source), chunks=source.chunk_shape, name=False, asarray=False, meta=meta)
     open_array(array, role)  # refuses masked elements, packed numbers and what is no number
-    return da.from_array(np.asarray(array))
+    return as_lazy(da.from_array(np.asarray(array)), role)

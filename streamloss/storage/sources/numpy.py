@@ -10,7 +10,8 @@ import numpy as np
 
 from ...errors import SourceError, UsageError
 from . import fingerprints
-from .base import Allocate, HostSource, Selection, nbytes
+from .base import Allocate, HostSource, Selection, Source, nbytes
+from .bfloat16 import advice_on_dtype, is_number, widened
 from .encoding import attributes_of, refuse_encoded
 
 _FAULT_AROUND = 1 << 16  # Linux maps up to so many bytes around the one that was touched
@@ -146,9 +147,7 @@ def _runs(array: np.ndarray[Any, Any], selection_shape: tuple[int, ...]) -> tupl
     return run, runs
 
 
-def open_array(
-    array: Any, role: str, missing_chunks: str = "error", where: str | None = None
-) -> ArraySource | MemmapSource:
+def open_array(array: Any, role: str, missing_chunks: str = "error", where: str | None = None) -> Source:
     """Open anything that ``numpy.asarray`` makes a numeric array of.
 
     `where` is the place where it is kept, if not in memory. There are no chunks, so `missing_chunks` has no effect.
@@ -165,17 +164,18 @@ def open_array(
             f"{role}: {int(np.ma.getmaskarray(values).sum()):,} elements are masked: they hold no data. "
             "Pass array.filled(value), with NaN and nan_policy='omit' to leave those rows out."
         )
-    if converted.dtype.kind not in "biuf" and converted.dtype.name != "bfloat16":
+    if not is_number(converted.dtype):
         raise SourceError(
             f"{role}: expected numbers; received dtype {converted.dtype} from {where or type(array).__name__}. "
             "Expected an array of integers, floats or booleans: in memory, a memmap, a zarr.Array or a path."
+            f"{advice_on_dtype(converted.dtype)}"
         )
     refuse_encoded(role, where or f"a {type(array).__name__}", attributes_of(array), converted.dtype)
     memmap = _memmap_under(converted)
     source = ArraySource(converted, role) if memmap is None else MemmapSource(converted, memmap, role)
     source.where = where or source.where
     source.dimensions = _dimensions_of(array)
-    return source
+    return widened(source)
 
 
 def _dimensions_of(array: Any) -> tuple[str | None, ...]:
@@ -197,7 +197,7 @@ def _memmap_under(array: Any) -> np.memmap[Any, Any] | None:
     return None
 
 
-def open_npy(path: Path, role: str, missing_chunks: str = "error") -> MemmapSource | ArraySource:
+def open_npy(path: Path, role: str, missing_chunks: str = "error") -> Source:
     """Open a ``.npy`` file, memory-mapped; `missing_chunks` has no effect."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)

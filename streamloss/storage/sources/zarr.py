@@ -7,10 +7,9 @@ the index anyway.
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, Stor
 
 from ...errors import CorruptChunkError, DataError, MissingChunkError, SourceError
 from . import fingerprints
-from .base import Allocate, HostSource, Selection, nbytes, selection_shape
+from .base import Allocate, HostSource, Selection, Source, nbytes, selection_shape, touched
+from .bfloat16 import Widened, advice_on_dtype, is_number, widened
 from .encoding import refuse_encoded
 from .zarr_codecs import ShardIndex, is_blosc
 from .zarr_local import local_chunks
@@ -46,8 +46,9 @@ class ZarrSource(HostSource):
                     else "."
                 )
             )
-        if array.dtype.kind not in "biuf":
-            raise SourceError(f"{role}: expected numbers; {array.store_path} has dtype {array.dtype}.")
+        if not is_number(array.dtype):
+            advice = advice_on_dtype(array.dtype)
+            raise SourceError(f"{role}: expected numbers; {array.store_path} has dtype {array.dtype}.{advice}")
         self.role = role
         self.where = where or str(array.store_path)
         self._opened = array
@@ -86,8 +87,9 @@ class ZarrSource(HostSource):
         place = StorePath(self._store, array.path)
         try:
             watched = zarr.open_array(place, mode="r", zarr_format=array.metadata.zarr_format)
-        except FileNotFoundError:  # it may be kept by a group above
-            watched, self._is_listed_only = zarr.Array(zarr.AsyncArray(array.metadata, place)), True
+        except Exception as error:  # a group above may keep its metadata; a dtype may be bfloat16, which zarr lacks
+            self._is_listed_only = isinstance(error, FileNotFoundError)
+            watched = zarr.Array(zarr.AsyncArray(array.metadata, place))
         if (key := metadata_key(array, own=not self._is_listed_only)) is None:
             raise vanished(self.role, self.where, "its metadata")
         return watched, key
@@ -146,14 +148,14 @@ class ZarrSource(HostSource):
         return np.asarray(data)
 
     def _check_missing(self, selection: Selection) -> None:
-        for coordinates in _touched(selection, self._array.chunks):
+        for coordinates in touched(selection, self._array.chunks):
             key = self._missing_key(coordinates)
             if key is not None:
                 self._note_missing(key)
 
     def _note_found(self, selection: Selection, missing: Container[str]) -> None:
         """Keep a chunk that was read, where there is one, to look for it again."""
-        keys = map(self._key, _touched(selection, self.chunk_shape))
+        keys = map(self._key, touched(selection, self.chunk_shape))
         if (found := next((key for key in keys if key not in missing), None)) is not None:
             self._witnesses.add(found)
 
@@ -226,7 +228,7 @@ class ZarrSource(HostSource):
 
     def _corrupt(self, selection: Selection, error: Exception) -> CorruptChunkError:
         """Return the error that names the first chunk of the selection that cannot be read by itself."""
-        for coordinates in _touched(selection, self.chunk_shape):
+        for coordinates in touched(selection, self.chunk_shape):
             box = zip(coordinates, self.chunk_shape, self.shape, strict=True)
             try:
                 self._array[tuple(slice(i * c, min((i + 1) * c, n)) for i, c, n in box)]
@@ -267,19 +269,19 @@ class ZarrSource(HostSource):
 def _open_again(place: StorePath, zarr_format: Any, role: str, missing_chunks: str, where: str) -> ZarrSource:
     """Open a pickled source in another process."""
     try:
-        array: Any = open_stored(place.store, place.path, zarr_format)
+        array = open_stored(place.store, place.path, zarr_format).array
     except Exception as error:  # whatever opening raises
         raise SourceError(f"{role}: this worker cannot open {place}: {why(error)}") from None
     return ZarrSource(array, role, missing_chunks, where)
 
 
-def _touched(selection: Selection, chunk_shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    """Return the coordinates of the chunks that a selection touches."""
-    return itertools.product(
-        *(range(s.start // c, -(-s.stop // c)) for s, c in zip(selection, chunk_shape, strict=True))
-    )
-
-
-def open_path(path: Path, role: str, missing_chunks: str) -> ZarrSource:
+def open_path(path: Path, role: str, missing_chunks: str) -> Source:
     """Open the Zarr array at a local path, ``store.zarr/path/in/group``."""
-    return ZarrSource(open_local(path, role), role, missing_chunks, where=str(path))
+    stored = open_local(path, role)
+    source = ZarrSource(stored.array, role, missing_chunks, where=str(path))
+    return Widened(source) if stored.bfloat16 else widened(source)
+
+
+def open_zarr(array: Any, role: str, missing_chunks: str) -> Source:
+    """Open a ``zarr.Array``."""
+    return widened(ZarrSource(array, role, missing_chunks))

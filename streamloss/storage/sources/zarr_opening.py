@@ -11,7 +11,7 @@ import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import zarr
 from zarr.abc.store import Store
@@ -21,11 +21,22 @@ from zarr.storage import LocalStore, StorePath, ZipStore
 
 from ...errors import SourceError
 from ..uris import split_store, split_zip
+from .bfloat16 import bits_of
+from .encoding import says_bfloat16
 
 _CONSOLIDATED = (".zmetadata", "zarr.json")
 
 
-def open_local(path: Path, role: str) -> zarr.Array[Any]:
+class Stored(NamedTuple):
+    """What was found at a path of a store."""
+
+    array: Any
+    """The array, or a group."""
+    bfloat16: bool = False
+    """Whether the metadata says that the array is bfloat16; `array` then has its bits."""
+
+
+def open_local(path: Path, role: str) -> Stored:
     """Return the Zarr array at a local path, ``store.zarr/path/in/group``, or ``store.zarr.zip/path/in/group``.
 
     Raises SourceError where there is none.
@@ -43,17 +54,20 @@ def open_local(path: Path, role: str) -> zarr.Array[Any]:
             return above
         near = None if store is None else _nearby(store, inner)
         raise SourceError(f"{role}: {str(path)!r} is not a Zarr array: {near or why(error)}") from error
-    if isinstance(found, zarr.Group):
-        arrays = ", ".join(array_names(found)[:20]) or "none"
+    if isinstance(found.array, zarr.Group):
+        arrays = ", ".join(array_names(found.array)[:20]) or "none"
         raise SourceError(f"{role}: {str(path)!r} is a Zarr group; name one of its arrays: {arrays}.")
     return found
 
 
-def open_stored(store: Store, path: str, zarr_format: Any = None) -> zarr.Array[Any] | zarr.Group:
+def open_stored(store: Store, path: str, zarr_format: Any = None) -> Stored:
     """Return the array or group at a path in a store. Raises what zarr raises where there is none."""
     try:
-        return zarr.open(store, path=path, mode="r", zarr_format=zarr_format)
+        return Stored(zarr.open(store, path=path, mode="r", zarr_format=zarr_format))
     except Exception:
+        own = _document(store, _join(path, "zarr.json"))
+        if _is_bfloat16(own):
+            return _from_document(store, path, own)
         if (found := _from_consolidated(store, path)) is None:
             raise
         return found
@@ -88,7 +102,7 @@ def _zip_store(place: Path) -> ZipStore:
     return store
 
 
-def _under_a_group_above(place: Path, inner: str) -> zarr.Array[Any] | None:
+def _under_a_group_above(place: Path, inner: str) -> Stored | None:
     """Return the array of a directory whose metadata only a group above it has, where no store is named ``.zarr``."""
     for parent in place.parents:
         if any((parent / name).is_file() for name in _CONSOLIDATED):
@@ -98,9 +112,23 @@ def _under_a_group_above(place: Path, inner: str) -> zarr.Array[Any] | None:
     return None
 
 
-def _from_consolidated(store: Store, path: str) -> zarr.Array[Any] | None:
-    found = next((metadata for _, metadata in _consolidated(store, path)), None)
-    return None if found is None else zarr.Array.from_dict(StorePath(store, path), found)
+def _from_consolidated(store: Store, path: str) -> Stored | None:
+    found = next((document for _, document in _consolidated(store, path)), None)
+    return None if found is None else _from_document(store, path, found)
+
+
+def _from_document(store: Store, path: str, document: dict[str, Any]) -> Stored:
+    bfloat16 = _is_bfloat16(document)
+    if bfloat16:
+        attributes = {key: value for key, value in document.get("attributes", {}).items() if not says_bfloat16(value)}
+        fill_value = bits_of(document.get("fill_value", 0))
+        document = document | {"data_type": "uint16", "fill_value": fill_value, "attributes": attributes}
+    return Stored(zarr.Array.from_dict(StorePath(store, path), document), bfloat16)
+
+
+def _is_bfloat16(document: dict[str, Any]) -> bool:
+    named = document.get("data_type")
+    return "bfloat16" in (named, named.get("name") if isinstance(named, dict) else None)
 
 
 def _consolidated(store: Store, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
