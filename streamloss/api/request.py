@@ -116,12 +116,17 @@ def plan_request(
 
 def messages_about(plan: Plan) -> list[str]:
     """Return what is odd about the arrays of a plan, though it can be evaluated: integers as logits or probabilities of
-    a cross-entropy, which are often labels.
+    a cross-entropy, which are often labels, and integers that may be the bits of bfloat16.
     """
     messages: list[str] = []
     dtypes = plan.y_true.dtype, plan.y_pred.dtype
     if dtypes[1].kind not in "biu":
         return messages
+    if dtypes[1].kind != "b" and dtypes[1].itemsize == 2:
+        messages.append(
+            f"y_pred has dtype {dtypes[1]}, as has bfloat16 that is stored by its bits (1.0 is then 16256); if it is "
+            "that, pass y_pred.view(ml_dtypes.bfloat16), or store it as floats"
+        )
     for loss in plan.losses:
         if (from_logits := loss.spec.parameters.get("from_logits")) is not None:
             what = "logits are floats as a rule" if from_logits else "probabilities are floats as a rule"

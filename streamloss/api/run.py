@@ -53,6 +53,7 @@ def run_plan(
     collector = Collector(run, checkpoint, progress, begin)
     try:
         executor.run(run, collector.add)
+        collector.confirm()
     finally:  # also where it was interrupted
         collector.save()
     return collector

@@ -50,10 +50,16 @@ class Collector:
             self._rows += self.run.plan.grid.rows(result.covered)
             self._progress(Progress(self._rows, self._total, time.perf_counter() - self._begin))
 
+    def confirm(self) -> None:
+        """Raise MissingChunkError if an array vanished while it was read."""
+        for source in self.run.plan.sources:
+            source.confirm()
+
     def save(self) -> None:
         """Save all blocks up to now to the checkpoint; first their losses of rows, which a checkpoint promises."""
         if self._checkpoint is None or not self._unsaved:
             return
+        self.confirm()
         begin, unsaved = time.perf_counter(), self._unsaved
         for sink in self.run.sinks.values():
             sink.sync(map(self.run.plan.grid.block, unsaved))

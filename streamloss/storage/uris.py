@@ -16,6 +16,17 @@ def split_store(path: Path) -> tuple[Path, str]:
     return path, ""
 
 
+def split_zip(path: Path) -> tuple[Path, str] | None:
+    """Return the zip file that a path leads into, and the path inside it; None where there is none.
+
+    ``dir/store.zarr.zip/group/array`` gives (``dir/store.zarr.zip``, ``group/array``).
+    """
+    for parent in [*reversed(path.parents), path]:
+        if parent.suffix == ".zip" and parent.is_file():
+            return parent, path.relative_to(parent).as_posix().removeprefix(".")
+    return None
+
+
 def local_path(uri: str) -> Path | None:
     """Return the file or directory that a path or a ``file://`` URI names; None for any other scheme."""
     scheme, separator, rest = uri.partition("://")

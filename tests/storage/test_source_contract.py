@@ -65,20 +65,27 @@ def zarr_decoded_by_zarr(data, folder):
     return zarr.open_array(zarr_array(data, folder, serializer=zarr.codecs.BytesCodec(endian="big")), mode="r")
 
 
+def zarr_in_zip(data, folder):
+    with zarr.storage.ZipStore(folder / "a.zarr.zip", mode="w") as store:
+        zarr.create_array(store, name="p", data=data, chunks=(1000, 100))
+    return str(folder / "a.zarr.zip/p")
+
+
 def dask_array(data, folder):
     return da.from_array(data, chunks=(1000, 100))
 
 
-MAKERS = (numpy_array, memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, dask_array)
+MAKERS = (numpy_array, memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, zarr_in_zip, dask_array)
 COPYING = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded)
 """Sources that read into the memory that they are given."""
-IN_WORKERS = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr)
+IN_WORKERS = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, zarr_in_zip)
 """Sources that another process opens itself."""
 CHUNKS = {  # of sources that have chunks
     zarr_v2: (1000, 100),
     zarr_v3: (1000, 100),
     zarr_sharded: (2000, 100),
     zarr_decoded_by_zarr: (1000, 100),
+    zarr_in_zip: (1000, 100),
     dask_array: (1000, 100),
 }
 
@@ -161,6 +168,7 @@ def test_elements_are_located_by_their_chunk(make, source):
         zarr_v3: " (chunk c/2/1)",
         zarr_sharded: " (chunk c/1/1)",
         zarr_decoded_by_zarr: " (chunk c/2/1)",
+        zarr_in_zip: " (chunk p/c/2/1)",
         dask_array: " (chunk 2/1)",
     }.get(make, "")
 

@@ -97,6 +97,11 @@ def run_batch(version: str, packed: bytes, first: int, stop: int) -> BlockResult
         except DataError as error:
             return error
         seconds.append(time.perf_counter() - begin)
+    try:
+        for source in run.plan.sources:
+            source.confirm()
+    except DataError as error:
+        return error
     # compiling makes the first block long: the median counts for all
     work = statistics.median(seconds) * len(seconds)
     return BlockResult(Ranges(((first, stop),)), states, opened.newly_filled(), work)

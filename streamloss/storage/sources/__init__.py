@@ -53,7 +53,7 @@ KINDS = (
     Kind(local(".npy"), "numpy:open_npy"),
     Kind(local(), "zarr:open_path"),
     Kind(on_gpu, "gpu:open_gpu_array"),
-    Kind(library("zarr"), "zarr:ZarrSource"),
+    Kind(library("zarr"), "zarr:open_zarr"),
     Kind(library("dask"), "dask:open_lazy"),
     Kind(lambda array: not isinstance(array, str), "numpy:open_array"),
 )

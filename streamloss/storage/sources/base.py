@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -72,6 +73,11 @@ class Source(Protocol):
     def locate(self, index: tuple[int, ...]) -> str:
         """Return where an element is kept, for an error message: " (chunk c/3/0)", or nothing."""
 
+    def confirm(self) -> None:
+        """Raise MissingChunkError if the array has vanished, or is vanishing, since it was opened: what was then read
+        may have been the fill value. To be called after reading, and before anything that was computed is kept.
+        """
+
     def fingerprint(self) -> dict[str, Any]:
         """Return what tells the array from one that was changed, for JSON; see :mod:`.fingerprints`."""
 
@@ -106,6 +112,9 @@ class HostSource:
     def on_device(self, selection: Selection) -> None:
         """Return None: nothing is in a GPU's memory."""
 
+    def confirm(self) -> None:
+        """Do nothing: what has vanished cannot be read, and nothing else is read in its place."""
+
     def locate(self, index: tuple[int, ...]) -> str:
         """Return nothing: there are no chunks to name."""
         return ""
@@ -119,6 +128,12 @@ def nbytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
 def selection_shape(selection: Selection) -> tuple[int, ...]:
     """Return the shape of the selected rectangle."""
     return tuple(s.stop - s.start for s in selection)
+
+
+def touched(selection: Selection, chunk_shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """Return the coordinates of the chunks that a selection touches."""
+    ranges = (range(s.start // c, -(-s.stop // c)) for s, c in zip(selection, chunk_shape, strict=True))
+    return itertools.product(*ranges)
 
 
 _CUDA, _CUDA_MANAGED = 2, 13  # DLPack's numbers

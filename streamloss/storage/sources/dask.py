@@ -12,6 +12,7 @@ import numpy as np
 
 from ...errors import SourceError, StreamlossWarning, UsageError
 from .base import Allocate, HostSource, Selection, Source, nbytes
+from .bfloat16 import is_bits, widened_chunk
 from .dtypes import refuse_no_numbers
 from .encoding import refuse_masked
 from .fingerprints import Fingerprint
@@ -162,7 +163,7 @@ def as_lazy(array: Any, role: str, missing_chunks: str = "error") -> Any:
     import dask.array as da
 
     if isinstance(array, da.Array):
-        return array
+        return da.map_blocks(widened_chunk, array, dtype=np.float32) if is_bits(array.dtype) else array
     if isinstance(array, str) or hasattr(array, "__fspath__"):
         path = str(array)
         opened = (
@@ -175,10 +176,10 @@ def as_lazy(array: Any, role: str, missing_chunks: str = "error") -> Any:
     if is_lazy(array):
         raise UsageError(f"{role} is a {type(array).__name__} of Dask; expected a dask.array.Array.")
     if type(array).__module__.partition(".")[0] == "zarr":
-        from .zarr import ZarrSource
+        from .zarr import open_zarr
 
-        source = ZarrSource(array, role, missing_chunks)
+        source = open_zarr(array, role, missing_chunks)
         meta = np.empty((0,) * len(source.shape), source.dtype)
         return da.from_array(SourceReader(source), chunks=source.chunk_shape, name=False, asarray=False, meta=meta)
     open_array(array, role)  # refuses masked elements, packed numbers and what is no number
-    return da.from_array(np.asarray(array))
+    return as_lazy(da.from_array(np.asarray(array)), role)

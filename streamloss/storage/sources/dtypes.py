@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import SourceError
+from .bfloat16 import is_number
 
 
 def refuse_no_numbers(role: str, where: str, dtype: np.dtype[Any], given: Any = None) -> None:
@@ -14,7 +15,7 @@ def refuse_no_numbers(role: str, where: str, dtype: np.dtype[Any], given: Any = 
 
     `where` names the array in the message; `given` is what was passed, where that says more than the dtype does.
     """
-    if dtype.kind not in "biuf" and dtype.name != "bfloat16":
+    if not is_number(dtype):
         raise SourceError(f"{role}: expected numbers; received dtype {dtype} ({where}). {_advice(dtype, given)}")
 
 
@@ -34,6 +35,8 @@ def _advice(dtype: np.dtype[Any], given: Any) -> str:
         return f"Pass them in a unit, such as {what} / np.timedelta64(1, 's')."
     if dtype.kind == "c":
         return "Pass array.real, np.abs(array), or the parts as np.stack([array.real, array.imag], axis=-1)."
+    if dtype.name.startswith("float8") or (dtype.kind == "V" and dtype.itemsize == 1 and not dtype.names):
+        return "Floats of 8 bits: view them as the dtype of ml_dtypes that they have, and call astype('float32')."
     if dtype.names:
         return f"Pass one of the fields: array[{dtype.names[0]!r}]."
     if dtype.kind == "O" and type(given).__module__.partition(".")[0] == "pandas":

@@ -1,7 +1,8 @@
 """The attributes that change what stored numbers mean (CF conventions, as xarray and netCDF4 write them).
 
 Zarr, HDF5 and netCDF store numbers with attributes beside them: packed integers with a scale and an offset, numbers
-that stand for missing data, signed integers that are meant as unsigned ones. A reader that does not know them takes
+that stand for missing data, signed integers that are meant as unsigned ones, integers that are the bits of floats. A
+reader that does not know them takes
 codes for values. Every source that has attributes asks this module, whatever its container.
 """
 
@@ -42,9 +43,7 @@ def refuse_encoded(
         found["fill_value"] = fill_value
     if found:
         raise SourceError(
-            f"{role}: {where} has the attributes {found}, which change what its numbers mean. Store the unpacked "
-            "values (xarray: decode and write as floats), or remove the attributes if no element is meant (format 2: "
-            "fill_value null in .zarray)."
+            f"{role}: {where} has the attributes {found}, which change what its numbers mean. {_cure(found)}"
         )
 
 
@@ -61,6 +60,18 @@ def refuse_masked(place: str, values: Any, cure: str) -> None:
     )
 
 
+def _cure(found: Mapping[str, Any]) -> str:
+    if any(map(says_bfloat16, found.values())):
+        return (
+            "Its integers are the bits of bfloat16 numbers: store array.view(ml_dtypes.bfloat16).astype('float32'), or "
+            "pass that view."
+        )
+    return (
+        "Store the unpacked values (xarray: decode and write as floats), or remove the attributes if no element is "
+        "meant (format 2: fill_value null in .zarray)."
+    )
+
+
 def _changes_meaning(key: str, value: Any, dtype: np.dtype[Any]) -> bool:
     if key == "scale_factor":
         return not _is_number(value, 1.0)
@@ -68,9 +79,16 @@ def _changes_meaning(key: str, value: Any, dtype: np.dtype[Any]) -> bool:
         return not _is_number(value, 0.0)
     if key == "_Unsigned":
         return str(value).lower() == ("true" if dtype.kind == "i" else "false") and dtype.kind in "iu"
+    if says_bfloat16(value):
+        return dtype.kind in "iu" and dtype.itemsize == 2
     if key in FILL_VALUES:
         return not (dtype.kind == "f" and _is_nan(value))
     return False
+
+
+def says_bfloat16(value: Any) -> bool:
+    """Return whether an attribute's value is the name of bfloat16, as "torch.bfloat16"."""
+    return isinstance(value, str) and value.strip().rpartition(".")[2].lower() == "bfloat16"
 
 
 def _is_number(attribute: Any, number: float) -> bool:

@@ -52,6 +52,11 @@ def of_local_zarr(metadata: bytes, root: Path, array: str, keys: Sequence[str]) 
     }
 
 
+def of_zipped_zarr(metadata: bytes, path: Path, array: str) -> Fingerprint:
+    """Return the fingerprint of a Zarr array in a zip file: that of the file."""
+    return of_file(path) | {"place": f"{os.path.realpath(path)}/{array}", "metadata": _digest([[metadata]])}
+
+
 def of_stored_zarr(metadata: bytes, place: str, store: Any, keys: Sequence[str]) -> Fingerprint:
     """Return the fingerprint of a Zarr array in a store that is no directory: of its metadata and of the bytes of these
     chunks.

@@ -93,6 +93,9 @@ class GpuSource:
     def locate(self, index: tuple[int, ...]) -> str:
         return ""
 
+    def confirm(self) -> None:
+        """Do nothing: the array is held in memory."""
+
     def fingerprint(self) -> fingerprints.Fingerprint:
         return fingerprints.of_memory(self.read(tuple(slice(0, n) for n in self.shape)))
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from ...errors import SourceError, UsageError
 from . import fingerprints
-from .base import Allocate, HostSource, Selection, nbytes
+from .base import Allocate, HostSource, Selection, Source, nbytes
+from .bfloat16 import widened
 from .dtypes import refuse_no_numbers
 from .encoding import attributes_of, refuse_encoded, refuse_masked
 from .labels import dimensions_of, labels_of
@@ -148,9 +149,7 @@ def _runs(array: np.ndarray[Any, Any], selection_shape: tuple[int, ...]) -> tupl
     return run, runs
 
 
-def open_array(
-    array: Any, role: str, missing_chunks: str = "error", where: str | None = None
-) -> ArraySource | MemmapSource:
+def open_array(array: Any, role: str, missing_chunks: str = "error", where: str | None = None) -> Source:
     """Open anything that ``numpy.asarray`` makes a numeric array of.
 
     `where` is the place where it is kept, if not in memory. There are no chunks, so `missing_chunks` has no effect.
@@ -169,7 +168,7 @@ def open_array(
     source = ArraySource(converted, role) if memmap is None else MemmapSource(converted, memmap, role)
     source.where = where or source.where
     source.dimensions, source.given_labels = dimensions_of(array), labels_of(array)
-    return source
+    return widened(source)
 
 
 def _memmap_under(array: Any) -> np.memmap[Any, Any] | None:
@@ -181,7 +180,7 @@ def _memmap_under(array: Any) -> np.memmap[Any, Any] | None:
     return None
 
 
-def open_npy(path: Path, role: str, missing_chunks: str = "error") -> MemmapSource | ArraySource:
+def open_npy(path: Path, role: str, missing_chunks: str = "error") -> Source:
     """Open a ``.npy`` file, memory-mapped; `missing_chunks` has no effect."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)

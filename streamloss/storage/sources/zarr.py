@@ -7,23 +7,21 @@ the index anyway.
 
 from __future__ import annotations
 
-import difflib
-import itertools
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
 from zarr.codecs import ShardingCodec
-from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath
+from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath, ZipStore
 
 from ...errors import CorruptChunkError, DataError, MissingChunkError, SourceError
-from ..uris import split_store
 from . import fingerprints
-from .base import Allocate, HostSource, Selection, nbytes, selection_shape
+from .base import Allocate, HostSource, Selection, Source, nbytes, selection_shape, touched
+from .bfloat16 import Widened, widened
 from .dtypes import refuse_no_numbers
 from .encoding import refuse_encoded
 from .labels import Labels
@@ -31,7 +29,8 @@ from .zarr_codecs import ShardIndex, is_blosc
 from .zarr_labels import labels_beside
 from .zarr_local import local_chunks
 from .zarr_metadata import codec_names, dimensions_of, missing_number, outermost
-from .zarr_presence import refuse_absent, refuse_vanished
+from .zarr_opening import array_names, metadata_key, open_local, open_stored, why
+from .zarr_presence import Witnesses, refuse_absent, refuse_vanished, vanished
 from .zarr_tracking import TrackingStore
 
 _CONCURRENT = 10  # chunks that zarr decodes at a time for one read ("async.concurrency")
@@ -45,7 +44,7 @@ class ZarrSource(HostSource):
             raise SourceError(
                 f"{role}: expected a zarr.Array; received a {type(array).__name__}"
                 + (
-                    f" with the arrays {', '.join(_array_names(array)[:20]) or 'none'}."
+                    f" with the arrays {', '.join(array_names(array)[:20]) or 'none'}."
                     if isinstance(array, zarr.Group)
                     else "."
                 )
@@ -56,16 +55,16 @@ class ZarrSource(HostSource):
         self._opened = array
         self._policy = missing_chunks
         self._filled: set[str] = set()
-        self._has_chunks = False
+        self._has_chunks: bool | None = None  # None: no chunk was found missing, so there was no need to look
+        self._witnesses = Witnesses()
+        self._is_listed_only = False  # whether only a group above has the array's metadata
         refuse_encoded(role, self.where, array.attrs.asdict(), array.dtype, missing_number(array))
         self.dimensions = dimensions_of(array)
         self._store = TrackingStore(array.store)
         self._store.blosc = is_blosc(outermost(array))
         self._track_shards(array)
         self._local = local_chunks(array)
-        self._array = zarr.open_array(
-            StorePath(self._store, array.path), mode="r", zarr_format=array.metadata.zarr_format
-        )
+        self._array, self._metadata_key = self._watched(array)
         self.shape = self._array.shape
         self.dtype = self._array.dtype
         self.chunk_shape = self._array.shards or self._array.chunks
@@ -76,12 +75,29 @@ class ZarrSource(HostSource):
         store = self._opened.store
         if isinstance(store, LocalStore):
             store = LocalStore(store.root.absolute(), read_only=True)
+        elif isinstance(store, ZipStore):
+            store = ZipStore(store.path.absolute(), mode="r")
         place = StorePath(store, self._opened.path)
         return _open_again, (place, self._opened.metadata.zarr_format, self.role, self._policy, self.where)
 
     def labels(self) -> dict[int, Labels]:
         """Return the coordinates that xarray keeps beside the array."""
         return labels_beside(self._opened, self.dimensions)
+
+    def _watched(self, array: zarr.Array[Any]) -> tuple[zarr.Array[Any], str]:
+        """Return the array as it is read through the store that tracks, and the key of its metadata.
+
+        Raises MissingChunkError where the metadata is gone.
+        """
+        place = StorePath(self._store, array.path)
+        try:
+            watched = zarr.open_array(place, mode="r", zarr_format=array.metadata.zarr_format)
+        except Exception as error:  # a group above may keep its metadata; a dtype may be bfloat16, which zarr lacks
+            self._is_listed_only = isinstance(error, FileNotFoundError)
+            watched = zarr.Array(zarr.AsyncArray(array.metadata, place))
+        if (key := metadata_key(array, own=not self._is_listed_only)) is None:
+            raise vanished(self.role, self.where, "its metadata")
+        return watched, key
 
     def _track_shards(self, array: zarr.Array[Any]) -> None:
         """Let the store track missing inner chunks. Raises SourceError for an index of shards in another encoding."""
@@ -110,8 +126,10 @@ class ZarrSource(HostSource):
                 missing = self._local.read(selection, out)
                 if missing:
                     self._refuse_vanished()
-                for coordinates in missing:
-                    self._note_missing(self._local_key(coordinates))
+                keys = dict.fromkeys(self._local_key(coordinates) for coordinates in missing)
+                for key in keys:
+                    self._note_missing(key)
+                self._note_found(selection, keys)
                 return out
             except (DataError, MemoryError):
                 raise
@@ -131,19 +149,38 @@ class ZarrSource(HostSource):
             self._refuse_vanished()
         if self._policy != "fill" and (self._store.missing or self._store.missing_inner):
             self._check_missing(selection)
+        self._note_found(selection, self._store.missing)
         return np.asarray(data)
 
     def _check_missing(self, selection: Selection) -> None:
-        for coordinates in _touched(selection, self._array.chunks):
+        for coordinates in touched(selection, self._array.chunks):
             key = self._missing_key(coordinates)
             if key is not None:
                 self._note_missing(key)
 
+    def _note_found(self, selection: Selection, missing: Container[str]) -> None:
+        """Keep a chunk that was read, where there is one, to look for it again."""
+        keys = map(self._key, touched(selection, self.chunk_shape))
+        if (found := next((key for key in keys if key not in missing), None)) is not None:
+            self._witnesses.add(found)
+
     def _refuse_vanished(self) -> None:
-        refuse_vanished(self._opened, self.role, self.where)
-        if not self._has_chunks:
-            refuse_absent(self._opened, self.role, self.where, fill_is_meant=self._policy != "warn")
-            self._has_chunks = True
+        refuse_vanished(self._opened, self.role, self.where, (self._metadata_key, *self._witnesses.keys))
+        if self._has_chunks is None:
+            self._has_chunks = self._look_for_chunks()
+
+    def _look_for_chunks(self) -> bool:
+        # an array that was deleted may still be listed, so without a chunk it is none
+        fill_is_meant = self._policy == "error" or (self._policy == "fill" and not self._is_listed_only)
+        return refuse_absent(self._opened, self.role, self.where, fill_is_meant)
+
+    def confirm(self) -> None:
+        if self._policy == "error":  # what is read is there
+            return
+        seen = self._witnesses.keys if self._has_chunks else ()
+        refuse_vanished(self._opened, self.role, self.where, (self._metadata_key, *seen))
+        if self._has_chunks and not self._witnesses.keys and not self._look_for_chunks():
+            raise vanished(self.role, self.where, "each of its chunks")
 
     def _note_missing(self, key: str) -> None:
         """Apply the policy to a chunk that does not exist: raise MissingChunkError, count it, or do nothing."""
@@ -196,15 +233,16 @@ class ZarrSource(HostSource):
 
     def _corrupt(self, selection: Selection, error: Exception) -> CorruptChunkError:
         """Return the error that names the first chunk of the selection that cannot be read by itself."""
-        for coordinates in _touched(selection, self.chunk_shape):
+        for coordinates in touched(selection, self.chunk_shape):
             box = zip(coordinates, self.chunk_shape, self.shape, strict=True)
             try:
                 self._array[tuple(slice(i * c, min((i + 1) * c, n)) for i, c, n in box)]
             except Exception as single:
-                return CorruptChunkError(
-                    f"{self.role}: chunk {self._key(coordinates)} of {self.where} cannot be decoded: "
-                    f"{type(single).__name__}: {single}. Write it again."
-                )
+                what = f"{self.role}: chunk {self._key(coordinates)} of {self.where} cannot be"
+                why = f"{type(single).__name__}: {single}"
+                if isinstance(single, OSError):  # it may be whole: permissions, a mount that is gone
+                    return CorruptChunkError(f"{what} read: {why}. Make it readable, and evaluate again.")
+                return CorruptChunkError(f"{what} decoded: {why}. Write it again.")
         return CorruptChunkError(f"{self.role}: cannot read {self.where}: {type(error).__name__}: {error}")
 
     def read_bytes(self, selection_shape: tuple[int, ...]) -> int:
@@ -227,6 +265,8 @@ class ZarrSource(HostSource):
         metadata = json.dumps(self._opened.metadata.to_dict(), sort_keys=True, default=str).encode()
         if isinstance(store, LocalStore):
             return fingerprints.of_local_zarr(metadata, store.root, self._opened.path, keys)
+        if isinstance(store, ZipStore):
+            return fingerprints.of_zipped_zarr(metadata, store.path, self._opened.path)
         place = f"in memory: {self._opened.path}" if isinstance(store, MemoryStore) else str(self._opened.store_path)
         return fingerprints.of_stored_zarr(metadata, place, store, keys)
 
@@ -234,54 +274,19 @@ class ZarrSource(HostSource):
 def _open_again(place: StorePath, zarr_format: Any, role: str, missing_chunks: str, where: str) -> ZarrSource:
     """Open a pickled source in another process."""
     try:
-        array = zarr.open_array(place, mode="r", zarr_format=zarr_format)
+        array = open_stored(place.store, place.path, zarr_format).array
     except Exception as error:  # whatever opening raises
-        raise SourceError(f"{role}: this worker cannot open {place}: {_why(error)}") from None
+        raise SourceError(f"{role}: this worker cannot open {place}: {why(error)}") from None
     return ZarrSource(array, role, missing_chunks, where)
 
 
-def _touched(selection: Selection, chunk_shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    """Return the coordinates of the chunks that a selection touches."""
-    return itertools.product(
-        *(range(s.start // c, -(-s.stop // c)) for s, c in zip(selection, chunk_shape, strict=True))
-    )
-
-
-def open_path(path: Path, role: str, missing_chunks: str) -> ZarrSource:
+def open_path(path: Path, role: str, missing_chunks: str) -> Source:
     """Open the Zarr array at a local path, ``store.zarr/path/in/group``."""
-    store, inner = split_store(path)
-    if not store.exists():
-        raise SourceError(f"{role}: there is no {str(store)!r}.")
-    try:
-        found = zarr.open(store, path=inner, mode="r")
-    except Exception as error:  # damaged metadata raises whatever its parser raises
-        raise SourceError(
-            f"{role}: {str(path)!r} is not a Zarr array: {_nearby(store, inner) or _why(error)}"
-        ) from error
-    if isinstance(found, zarr.Group):
-        arrays = ", ".join(_array_names(found)[:20]) or "none"
-        raise SourceError(f"{role}: {str(path)!r} is a Zarr group; name one of its arrays: {arrays}.")
-    return ZarrSource(found, role, missing_chunks, where=str(path))
+    stored = open_local(path, role)
+    source = ZarrSource(stored.array, role, missing_chunks, where=str(path))
+    return Widened(source) if stored.bfloat16 else widened(source)
 
 
-def _array_names(group: zarr.Group) -> list[str]:
-    """Return the names of the arrays of a group and of all groups in it, sorted."""
-    return sorted(name for name, member in group.members(max_depth=None) if isinstance(member, zarr.Array))
-
-
-def _why(error: Exception) -> str:
-    """Return the reason why an array cannot be opened, for an error message."""
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
-        return "it has no Zarr metadata (zarr.json or .zarray). Expected a file a.npy, or store.zarr/path/in/group."
-    return f"its metadata cannot be read: {type(error).__name__}: {error}"
-
-
-def _nearby(store: Path, inner: str) -> str:
-    """Return a hint which arrays the store has, with the name nearest to `inner`; "" where it cannot be listed."""
-    try:
-        names = _array_names(zarr.open_group(store, mode="r"))
-    except Exception:  # only a hint
-        return ""
-    near = difflib.get_close_matches(inner, names, n=1)
-    guess = f" Did you mean {near[0]!r}?" if near else ""
-    return f"the store has no array {inner!r}.{guess} Arrays: {', '.join(names[:20])}."
+def open_zarr(array: Any, role: str, missing_chunks: str) -> Source:
+    """Open a ``zarr.Array``."""
+    return widened(ZarrSource(array, role, missing_chunks))

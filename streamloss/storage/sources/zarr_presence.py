@@ -1,22 +1,27 @@
 """Whether a Zarr array is still there, and whether any of its chunks is: asked when a chunk is found missing.
 
-One missing chunk may be meant. An array without any chunk, chunks stored under other keys than the metadata says, and
-an array whose metadata has gone are not: their fill values would pass for data.
+One missing chunk may be meant. An array without any chunk, chunks stored under other keys than the metadata says, an
+array whose metadata has gone, and chunks that were read and are gone are not: their fill values would pass for data. A
+folder is removed file by file, its metadata perhaps last, so an array is looked at again at the end of a run.
 """
 
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import zarr
-from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
 from ...errors import MissingChunkError
 
 _SWAP = str.maketrans("./", "/.")
+WITNESSES = 8
+"""The most chunks that were read and are looked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +34,48 @@ class Presence:
     """A key that is a chunk's but for the separator; None where there is none, or where there are right ones."""
 
 
-def refuse_vanished(array: zarr.Array[Any], role: str, where: str) -> None:
-    """Raise MissingChunkError, whatever the policy, for an array whose metadata has gone since it was opened."""
-    if not _is_there(array):
-        raise MissingChunkError(
-            f"{role}: {where} has vanished since it was opened: its metadata is gone (a folder that was removed, or a "
-            "file system that is no longer mounted?). Restore it and evaluate again."
-        )
+class Witnesses:
+    """The keys of a few chunks that were read, evenly spread over the reads. Any thread may add one."""
+
+    def __init__(self) -> None:
+        self._keys: list[str] = []
+        self._reads, self._every = 0, 1
+        self._lock = threading.Lock()
+
+    def add(self, key: str) -> None:
+        with self._lock:
+            if self._reads % self._every == 0:
+                self._keys.append(key)
+                if len(self._keys) > WITNESSES:
+                    del self._keys[1::2]
+                    self._every *= 2
+            self._reads += 1
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that are kept up to now."""
+        return tuple(self._keys)
 
 
-def refuse_absent(array: zarr.Array[Any], role: str, where: str, fill_is_meant: bool) -> None:
-    """Raise MissingChunkError for an array none of whose chunks is found.
+def refuse_vanished(array: zarr.Array[Any], role: str, where: str, keys: Sequence[str]) -> None:
+    """Raise MissingChunkError, whatever the policy, where one of the keys has gone: of the metadata, and of chunks that
+    were read before.
+    """
+    gone = sync(_gone(array, keys))
+    if gone is not None:
+        raise vanished(role, where, gone)
+
+
+def vanished(role: str, where: str, gone: str) -> MissingChunkError:
+    """Return the error about an array of which something is gone since it was opened."""
+    return MissingChunkError(
+        f"{role}: {where} has vanished since it was opened: {gone} is gone (a folder that was removed, or a file "
+        "system that is no longer mounted?). Restore it and evaluate again."
+    )
+
+
+def refuse_absent(array: zarr.Array[Any], role: str, where: str, fill_is_meant: bool) -> bool:
+    """Raise MissingChunkError for an array none of whose chunks is found; return whether one is.
 
     With `fill_is_meant`, or where each missing chunk is refused anyway, only chunks under other keys are refused here.
     """
@@ -55,15 +91,19 @@ def refuse_absent(array: zarr.Array[Any], role: str, where: str, fill_is_meant: 
             f"{role}: {where} has no chunk at all; Zarr would read every element as the fill value "
             f"{array.fill_value}. Write the array, or pass missing_chunks='fill' if the fill value is meant."
         )
+    return found.any_chunk
 
 
-def _is_there(array: zarr.Array[Any]) -> bool:
-    name = "zarr.json" if array.metadata.zarr_format == 3 else ".zarray"
-    key = f"{array.path}/{name}" if array.path else name
-    try:
-        return sync(array.store.get(key, default_buffer_prototype())) is not None
-    except FileNotFoundError:
-        return False
+async def _gone(array: zarr.Array[Any], keys: Sequence[str]) -> str | None:
+    """Return the first of the keys that the store has no longer, or why it cannot tell; None where all are there."""
+
+    async def look(key: str) -> str | None:
+        try:
+            return None if await array.store.exists(key) else key
+        except Exception as error:  # each store has its own; a mount that has gone raises OSError
+            return f"{key} ({type(error).__name__}: {error})"
+
+    return next(filter(None, await asyncio.gather(*map(look, keys))), None)
 
 
 def _presence(array: zarr.Array[Any]) -> Presence:
