@@ -20,6 +20,7 @@ def evaluate(loss, y_true, y_pred, **options):
 
 @pytest.mark.parametrize("labels", ["u1", "i1", "u2", "u4", "u8", "i8", "?"])
 @pytest.mark.parametrize("predictions", ["u1", "i1", "u2", "i4"])
+@pytest.mark.filterwarnings("ignore:.*bfloat16 that is stored by its bits")
 def test_scikit_learn_28827_differences_of_small_integers_do_not_wrap(labels, predictions):
     y_true = np.array([0, 1, 1, 0]).astype(labels)
     y_pred = np.array([16, 0, 127, 100]).astype(predictions)

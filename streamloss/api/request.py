@@ -122,7 +122,7 @@ def messages_about(plan: Plan) -> list[str]:
     dtypes = plan.y_true.dtype, plan.y_pred.dtype
     if dtypes[1].kind not in "biu":
         return messages
-    if dtypes[1].kind != "b" and dtypes[1].itemsize == 2:
+    if dtypes[1].kind != "b" and dtypes[1].itemsize == 2 and dtypes[0] != dtypes[1]:  # both may be images
         messages.append(
             f"y_pred has dtype {dtypes[1]}, as has bfloat16 that is stored by its bits (1.0 is then 16256); if it is "
             "that, pass y_pred.view(ml_dtypes.bfloat16), or store it as floats"
