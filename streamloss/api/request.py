@@ -202,7 +202,8 @@ def _is_number(role: str, array: Any) -> bool:
     """Return whether it is one weight for all rows."""
     if role != "sample_weight" or isinstance(array, str) or hasattr(array, "__fspath__"):
         return False
-    return np.ndim(array) == 0
+    shape = getattr(array, "shape", None)  # np.ndim would convert arrays of some libraries
+    return np.ndim(array) == 0 if shape is None else len(shape) == 0
 
 
 def _open_weight(
@@ -211,7 +212,7 @@ def _open_weight(
     if sample_weight is None:
         return None
     if _is_number("sample_weight", sample_weight):
-        weight = float(sample_weight)
+        weight = float(np.asarray(sample_weight))  # of a library whose numbers are no floats, too
         if not 0.0 <= weight < np.inf:
             raise ValueRangeError(f"sample_weight is {weight:g}; expected a finite weight of at least 0.")
         return weight
