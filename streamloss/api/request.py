@@ -219,7 +219,7 @@ def _open_weight(
     if sample_weight is None:
         return None
     if _is_number("sample_weight", sample_weight):
-        weight = float(sample_weight)
+        weight = float(np.asarray(sample_weight))  # of a library whose numbers are no floats, too
         if not 0.0 <= weight < np.inf:
             raise ValueRangeError(f"sample_weight is {weight:g}; expected a finite weight of at least 0.")
         return weight

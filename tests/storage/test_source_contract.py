@@ -10,8 +10,10 @@ import tracemalloc
 from pathlib import Path
 
 import dask.array as da
+import h5py
 import numpy as np
 import pytest
+import xarray
 import zarr
 
 from streamloss.storage import sources
@@ -71,14 +73,27 @@ def zarr_in_zip(data, folder):
     return str(folder / "a.zarr.zip/p")
 
 
+def h5py_dataset(data, folder):
+    with h5py.File(folder / "a.h5", "w") as file:
+        file.create_dataset("a", data=data, chunks=(1000, 100))
+    return h5py.File(folder / "a.h5", "r")["a"]
+
+
+def lazy_xarray(data, folder):
+    chunked = {"a": {"chunksizes": (1000, 100)}}
+    xarray.Dataset({"a": (("row", "column"), data)}).to_netcdf(folder / "a.nc", encoding=chunked)
+    return xarray.open_dataset(folder / "a.nc")["a"]
+
+
 def dask_array(data, folder):
     return da.from_array(data, chunks=(1000, 100))
 
 
 MAKERS = (numpy_array, memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, zarr_in_zip, dask_array)
-COPYING = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded)
+MAKERS += (h5py_dataset, lazy_xarray)
+COPYING = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, h5py_dataset)
 """Sources that read into the memory that they are given."""
-IN_WORKERS = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, zarr_in_zip)
+IN_WORKERS = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, zarr_in_zip, h5py_dataset, lazy_xarray)
 """Sources that another process opens itself."""
 CHUNKS = {  # of sources that have chunks
     zarr_v2: (1000, 100),
@@ -87,6 +102,8 @@ CHUNKS = {  # of sources that have chunks
     zarr_decoded_by_zarr: (1000, 100),
     zarr_in_zip: (1000, 100),
     dask_array: (1000, 100),
+    h5py_dataset: (1000, 100),
+    lazy_xarray: (1000, 100),
 }
 
 
@@ -170,6 +187,8 @@ def test_elements_are_located_by_their_chunk(make, source):
         zarr_decoded_by_zarr: " (chunk c/2/1)",
         zarr_in_zip: " (chunk p/c/2/1)",
         dask_array: " (chunk 2/1)",
+        h5py_dataset: " (chunk 2/1)",
+        lazy_xarray: " (chunk 2/1)",
     }.get(make, "")
 
 
@@ -177,6 +196,8 @@ def test_fingerprints_tell_arrays_apart(make, source, tmp_path):
     fingerprint = source.fingerprint()
     assert json.loads(json.dumps(fingerprint)) == fingerprint
     again = {numpy_array: lambda: DATA, dask_array: lambda: dask_array(DATA, tmp_path), memmap: lambda: source._array}
+    again[h5py_dataset] = again[memmap]
+    again[lazy_xarray] = lambda: xarray.open_dataset(tmp_path / "a.nc")["a"]
     where = source.where
     array = again[make]() if make in again else where.removeprefix("file://")
     assert computed(open_source(array, "y_pred", "error"), array).fingerprint() == fingerprint

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from ...errors import MissingExtraError, SourceError, UsageError
 from ..uris import local_path
 from .base import Source, on_gpu
+from .recognition import is_sliced
 
 __all__ = ["KINDS", "MISSING_CHUNKS", "Source", "open_source"]
 
@@ -55,14 +56,15 @@ KINDS = (
     Kind(on_gpu, "gpu:open_gpu_array"),
     Kind(library("zarr"), "zarr:open_zarr"),
     Kind(library("dask"), "dask:open_lazy"),
+    Kind(is_sliced, "sliced:open_sliced"),
     Kind(lambda array: not isinstance(array, str), "numpy:open_array"),
 )
 """The kinds of arrays; the first one that matches opens an array."""
 
 
 def open_source(array: Any, role: str, missing_chunks: str) -> Source:
-    """Open `array`: an array in memory or on a GPU, a memmap, a zarr.Array, a Dask array, or a URI (``a.npy``,
-    ``store.zarr/path/in/group``).
+    """Open `array`: an array in memory or on a GPU, a memmap, a zarr.Array, a Dask array, an array that gives slices,
+    as those of h5py, or a URI (``a.npy``, ``store.zarr/path/in/group``).
 
     Raises SourceError where there is none, UsageError for an unknown `missing_chunks`.
     """

@@ -7,13 +7,13 @@ read; see :mod:`streamloss.planning.dimensions`.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from .recognition import is_of
 from .times import decoded_times
 
 PIECE = 1 << 16
@@ -95,33 +95,27 @@ def _equal_ranges(one: Any, other: Any) -> bool:
 
 def labels_of(array: Any) -> dict[int, Labels]:
     """Return the labels of an array by axis: those of pandas, xarray, netCDF4 and h5py; none of other arrays."""
-    if _is_a(array, "pandas", "Series", "DataFrame"):
+    if is_of(array, "pandas", "Series", "DataFrame"):
         return _of_pandas(array)
-    if _is_a(array, "xarray", "DataArray"):
+    if is_of(array, "xarray", "DataArray"):
         return _of_xarray(array)
-    if _is_a(array, "netCDF4", "Variable"):
+    if is_of(array, "netCDF4", "Variable"):
         return _of_netcdf4(array)
-    if _is_a(array, "h5py", "Dataset"):
+    if is_of(array, "h5py", "Dataset"):
         return _of_h5py(array)
     return {}
 
 
 def dimensions_of(array: Any) -> tuple[str | None, ...]:
     """Return the names of the axes, as xarray, netCDF4 and h5py have them; none for other arrays."""
-    if _is_a(array, "xarray", "DataArray", "Variable"):
+    if is_of(array, "xarray", "DataArray", "Variable"):
         return tuple(map(str, array.dims))
-    if _is_a(array, "netCDF4", "Variable"):
+    if is_of(array, "netCDF4", "Variable"):
         return tuple(map(str, array.dimensions))
-    if _is_a(array, "h5py", "Dataset"):
+    if is_of(array, "h5py", "Dataset"):
         names = tuple(_name_of_scale(array.dims[axis]) for axis in range(array.ndim))
         return names if any(names) else ()
     return ()
-
-
-def _is_a(array: Any, package: str, *names: str) -> bool:
-    """Return whether an array is of one of these types, without importing the package."""
-    module = sys.modules.get(package)
-    return module is not None and isinstance(array, tuple(getattr(module, name) for name in names))
 
 
 def _of_pandas(array: Any) -> dict[int, Labels]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...core.machine import mib
 from ...errors import SourceError, UsageError
 from . import fingerprints
 from .base import Allocate, HostSource, Selection, Source, nbytes
@@ -15,6 +16,10 @@ from .bfloat16 import widened
 from .dtypes import refuse_no_numbers
 from .encoding import attributes_of, refuse_encoded, refuse_masked
 from .labels import dimensions_of, labels_of
+from .recognition import is_of
+
+MOST_CONVERTED = 64 << 20
+"""The most bytes of an array of another library that are converted as a whole, beside the memory that a plan counts."""
 
 _FAULT_AROUND = 1 << 16  # Linux maps up to so many bytes around the one that was touched
 
@@ -154,6 +159,7 @@ def open_array(array: Any, role: str, missing_chunks: str = "error", where: str 
 
     `where` is the place where it is kept, if not in memory. There are no chunks, so `missing_chunks` has no effect.
     """
+    _refuse_large(array, role)
     try:
         values = (
             array[...] if callable(getattr(array, "ncattrs", None)) else array
@@ -169,6 +175,20 @@ def open_array(array: Any, role: str, missing_chunks: str = "error", where: str 
     source.where = where or source.where
     source.dimensions, source.given_labels = dimensions_of(array), labels_of(array)
     return widened(source)
+
+
+def _refuse_large(array: Any, role: str) -> None:
+    """Raise SourceError for a large array that is kept elsewhere and only converts itself as a whole."""
+    known = is_of(array, "pandas", "Series", "DataFrame", "Index") or is_of(array, "xarray", "DataArray", "Variable")
+    if known or any(hasattr(array, name) for name in ("__array_interface__", "__dlpack__")):
+        return
+    size = getattr(array, "nbytes", None) if hasattr(array, "__array__") else None
+    if isinstance(size, int | np.integer) and size > MOST_CONVERTED:
+        raise SourceError(
+            f"{role}: a {type(array).__module__}.{type(array).__name__} of {mib(int(size))} can only be converted as a "
+            "whole; expected an array that gives slices as NumPy arrays (array[0:1000]), so that blocks can be read in "
+            "bounded memory. Store it (zarr, .npy), or pass numpy.asarray(array) if it fits in memory."
+        )
 
 
 def _memmap_under(array: Any) -> np.memmap[Any, Any] | None:
