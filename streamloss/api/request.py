@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from ..planning.plan import Plan
 from ..planning.planner import make_plan
 from ..planning.request import Limits, LossRequest, Sources
 from ..storage.sources import MISSING_CHUNKS, Source, open_source
-from ..storage.sources.dask import as_lazy, is_lazy, open_lazy, refuse_unknown_chunks, refuse_weight_without_axis
+from ..storage.sources.dask import LazyArray, as_lazy, is_lazy, refuse_unknown_chunks, refuse_weight_without_axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,8 @@ class Inputs:
     mask: Any = None
     lazy: bool = False
     """Whether they are Dask arrays, all of them; see :func:`prepare_inputs`."""
+    described: Mapping[str, LazyArray] = field(default_factory=dict)
+    """The Dask arrays by role, with what Dask does not know of them."""
 
     def by_role(self) -> dict[str, Any]:
         """Return the arrays by the names that errors give them."""
@@ -86,12 +88,13 @@ def prepare_inputs(
         )
     policies = _policies(missing_chunks, lazy=True)
     refuse_weight_without_axis(inputs.sample_weight)
-    arrays = {
+    described = {
         role: as_lazy(array, role, policies[role])
         for role, array in inputs.by_role().items()
         if array is not None and not _is_number(role, array)
     }
-    return replace(inputs, **arrays, lazy=True)
+    arrays = {role: lazy.array for role, lazy in described.items()}
+    return replace(inputs, **arrays, lazy=True, described=described)
 
 
 def plan_request(
@@ -161,7 +164,7 @@ def open_inputs(inputs: Inputs, missing_chunks: str | Mapping[str, str] | None) 
     Raises SourceError where there is no array, UsageError and ValueRangeError for what is no weight or mask.
     """
     policies = _policies(missing_chunks)
-    opener = open_lazy if inputs.lazy else open_source
+    opener = (lambda array, role, policy: inputs.described[role].open(role)) if inputs.lazy else open_source
     return Sources(
         opener(inputs.y_true, "y_true", policies["y_true"]),
         opener(inputs.y_pred, "y_pred", policies["y_pred"]),

@@ -6,17 +6,20 @@ import itertools
 import math
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...errors import SourceError, StreamlossWarning, UsageError
 from .base import Allocate, HostSource, Selection, Source, nbytes
 from .bfloat16 import is_bits, widened_chunk
+from .dask_graphs import behind, refuse_encoded_behind
 from .dtypes import refuse_no_numbers
-from .encoding import refuse_masked
+from .encoding import attributes_of, refuse_encoded, refuse_masked
 from .fingerprints import Fingerprint
-from .numpy import open_array
+from .labels import Labels, dimensions_of, labels_of
+from .recognition import is_of
 
 UNKNOWN = 1 << 40
 """The rows of each chunk that stand for an unknown chunk size where axes are aligned: arrays with the same number of
@@ -25,7 +28,9 @@ chunks align.
 
 
 def is_lazy(array: Any) -> bool:
-    """Return whether the type of `array` is one of Dask's, without importing dask."""
+    """Return whether the type of `array` is one of Dask's, or xarray's around one, without importing dask."""
+    if is_of(array, "xarray", "DataArray", "Variable"):
+        return array.chunks is not None and is_lazy(array.data)
     return type(array).__module__.partition(".")[0] == "dask"
 
 
@@ -110,7 +115,7 @@ def refuse_other_chunk(
 
 def open_lazy(array: Any, role: str, missing_chunks: str) -> DaskSource:
     """Open a Dask array, or any array that is evaluated beside Dask arrays; see `as_lazy`."""
-    return DaskSource(as_lazy(array, role, missing_chunks), role)
+    return as_lazy(array, role, missing_chunks).open(role)
 
 
 def refuse_weight_without_axis(sample_weight: Any) -> None:
@@ -153,33 +158,64 @@ class SourceReader:
         return array
 
 
-def as_lazy(array: Any, role: str, missing_chunks: str = "error") -> Any:
-    """Return a Dask array as it is, and an array in memory or a Zarr array as a Dask array of it.
+class LazyArray(NamedTuple):
+    """An array as one of Dask's, and what Dask does not know of it."""
+
+    array: Any
+    dimensions: tuple[str | None, ...] = ()
+    labels: Mapping[int, Labels] = MappingProxyType({})
+
+    def open(self, role: str) -> DaskSource:
+        source = DaskSource(self.array, role)
+        source.dimensions, source.given_labels = self.dimensions, self.labels
+        return source
+
+
+def as_lazy(array: Any, role: str, missing_chunks: str = "error") -> LazyArray:
+    """Return a Dask array, or an xarray of one, as it is, and any other array as a Dask array of it.
 
     Chunks that were never written are an error by default, in every role: with "warn", the warning is given where
-    a task reads them, which may be a worker of another process, and no result counts them. Raises UsageError for paths
-    and for other collections of Dask, SourceError for what cannot be read.
+    a task reads them, which may be a worker of another process, and no result counts them. Raises UsageError for other
+    collections of Dask, and for arrays on a GPU, SourceError for what cannot be read.
     """
     import dask.array as da
 
+    if is_of(array, "xarray", "DataArray", "Variable") and is_lazy(array):
+        refuse_encoded(role, "a Dask array in xarray", attributes_of(array), np.dtype(array.dtype))
+        return as_lazy(array.data, role)._replace(dimensions=dimensions_of(array), labels=labels_of(array))
     if isinstance(array, da.Array):
-        return da.map_blocks(widened_chunk, array, dtype=np.float32) if is_bits(array.dtype) else array
-    if isinstance(array, str) or hasattr(array, "__fspath__"):
-        path = str(array)
-        opened = (
-            f"numpy.load({path!r}, mmap_mode='r')" if path.endswith(".npy") else f"zarr.open_array({path!r}, mode='r')"
-        )
-        raise UsageError(
-            f"{role} is a path, but another argument is a Dask array; expected Dask arrays, or arrays in memory. Pass "
-            f"{opened}."
-        )
+        found = behind(array)
+        if not found.is_all:
+            refuse_encoded_behind(array, role)
+            widened = da.map_blocks(widened_chunk, array, dtype=np.float32) if is_bits(array.dtype) else array
+            return LazyArray(widened)
+        return _of_source(_opened(found.stored[0], role, missing_chunks), array.chunks)
     if is_lazy(array):
         raise UsageError(f"{role} is a {type(array).__name__} of Dask; expected a dask.array.Array.")
-    if type(array).__module__.partition(".")[0] == "zarr":
-        from .zarr import open_zarr
+    return _of_source(_opened(array, role, missing_chunks))
 
-        source = open_zarr(array, role, missing_chunks)
+
+def _opened(array: Any, role: str, missing_chunks: str) -> Source:
+    """Return an array that is no Dask array, opened with all checks."""
+    from . import open_source
+
+    source = open_source(array, role, missing_chunks)
+    if source.on_gpu:
+        raise UsageError(
+            f"{role} is an array on a GPU, but another argument is a Dask array; expected Dask arrays, whose chunks "
+            "may be on GPUs, or arrays in the host's memory. Pass dask.array.from_array(array, asarray=False)."
+        )
+    return source
+
+
+def _of_source(source: Source, chunks: Any = None) -> LazyArray:
+    """Return an opened array as a Dask array, whose tasks read it."""
+    import dask.array as da
+
+    if source.in_memory:  # each task holds its part
+        array = da.from_array(source.read(tuple(slice(0, n) for n in source.shape)))
+    else:
+        own = source.chunk_shape if max(source.chunk_shape, default=1) > 1 else "auto"
         meta = np.empty((0,) * len(source.shape), source.dtype)
-        return da.from_array(SourceReader(source), chunks=source.chunk_shape, name=False, asarray=False, meta=meta)
-    open_array(array, role)  # refuses masked elements, packed numbers and what is no number
-    return as_lazy(da.from_array(np.asarray(array)), role)
+        array = da.from_array(SourceReader(source), chunks=chunks or own, name=False, asarray=False, meta=meta)
+    return LazyArray(array, source.dimensions, source.labels())

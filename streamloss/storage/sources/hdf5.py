@@ -10,7 +10,7 @@ from .base import Selection
 
 
 class StoredChunks:
-    """Which chunks of an h5py.Dataset are stored, and the policy for those that are not."""
+    """The chunks of an h5py.Dataset that are stored, and the policy for those that are not."""
 
     def __init__(self, dataset: Any, role: str, where: str, policy: str) -> None:
         """Raises MissingChunkError for a dataset of which nothing was ever written."""

@@ -114,11 +114,11 @@ class SlicedSource(HostSource):
         masked = np.ma.getmaskarray(values) & (data == data)
         if masked.any():
             first = tuple(int(i) + s.start for i, s in zip(np.argwhere(masked)[0], selection, strict=True))
+            count = int(masked.sum())
             raise SourceError(
-                f"{self.role}: {int(masked.sum()):,} elements are masked in one block of {self.where}, the first at "
-                f"{list(first)}: they hold no data. Write those elements, or as NaN; or, if the variable has a "
-                "_FillValue, open it with xarray.open_dataset, which reads them as NaN. nan_policy='omit' leaves those "
-                "rows out."
+                f"{self.role}: {self.where} has {count:,} masked element{'s' * (count > 1)} in one block, the first at "
+                f"{list(first)}: they hold no data. Write them, as NaN if there are none; or, if the variable has a "
+                "_FillValue, open it with xarray.open_dataset, which reads NaN. nan_policy='omit' leaves such rows out."
             )
         return data
 
