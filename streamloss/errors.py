@@ -30,12 +30,13 @@ Messages say what was wrong, what was expected, what was received, where, and wh
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import Any
 
 FEW = 8
 """The most names that are listed beside a suggestion."""
+MOST_EDITS = 2
+"""The most letters by which a suggestion differs from what was typed."""
 
 
 class StreamlossError(Exception):
@@ -59,20 +60,60 @@ class UsageError(StreamlossError, ValueError):
 
 
 class UnknownNameError(UsageError):
-    """An unknown name: ``UnknownNameError("loss", "hubber", known=[...])`` suggests the nearest known name, or lists
-    `shown`.
+    """An unknown name: ``UnknownNameError("loss", "hubber", known=[...])`` suggests the nearest known name, or the
+    only one that begins so, or lists `shown`; `advice` takes the place of both.
     """
 
-    def __init__(self, what: str, name: object, known: Iterable[str], shown: Iterable[str] | None = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        name: object,
+        known: Iterable[str] = (),
+        shown: Iterable[str] | None = None,
+        *,
+        advice: str | None = None,
+    ) -> None:
         names = [str(k) for k in known]
         listed = sorted(names if shown is None else shown)
-        near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-        if near and len(listed) > FEW:
+        begun = [k for k in names if len(str(name)) > 2 and k.lower().startswith(str(name).lower())]
+        near = nearest(str(name), names)[:1] or (begun if len(begun) == 1 else [])
+        if advice is None and near and len(listed) > FEW:
             advice = f"Did you mean {near[0]!r}?"
-        else:
+        elif advice is None:
             guess = f"Did you mean {near[0]!r}? " if near else ""
             advice = f"{guess}Known: {', '.join(listed)}."
         super().__init__(f"unknown {what} {name!r}. {advice}")
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """Return the known names that are a slip of the keyboard away from `name`, all equally near.
+
+    A slip is another case, or up to two letters that were left out, added, replaced or exchanged; but one in names of
+    less than six letters, none in those of less than four: two letters make ``nll`` of ``mae``.
+    """
+    near: dict[int, list[str]] = {}
+    for other in known:
+        if abs(len(name) - len(other)) <= MOST_EDITS:
+            shorter = min(len(name), len(other))
+            allowed = MOST_EDITS if shorter >= 6 else 1 if max(len(name), len(other)) >= 4 else 0
+            if (edits := _edits(name.lower(), other.lower())) <= allowed:
+                near.setdefault(edits, []).append(other)
+    return near[min(near)] if near else []
+
+
+def _edits(a: str, b: str) -> int:
+    """Return how many letters are left out, added, replaced or exchanged with their neighbours between two names."""
+    before: list[int] = []
+    last = list(range(len(b) + 1))
+    for i in range(1, len(a) + 1):
+        row = [i]
+        for j in range(1, len(b) + 1):
+            edits = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] != b[j - 1]))
+            if i > 1 and j > 1 and a[i - 1] == b[j - 2] and a[i - 2] == b[j - 1]:
+                edits = min(edits, before[j - 2] + 1)
+            row.append(edits)
+        before, last = last, row
+    return last[-1]
 
 
 class ConfigError(UsageError):

@@ -28,7 +28,10 @@ def __getattr__(name: str) -> Any:
         return loss.loss_class(name)
     if name in loss.function_names():
         return loss.loss_function(name)
-    raise AttributeError(f"module {__name__!r} has no loss {name!r}; get({name!r}) suggests the nearest one")
+    from .formulas._foreign_names import explanation
+
+    advice = explanation(name) or f"get({name!r}) suggests the nearest one."
+    raise AttributeError(f"module {__name__!r} has no loss {name!r}. {advice}")
 
 
 def __dir__() -> list[str]:

@@ -83,6 +83,8 @@ def open_checkpoint(directory: str, shard: tuple[int, int] | None, manifest: Man
         ) from error
     with lock:
         _lock(lock, folder / name)
+        for left in folder.glob(f"{name}.*-????????.tmp"):  # of processes that were killed while they saved
+            left.unlink(missing_ok=True)
         yield Checkpoint(folder, name, manifest)
 
 

@@ -97,7 +97,7 @@ class Manifest:
     """The losses' shape, for the rows evaluated."""
     block_shape: tuple[int, ...]
     nan_policy: str
-    missing_chunks: str | None
+    missing_chunks: str | dict[str, str] | None
     all_rows: int
     """The number of rows of the arrays, those that are not evaluated among them."""
 

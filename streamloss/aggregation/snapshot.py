@@ -7,20 +7,27 @@ another number of them goes on from a snapshot, or merges with it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..core.blocks import Ranges
 from ..errors import StateError
 from .block_result import BlockResult
 from .identity import canonical_json
 from .manifest import Manifest
+from .sense import expect_blocks, expect_counts, expect_flags, refuse_senseless
 from .state import State
+from .state_files import unique_beside
 
 FORMAT, VERSION = "streamloss.partial", 1
+KEYS = frozenset(
+    ("format", "version", "evaluation", "covered", "states", "all_binary", "filled", "seconds")
+)  # and "digest", which files of the first versions lack
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,7 @@ class Snapshot:
         return Snapshot(self.manifest, self.result.merge(other.result), {**self.all_binary, **other.all_binary})
 
     def to_bytes(self) -> bytes:
-        """Return the snapshot as canonical JSON."""
+        """Return the snapshot as canonical JSON, with a digest of the rest of it."""
         content = {
             "format": FORMAT,
             "version": VERSION,
@@ -58,7 +65,7 @@ class Snapshot:
             "filled": self.result.filled,
             "seconds": round(self.result.seconds, 6),
         }
-        return canonical_json(content).encode() + b"\n"
+        return canonical_json(content | {"digest": digest_of(content)}).encode() + b"\n"
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> Snapshot:
@@ -70,35 +77,51 @@ class Snapshot:
                     f"expected a {FORMAT} of version {VERSION}; received {content['format']} of version "
                     f"{content['version']}. Use the version of streamloss that wrote it."
                 )
+            _refuse_damaged(content)
             manifest = Manifest.from_dict(content["evaluation"])
             result = BlockResult(
-                Ranges.of((int(a), int(b)) for a, b in content["covered"]),
+                expect_blocks(content["covered"], manifest.grid),
                 tuple(State.from_bytes(canonical_json(state).encode()) for state in content["states"]),
-                content["filled"],
+                expect_counts("filled", content["filled"]),
                 float(content["seconds"]),
             )
-            if result.covered - Ranges.of([(0, manifest.grid.num_blocks)]):
-                raise ValueError("it covers blocks that there are not")
-            if len(result.states) != len(manifest.losses):
-                raise ValueError(f"{len(result.states)} states of {len(manifest.losses)} losses")
-            return cls(manifest, result, content["all_binary"])
+            refuse_senseless(manifest, result)
+            return cls(manifest, result, expect_flags("all_binary", content["all_binary"]))
         except StateError as error:
             raise StateError(f"{where}: {error}") from None
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
             raise StateError(
                 f"{where}: these {len(data):,} bytes are no saved state: {type(error).__name__}: {error}. Expected a "
                 "file that --shard, --state, Result.save or a checkpoint wrote."
             ) from error
 
 
+def digest_of(content: Mapping[str, Any]) -> str:
+    """Return the digest of a snapshot's content as JSON, without that digest itself."""
+    rest = {key: value for key, value in content.items() if key != "digest"}
+    return hashlib.blake2b(canonical_json(rest).encode(), digest_size=16).hexdigest()
+
+
+def _refuse_damaged(content: Mapping[str, Any]) -> None:
+    """Raise ValueError for content with another digest than its own, or with keys that no version wrote."""
+    if unknown := sorted({*content} - {*KEYS, "digest"}):
+        raise ValueError(f"it has a key {unknown[0]!r}; expected {', '.join(sorted(KEYS))}")
+    if "digest" in content and content["digest"] != digest_of(content):
+        raise ValueError("its content is not what was written: the digest is another; it was damaged or edited")
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Replace a file by a new one that is on disk by then: a reader sees the old file or the new one, at any time."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    temporary = unique_beside(path)
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -163,16 +163,27 @@ class State:
                     f"received {content['format']} of version {content['version']}."
                 )
             sums = {
-                name: ExactSum(int(s["units_hex"], 16), s["nan"], s["positive_infinity"], s["negative_infinity"])
+                name: ExactSum(
+                    int(s["units_hex"], 16),
+                    *(expect_count(key, s[key]) for key in ("nan", "positive_infinity", "negative_infinity")),
+                )
                 for name, s in content["sums"].items()
             }
-            return cls(StateIdentity.from_dict(content["of"]), sums, content["counts"])
+            counts = {name: expect_count(name, count) for name, count in content["counts"].items()}
+            return cls(StateIdentity.from_dict(content["of"]), sums, counts)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, StateError):
                 raise
             raise StateError(
                 f"these {len(data):,} bytes are not a saved state: {type(error).__name__}: {error}."
             ) from error
+
+
+def expect_count(name: str, value: Any) -> int:
+    """Return a count. Raises ValueError for what is no whole number from 0."""
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{name} is {value!r}; expected a whole number from 0")
+    return value
 
 
 States = tuple[State, ...]

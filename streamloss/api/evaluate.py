@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -16,7 +18,7 @@ from ..aggregation.snapshot import Snapshot
 from ..core.blocks import Ranges
 from ..core.machine import DEFAULT_MEMORY
 from ..core.types import Progress
-from ..errors import UnknownNameError, UsageError
+from ..errors import StreamlossWarning, UnknownNameError, UsageError
 from ..execution import Executor
 from ..execution.block import NAN_POLICIES
 from ..planning.plan import Plan
@@ -51,7 +53,7 @@ def evaluate(
     shard: tuple[int, int] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     nan_policy: str = "raise",
-    missing_chunks: str | None = None,
+    missing_chunks: str | Mapping[str, str] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Result:
     """Evaluate losses over arrays of any size, in one pass and bounded memory, with exact sums.
@@ -101,9 +103,11 @@ def evaluate(
         workers, the memory and the executor.
     nan_policy : {"raise", "omit", "propagate"}
         What to do about a row whose loss is NaN: refuse it by name; leave it out and count it; let it through.
-    missing_chunks : {"error", "warn", "fill"}, optional
-        What to do about a Zarr chunk that was never written. By default "error" for `y_pred` and "warn"
-        (and count) for the others.
+    missing_chunks : {"error", "warn", "fill"} or mapping, optional
+        What to do about a Zarr chunk that was never written. By default "error" for `y_pred` and `mask`, and "warn"
+        (and count) for the others; beside a Dask array "error" for all, as the tasks of a graph return no counts.
+        ``{"mask": "fill"}`` sets it for one array: for masks of False, or one-hot labels, whose writer
+        skips chunks of zeros.
     progress : callable, optional
         Called with a `Progress` after each block.
 
@@ -142,11 +146,14 @@ def evaluate(
     requests = loss_requests(losses, options.reduction)
     if nan_policy not in NAN_POLICIES:
         raise UnknownNameError("nan_policy", nan_policy, NAN_POLICIES)
-    inputs = prepare_inputs(Inputs(y_true, y_pred, sample_weight, mask), options.resumable)
+    inputs = prepare_inputs(Inputs(y_true, y_pred, sample_weight, mask), options.resumable, missing_chunks)
     plan = plan_request(requests, inputs, options, losses_on_host=out is not None)
     chosen = choose_executor(plan, inputs, options)
     snapshot, sinks = _run(plan, requests, chosen, options, inputs.lazy, begin)
     messages: list[str] = []
+    if snapshot.missing and not snapshot.result.covered and options.shard is not None:
+        messages = [_nothing(options.shard, plan)]
+        warnings.warn(messages[0], StreamlossWarning, stacklevel=2)
     if not snapshot.missing:
         messages = check_snapshot(snapshot)
         write_ratios(plan, snapshot.result.states, sinks)
@@ -164,7 +171,7 @@ def plan(
     memory: int | str = DEFAULT_MEMORY,
     workers: int | None = None,
     rows: slice | None = None,
-    missing_chunks: str | None = None,
+    missing_chunks: str | Mapping[str, str] | None = None,
 ) -> Plan:
     """Return what :func:`evaluate` would do with the same arguments: blocks, workers, projected memory. Reads no data.
 
@@ -215,6 +222,15 @@ def _open_checkpoint(options: Options, manifest: Manifest) -> AbstractContextMan
     if options.checkpoint is None:
         return nullcontext()
     return open_checkpoint(str(options.checkpoint), options.shard, manifest)
+
+
+def _nothing(shard: tuple[int, int], plan: Plan) -> str:
+    """Return the message about a shard without rows, which is no error: jobs may have more tasks than blocks."""
+    blocks = f"{plan.num_blocks:,} block{'s' * (plan.num_blocks > 1)}"
+    return (
+        f"shard {shard[0]}/{shard[1]} has no rows: the data has {blocks} of {math.prod(plan.block_shape):,} rows, "
+        "fewer than shards"
+    )
 
 
 def _blocks_of(shard: tuple[int, int], num_blocks: int) -> Ranges:

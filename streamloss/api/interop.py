@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.types import Reduction
 from ..errors import UsageError, ValueRangeError
+from ..formulas._foreign_names import without_keras
 from ..formulas._registry import find
 from ..planning.request import LossRequest
 from .loss import Loss, loss_class, loss_function
@@ -33,7 +34,7 @@ def get(identifier: Any) -> Any:
         return None
     if isinstance(identifier, str):
         declaration = find(identifier)
-        as_class = identifier == declaration.class_name
+        as_class = without_keras(identifier) == declaration.class_name
         return loss_class(declaration.name)() if as_class else loss_function(declaration.name)
     if isinstance(identifier, Mapping):
         return deserialize(identifier)

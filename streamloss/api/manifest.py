@@ -42,7 +42,9 @@ def manifest_of(plan: Plan, requests: Sequence[LossRequest], targets: Mapping[st
         shape=plan.shape,
         block_shape=plan.block_shape,
         nan_policy=options.nan_policy,
-        missing_chunks=options.missing_chunks,
+        missing_chunks=dict(sorted(options.missing_chunks.items()))
+        if isinstance(options.missing_chunks, Mapping)
+        else options.missing_chunks,
         all_rows=_rows_of_arrays(plan),
     )
 

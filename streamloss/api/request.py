@@ -17,7 +17,7 @@ from ..planning.gpu import BUFFERS
 from ..planning.plan import Plan
 from ..planning.planner import make_plan
 from ..planning.request import Limits, LossRequest, Sources
-from ..storage.sources import Source, open_source
+from ..storage.sources import MISSING_CHUNKS, Source, open_source
 from ..storage.sources.dask import as_lazy, is_lazy, open_lazy, refuse_unknown_chunks, refuse_weight_without_axis
 
 
@@ -38,7 +38,7 @@ class Options:
     shard: tuple[int, int] | None = None
     checkpoint: str | os.PathLike[str] | None = None
     nan_policy: str = "raise"
-    missing_chunks: str | None = None
+    missing_chunks: str | Mapping[str, str] | None = None
     progress: Callable[[Progress], None] | None = None
 
     @property
@@ -68,8 +68,11 @@ class Inputs:
         }
 
 
-def prepare_inputs(inputs: Inputs, resumable: bool = False) -> Inputs:
-    """Return the inputs as they are; or, where one is a Dask array, all arrays as Dask arrays.
+def prepare_inputs(
+    inputs: Inputs, resumable: bool = False, missing_chunks: str | Mapping[str, str] | None = None
+) -> Inputs:
+    """Return the inputs as they are; or, where one is a Dask array, all arrays as Dask arrays, whose missing chunks are
+    errors by default.
 
     Raises UsageError for what cannot be a Dask array, and for Dask arrays of an evaluation that is `resumable`.
     """
@@ -80,9 +83,10 @@ def prepare_inputs(inputs: Inputs, resumable: bool = False) -> Inputs:
             "shard and checkpoint need arrays that can be read again in parts; received Dask arrays. Store them "
             "(array.to_zarr), or evaluate without; Dask tries again what its workers lose."
         )
+    policies = _policies(missing_chunks, lazy=True)
     refuse_weight_without_axis(inputs.sample_weight)
     arrays = {
-        role: as_lazy(array, role)
+        role: as_lazy(array, role, policies[role])
         for role, array in inputs.by_role().items()
         if array is not None and not _is_number(role, array)
     }
@@ -108,19 +112,42 @@ def plan_request(
         raise
 
 
-def open_inputs(inputs: Inputs, missing_chunks: str | None) -> Sources:
+def open_inputs(inputs: Inputs, missing_chunks: str | Mapping[str, str] | None) -> Sources:
     """Return the opened arrays. By default a missing chunk of `y_pred` or `mask` is an error, and one of the others is
     warned about.
 
     Raises SourceError where there is no array, UsageError and ValueRangeError for what is no weight or mask.
     """
+    policies = _policies(missing_chunks)
     opener = open_lazy if inputs.lazy else open_source
     return Sources(
-        opener(inputs.y_true, "y_true", missing_chunks or "warn"),
-        opener(inputs.y_pred, "y_pred", missing_chunks or "error"),
-        _open_weight(inputs.sample_weight, missing_chunks or "warn", opener),
-        _open_mask(inputs.mask, missing_chunks or "error", opener),
+        opener(inputs.y_true, "y_true", policies["y_true"]),
+        opener(inputs.y_pred, "y_pred", policies["y_pred"]),
+        _open_weight(inputs.sample_weight, policies["sample_weight"], opener),
+        _open_mask(inputs.mask, policies["mask"], opener),
     )
+
+
+def _policies(missing_chunks: str | Mapping[str, str] | None, lazy: bool = False) -> dict[str, str]:
+    """Return the policy for each role: one for all, or the defaults but for the roles that are named.
+
+    `lazy` says whether Dask reads the arrays: its tasks return no counts to warn of, so "error" is the default for all.
+    """
+    default = {"y_true": "warn", "y_pred": "error", "sample_weight": "warn", "mask": "error"}
+    if lazy:
+        default = dict.fromkeys(default, "error")
+    if missing_chunks is None:
+        return default
+    named = missing_chunks if isinstance(missing_chunks, Mapping) else dict.fromkeys(default, missing_chunks)
+    for role, policy in named.items():
+        if role not in default:
+            raise UsageError(f"missing_chunks has {role!r}: {policy!r}; expected roles of {', '.join(default)}.")
+        if policy not in MISSING_CHUNKS:
+            raise UsageError(
+                f"missing_chunks must be one of {', '.join(MISSING_CHUNKS)}, or a mapping of roles to these; received "
+                f"{missing_chunks!r}."
+            )
+    return {**default, **named}
 
 
 def _limits(options: Options, losses_on_host: bool) -> Limits:

@@ -13,11 +13,14 @@ from typing import Any
 from ..aggregation.reductions import derived_values, reduce_state, totals
 from ..aggregation.snapshot import Snapshot, write_whole
 from ..aggregation.state import State
+from ..aggregation.state_files import refuse_state_target
 from ..core.machine import peak_memory
 from ..core.types import Reduction
 from ..errors import UnwritableOutputError, UsageError
 
 SCHEMA = "streamloss.result/1"
+MEANS = (Reduction.SUM_OVER_BATCH_SIZE, Reduction.MEAN, Reduction.AUTO)
+"""The reductions that divide by the number of losses, whatever the weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,26 +36,40 @@ class LossResult:
     state: State
     out: str | None = None
     """The URI that the losses of rows were written to, or None."""
+    empty: bool = False
+    """Whether it is of no rows, though the data has some: then its values are NaN, for they say nothing of the data."""
 
     @property
     def value(self) -> float | str | None:
         """The value under the reduction asked for; for NONE, where the losses were written."""
-        return self.out if self.reduction is Reduction.NONE else reduce_state(self.state, self.reduction)
+        return self.out if self.reduction is Reduction.NONE else self._reduced(self.reduction)
+
+    @property
+    def headline(self) -> str:
+        """The name of the value that tables show first and gates compare: with weights "weighted_mean" in place of a
+        mean over the number of losses, which is no mean then; else "value".
+        """
+        return "weighted_mean" if self.weighted and self.reduction in MEANS else "value"
+
+    @property
+    def weighted(self) -> bool:
+        """Whether rows had weights."""
+        return self.state.identity.weighted
 
     @property
     def sum(self) -> float:
         """The value of SUM, ``Σ v w``."""
-        return reduce_state(self.state, Reduction.SUM)
+        return self._reduced(Reduction.SUM)
 
     @property
     def mean(self) -> float:
         """The value of SUM_OVER_BATCH_SIZE, ``Σ v w / count``."""
-        return reduce_state(self.state, Reduction.SUM_OVER_BATCH_SIZE)
+        return self._reduced(Reduction.SUM_OVER_BATCH_SIZE)
 
     @property
     def weighted_mean(self) -> float:
         """The value of MEAN_WITH_SAMPLE_WEIGHT, ``Σ v w / Σ w``."""
-        return reduce_state(self.state, Reduction.MEAN_WITH_SAMPLE_WEIGHT)
+        return self._reduced(Reduction.MEAN_WITH_SAMPLE_WEIGHT)
 
     @property
     def count(self) -> int:
@@ -78,6 +95,9 @@ class LossResult:
     def statistics(self) -> dict[str, Any]:
         """The values that the evaluation's statistics derive from the exact state, by name."""
         return derived_values(self.state)
+
+    def _reduced(self, reduction: Reduction) -> float:
+        return math.nan if self.empty else reduce_state(self.state, reduction)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result for JSON; statistics only where there are some."""
@@ -118,9 +138,15 @@ class Result(Mapping[str, LossResult]):
     """The exact states, with the rows and inputs that they are of; only for shards, checkpoints and merges."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the exact states, for :func:`streamloss.merge`. Raises UnwritableOutputError."""
+        """Write the exact states, for :func:`streamloss.merge`, to a new file or over states that were saved before.
+
+        Raises OutputExistsError for any other file that exists, UsageError for a path in an input, and
+        UnwritableOutputError.
+        """
         if self.partial is None:
             raise UsageError("only results of shards, checkpoints and merges can be saved: pass shard=(0, 1) for all.")
+        inputs = self.partial.manifest.inputs.items()
+        refuse_state_target(Path(path), {role: of.where for role, of in inputs if of.where != "in memory"})
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             write_whole(Path(path), self.partial.to_bytes())
@@ -169,11 +195,12 @@ def result_of(
 ) -> Result:
     """Return the result of the blocks that a snapshot holds."""
     manifest, of_blocks = snapshot.manifest, snapshot.result
+    rows = manifest.grid.rows(of_blocks.covered)
+    empty = rows == 0 and bool(snapshot.missing)
     losses = {
-        loss.name: LossResult(loss.name, loss.config, loss.dtype, Reduction(loss.reduction), state, loss.out)
+        loss.name: LossResult(loss.name, loss.config, loss.dtype, Reduction(loss.reduction), state, loss.out, empty)
         for loss, state in zip(manifest.losses, of_blocks.states, strict=True)
     }
-    rows = manifest.grid.rows(of_blocks.covered)
     return Result(
         losses,
         rows,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,21 @@ from ..errors import StateError, UnknownNameError, UsageError
 from ..planning.plan import Plan, PlannedLoss
 from ..planning.request import LossRequest
 from ..storage.sinks import Sink, StoredSink
-from ..storage.uris import same_place
+from ..storage.uris import overlap
 from .request import Options
+
+FILES = frozenset((
+    ".npy", ".npz", ".csv", ".tsv", ".parquet", ".feather", ".arrow", ".h5", ".hdf5", ".nc", ".json", ".jsonl", ".zip",
+    ".pkl", ".pickle", ".pt", ".mat", ".state",
+))  # fmt: skip
+"""The endings of files that are no Zarr group, by which one is named by mistake."""
 
 
 def targets_by_name(out: str | Mapping[str, str] | None, named: Iterable[str]) -> dict[str, str]:
     """Return the URIs that losses of rows are written to, by the loss' name.
 
-    Raises UnknownNameError for a name in `out` that no loss has.
+    Raises UnknownNameError for a name in `out` that no loss has, and UsageError for what is no place of a group, and
+    for names of losses that would be other places than below it.
     """
     names = list(named)
     if out is None:
@@ -31,8 +39,27 @@ def targets_by_name(out: str | Mapping[str, str] | None, named: Iterable[str]) -
         for name in out:
             if name not in names:
                 raise UnknownNameError("loss in out", name, names)
-        return {name: str(uri) for name, uri in out.items()}
+        targets = {name: str(uri) for name, uri in out.items()}
+        for uri in targets.values():
+            _refuse_place(uri, "array")
+        return targets
+    _refuse_place(str(out), "group")
+    for name in names:
+        if not name or name.startswith(".") or name == "zarr.json" or any(c in name for c in "/\\\0"):
+            raise UsageError(
+                f"out: the loss' name {name!r} cannot serve as the name of an array in {str(out)!r}; expected one "
+                "without separators that does not begin with a dot. Give the loss another name."
+            )
     return {name: f"{str(out).rstrip('/')}/{name}" for name in names}
+
+
+def _refuse_place(uri: str, kind: str) -> None:
+    if not uri or "\0" in uri:
+        raise UsageError(f"out: {uri!r} is no path; expected one such as losses.zarr.")
+    if (suffix := PurePosixPath(uri).suffix.lower()) in FILES:
+        raise UsageError(
+            f"out: {uri!r} names a {suffix} file, and out is a Zarr {kind}; expected a path such as losses.zarr."
+        )
 
 
 def refuse_targets(plan: Plan, requests: Sequence[LossRequest], targets: Mapping[str, str], options: Options) -> None:
@@ -72,11 +99,13 @@ def open_sinks(
         return {}
     from ..storage.sinks.zarr import ZarrSink, check_target
 
-    taken = {f"{source.role} is read from": source.where for source in plan.sources}
+    taken = {f"{source.role} is read from": source.where for source in plan.sources if not source.in_memory}
     for name, uri in targets.items():
         for use, place in taken.items():
-            if same_place(uri, place):
-                raise UsageError(f"out: {uri!r} is where {use}; write to another place.")
+            if overlap(uri, place):
+                raise UsageError(
+                    f"out: {uri!r} is where {use}, or above or below it ({place}); write to another place."
+                )
         taken[f"{name} is written"] = uri
         check_target(uri, overwrite, key)
 

@@ -59,8 +59,16 @@ def _gates(command: Callable[..., None]) -> Callable[..., None]:
         "--fail-if",
         multiple=True,
         metavar="[LOSS]>NUMBER",
-        help="Exit with 1 if the value, or any value, is beyond; also <, >=, <=.",
+        help="Exit with 1 if the value that the table shows first is beyond; also <, >=, <=, and LOSS.sum>NUMBER.",
     )(command)
+
+
+def _policies(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> Any:
+    """Return one policy for all arrays, or a mapping of arrays to policies; the configuration checks them."""
+    named = dict(value.split("=", 1) for value in values if "=" in value)
+    if len(named) < len(values) and len(values) > 1:
+        raise click.BadParameter("give one policy for all arrays, or ROLE=POLICY for each array once.")
+    return named or (values[0] if values else None)
 
 
 def _data_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -83,8 +91,11 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
         option("--workers", type=click.IntRange(min=1), help="Threads; default: the processors there are."),
         option(
             "--missing-chunks",
-            type=click.Choice(["error", "warn", "fill"]),
-            help="For chunks never written; default: error in y_pred and mask, else warn.",
+            multiple=True,
+            callback=_policies,
+            metavar="[ROLE=]POLICY",
+            help="error, warn or fill, for chunks never written; mask=fill for one array, repeatable; default: error "
+            "in y_pred and mask, else warn.",
         ),
         option("-s", "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a configuration key."),
     ]

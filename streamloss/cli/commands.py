@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from ..aggregation.checkpoint import file_name
+from ..aggregation.state_files import try_state_target
 from ..api.evaluate import evaluate, plan
 from ..api.merge import merge
 from ..api.result import Result
@@ -21,7 +22,7 @@ from ..core.machine import parse_memory, resident_bytes
 from ..core.types import Reduction
 from ..errors import StreamlossWarning, UsageError
 from . import config as configuration
-from .gates import Gate, exit_if_any_fails
+from .gates import Gate, Gated, exit_if_any_fails
 from .progress import shown_progress
 from .signals import stopped_by_signals
 from .table import hanging, print_result
@@ -35,19 +36,22 @@ def run_evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **give
     """Run ``streamloss evaluate``; `given` are its other options."""
     settings = _load(**given)
     arguments = _within_budget(settings.run_arguments())
-    gates = [Gate.parse(text, _reductions(arguments)) for text in fail_if]
+    gates = [Gate.parse(text, _gated(arguments)) for text in fail_if]
     shard, checkpoint = parse_shard(settings.shard), arguments["checkpoint"]
     if shard is not None and gates:
         raise UsageError(
             "--fail-if with --shard: a shard has a part of the value; give --fail-if to `streamloss merge`."
         )
-    with _warnings_on_stderr(), stopped_by_signals(checkpoint), shown_progress(quiet) as progress:
-        result = evaluate(**arguments, progress=progress)
     state = settings.state or (None if shard is None else f"states/{file_name(shard)}")
     if state is not None:
-        result.save(state)
+        try_state_target(Path(state), _places_read(arguments, given["config"]))
+    with _warnings_on_stderr(), stopped_by_signals(checkpoint), shown_progress(quiet) as progress:
+        result = evaluate(**arguments, progress=progress)
+    if state is None:
+        _show(result, form)
+    else:
+        _save_and_show(result, state, form)
         click.echo(f"streamloss: {result.rows:,} rows are in {state}; `streamloss merge` adds shards up.", err=True)
-    _show(result, form)
     exit_if_any_fails(gates, result)
 
 
@@ -55,12 +59,16 @@ def run_merge(
     states: tuple[str, ...], partial: bool, state: str | None, form: str | None, fail_if: tuple[str, ...]
 ) -> None:
     """Run ``streamloss merge``."""
+    if state is not None:
+        try_state_target(Path(state), {f"the state {of}": of for of in states})
     with _warnings_on_stderr():
         result = merge(states, partial=partial)
-    gates = [Gate.parse(text, {name: loss.reduction for name, loss in result.items()}) for text in fail_if]
-    if state is not None:
-        result.save(state)
-    _show(result, form)
+    evaluated = [Gated(name, loss.state.identity.loss, loss.reduction) for name, loss in result.items()]
+    gates = [Gate.parse(text, evaluated) for text in fail_if]
+    if state is None:
+        _show(result, form)
+    else:
+        _save_and_show(result, state, form)
     exit_if_any_fails(gates, result)
     if result.partial is not None and result.partial.missing:
         raise click.exceptions.Exit(PARTIAL)
@@ -86,10 +94,28 @@ def _within_budget(arguments: dict[str, Any]) -> dict[str, Any]:
     return arguments | {"memory": max(1, left)}
 
 
-def _reductions(arguments: Mapping[str, Any]) -> dict[str, Reduction]:
-    """Return the reduction of each loss, by its name."""
+def _gated(arguments: Mapping[str, Any]) -> list[Gated]:
+    """Return what gates may be for: each loss, with its reduction."""
     asked = arguments.get("reduction")
-    return {loss.name: Reduction.parse(asked) if asked else loss.reduction for loss in arguments["losses"]}
+    return [
+        Gated(loss.name, loss.spec.name, Reduction.parse(asked) if asked else loss.reduction)
+        for loss in arguments["losses"]
+    ]
+
+
+def _places_read(arguments: Mapping[str, Any], config: str | None) -> dict[str, str]:
+    """Return the places that an evaluation reads, by what they are."""
+    roles = ("y_true", "y_pred", "sample_weight", "mask")
+    places = {role: arguments[role] for role in roles if isinstance(arguments.get(role), str)}
+    return places if config is None else places | {"the configuration": config}
+
+
+def _save_and_show(result: Result, state: str, form: str | None) -> None:
+    """Save a result and show it; where it cannot be saved it is shown all the same, before the error is raised."""
+    try:
+        result.save(state)
+    finally:
+        _show(result, form)
 
 
 def _show(result: Result, form: str | None) -> None:

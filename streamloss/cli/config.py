@@ -19,6 +19,8 @@ from ..errors import ConfigError
 from .values import is_none, parse_loss, parse_rows, parse_shard, parse_value
 
 ENVIRONMENT = "STREAMLOSS_"
+Policy = Literal["error", "warn", "fill"]
+Role = Literal["y_true", "y_pred", "sample_weight", "mask"]
 
 
 class _Strict(BaseModel):
@@ -64,7 +66,7 @@ class Config(_Strict):
     state: str | None = None
     checkpoint: str | None = None
     nan_policy: Literal["raise", "omit", "propagate"] = "raise"
-    missing_chunks: Literal["error", "warn", "fill"] | None = None
+    missing_chunks: Policy | dict[Role, Policy] | None = None
 
     @field_validator("losses", mode="before")
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import click
 from ..api.result import Result
 from ..core.types import Reduction
 from ..errors import UnknownNameError, UsageError
+from ..formulas._registry import find
 
 FAILED = 1
 """The exit code of a command with a failed gate."""
@@ -23,6 +24,21 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "<=": operator.le,
 }
 _GATE = re.compile(r"^\s*(?P<loss>[^<>=]*?)\s*(?P<op>>=|<=|>|<)\s*(?P<bound>[^\s<>=]+)\s*$")
+
+
+QUANTITIES = ("value", "sum", "mean", "weighted_mean")
+"""The values of a loss that a gate may name behind a dot, as results have them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """A loss that gates may be for."""
+
+    name: str
+    """Its name in results."""
+    loss: str
+    """Keras' function name of the loss that it is."""
+    reduction: Reduction
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +52,15 @@ class Gate:
     op: str
     """The comparison that fails the gate: ">", ">=", "<" or "<="."""
     bound: float
+    quantity: str | None = None
+    """The value that is compared; None for the one that tables show first."""
 
     @classmethod
-    def parse(cls, text: str, reductions: Mapping[str, Reduction]) -> Gate:
-        """Parse ``log_loss>1.2``, or ``>1.2`` for all losses. `reductions` are those of the losses, by name.
+    def parse(cls, text: str, evaluated: Sequence[Gated]) -> Gate:
+        """Parse ``log_loss>1.2``, ``log_loss.sum>1e6``, or ``>1.2`` for all losses.
 
-        Raises UsageError for another form and for losses without a value, UnknownNameError for an unknown loss.
+        A loss is named as in results, or by any name of the loss that it is. Raises UsageError for another form and for
+        losses without a value, UnknownNameError for an unknown loss.
         """
         match = _GATE.match(text)
         try:
@@ -52,28 +71,50 @@ class Gate:
             raise UsageError(
                 f"--fail-if takes [LOSS]>NUMBER with >, >=, < or <=, such as 'mse>0.5'; received {text!r}."
             )
-        name = match["loss"]
-        if name and name not in reductions:
-            raise UnknownNameError(f"loss in --fail-if {text!r}:", name, reductions)
-        losses = (name,) if name else tuple(reductions)
+        name, quantity = match["loss"], None
+        losses = _named(name, evaluated) if name else list(evaluated)
+        if not losses and name.rpartition(".")[2] in QUANTITIES:
+            name, _, quantity = name.rpartition(".")
+            losses = _named(name, evaluated)
+        if not losses:
+            raise UnknownNameError(f"loss in --fail-if {text!r}:", name, [loss.name for loss in evaluated])
+        if name and len(losses) > 1:
+            several = " and ".join(loss.name for loss in losses)
+            raise UsageError(f"--fail-if {text!r}: {name} is what {several} are; name one of them.")
         for loss in losses:
-            if reductions[loss] is Reduction.NONE:
+            if loss.reduction is Reduction.NONE and quantity in (None, "value"):
                 raise UsageError(
-                    f"--fail-if {text!r}: {loss} has the reduction 'none', so there is no value to compare. "
-                    "Name another loss, or give this one a reduction."
+                    f"--fail-if {text!r}: {loss.name} has the reduction 'none', so there is no value to compare. "
+                    f"Name another loss, give this one a reduction, or compare {loss.name}.mean."
                 )
-        return cls(text, losses, match["op"], bound)
+        return cls(text, tuple(loss.name for loss in losses), match["op"], bound, quantity)
 
-    def fails(self, result: Result) -> bool:
-        """Return whether a value of the result is beyond the bound. A value that is NaN fails every gate."""
-        values: list[Any] = [result[loss].value for loss in self.losses]
-        return any(_COMPARE[self.op](value, self.bound) or value != value for value in values)
+    def failures(self, result: Result) -> list[str]:
+        """Return the values that are beyond the bound, as ``log_loss is 1.25``. NaN is beyond every bound."""
+        failed = []
+        for name in self.losses:
+            quantity = self.quantity or result[name].headline
+            value: Any = getattr(result[name], quantity)
+            if _COMPARE[self.op](value, self.bound) or value != value:
+                failed.append(f"{name}{'' if quantity == 'value' else f'.{quantity}'} is {value:.10g}")
+        return failed
+
+
+def _named(name: str, evaluated: Sequence[Gated]) -> list[Gated]:
+    """Return the loss of that name, or else those that are the loss which is called so; none for unknown names."""
+    if own := [loss for loss in evaluated if loss.name == name]:
+        return own
+    try:
+        meant = find(name).name
+    except UsageError:
+        return []
+    return [loss for loss in evaluated if loss.loss == meant]
 
 
 def exit_if_any_fails(gates: Iterable[Gate], result: Result) -> None:
-    """Name the failed gates on stderr, and exit if there are any."""
-    failed = [gate.text for gate in gates if gate.fails(result)]
-    for text in failed:
-        click.echo(f"streamloss: the gate {text!r} failed.", err=True)
+    """Name the failed gates on stderr, with the values that failed them, and exit if there are any."""
+    failed = [(gate.text, failures) for gate in gates if (failures := gate.failures(result))]
+    for text, failures in failed:
+        click.echo(f"streamloss: the gate {text!r} failed: {', '.join(failures)}.", err=True)
     if failed:
         raise click.exceptions.Exit(FAILED)

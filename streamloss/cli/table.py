@@ -37,10 +37,23 @@ def new_table(*titles: str) -> Table:
 def print_result(result: Result) -> None:
     """Print a row for each loss, the targets of losses of rows, and a summary of the run."""
     console = stdout()
+    if not all(loss.empty for loss in result.values()):
+        console.print(_table_of(result))
+    for name, loss in result.items():
+        if loss.out is not None:
+            console.print(f"losses of rows, {name}: {loss.out}", soft_wrap=True, markup=False)
+    console.print(summary(result), soft_wrap=True, markup=False)
+
+
+def _table_of(result: Result) -> Table:
+    """Return a table of values: with weights the weighted mean first, then the value of the reduction."""
     reductions = {loss.reduction for loss in result.values()}
     num_values = 2 if len(reductions) > 1 else 0 if reductions <= {Reduction.NONE, Reduction.SUM} else 1
+    weighted = any(loss.weighted for loss in result.values()) and reductions != {Reduction.MEAN_WITH_SAMPLE_WEIGHT}
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("loss", overflow="fold", min_width=12)
+    if weighted:
+        table.add_column("weighted_mean", justify="right", no_wrap=True)
     if num_values == 2:
         table.add_column("reduction", no_wrap=True)
         table.add_column("value", justify="right", no_wrap=True)
@@ -52,13 +65,10 @@ def print_result(result: Result) -> None:
     for name, loss in result.items():
         value = f"{loss.value:.10g}" if isinstance(loss.value, float) else ""
         values = [str(loss.reduction), value][2 - num_values :]
+        first = [f"{loss.weighted_mean:.10g}"] if weighted else []
         counts = [f"{getattr(loss, title):,}" for title in ("count", *left_out)]
-        table.add_row(Text(name), *values, f"{loss.sum:.10g}", *counts)
-    console.print(table)
-    for name, loss in result.items():
-        if loss.out is not None:
-            console.print(f"losses of rows, {name}: {loss.out}", soft_wrap=True, markup=False)
-    console.print(summary(result), soft_wrap=True, markup=False)
+        table.add_row(Text(name), *first, *values, f"{loss.sum:.10g}", *counts)
+    return table
 
 
 def summary(result: Result) -> str:

@@ -6,12 +6,16 @@ import re
 import tomllib
 from typing import Any
 
+from ..formulas._foreign_names import is_foreign
+
 
 def parse_loss(text: str) -> dict[str, Any]:
     """Return the ``[[losses]]`` table of a text such as ``bce:from_logits=true,label_smoothing=0.1``.
 
     Raises ValueError for another form.
     """
+    if is_foreign(text):  # XGBoost's have a colon: binary:logistic
+        return {"loss": text.strip()}
     loss, _, parameters = text.partition(":")
     table: dict[str, Any] = {"loss": loss.strip()}
     for item in filter(None, (part.strip() for part in re.split(r",(?![^\[\]]*\])", parameters))):

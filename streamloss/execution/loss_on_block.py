@@ -53,7 +53,8 @@ class LossOnBlock:
         binary = self._state(operands, out if all_binary else None, binary=1.0)
         of_losses = [total.name for total in self._key().accumulation.sums if not total.of_weight_alone]
         sums = {**state.sums, **{name + BINARY: binary.sum(name) for name in of_losses}}
-        counts = {**state.counts, "other_labels": labels_beside_0_and_1(self.plan, self.planned, self.inputs)}
+        beside = labels_beside_0_and_1(self.plan, self.planned, self.inputs)
+        counts = {**state.counts, "other_labels": beside}
         return State(state.identity, sums, counts)
 
     def _operands(self) -> Operands:

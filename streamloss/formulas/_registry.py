@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import UnknownNameError, UsageError
+from ..errors import UnknownNameError, UsageError, nearest
+from ._foreign_names import explanation, known_names, plain, same_loss, without_keras
 from ._kinds import Formula
 from ._parameters import FROM_LOGITS, Parameter
 
@@ -167,16 +168,40 @@ def _all() -> dict[str, Declaration]:
 
 
 def find(name: str) -> Declaration:
-    """Return the loss of that name, class name or alias.
+    """Return the loss of that name, class name or alias, or the one that another library's name means exactly.
 
-    Raises UnknownNameError with the nearest name otherwise, and UsageError for a loss of ``REFUSED``.
+    Raises UnknownNameError otherwise, which explains the other library's name or suggests a name that is nearly the
+    same, and UsageError for a loss of ``REFUSED``.
     """
     known = _all()
-    if name not in known:
-        if (why := REFUSED.get(str(name).lower())) is not None:
-            raise UsageError(f"{name!r} is refused. {why}")
-        raise UnknownNameError("loss", name, known, {d.class_name for d in known.values()})
-    return known[name]
+    ours = without_keras(str(name))
+    if (declaration := known.get(ours)) is not None:
+        return declaration
+    if (why := REFUSED.get(ours.lower())) is not None:
+        raise UsageError(f"{name!r} is refused. {why}")
+    if (meant := same_loss(ours)) is not None:
+        return known[meant]
+    shown = {declaration.class_name for declaration in known.values()}
+    raise UnknownNameError("loss", name, shown=shown, advice=_advice(ours, list(known)))
+
+
+def _advice(name: str, ours: list[str]) -> str | None:
+    """Return what to write instead of a name: the explanation of a foreign one, or else of the nearest name that
+    anybody has; None where there is none.
+    """
+    if (text := explanation(name)) is not None:
+        return text
+    if same := [other for other in ours if plain(other) == plain(name)]:
+        return f"Did you mean {(nearest(name, same) or same)[0]!r}?"
+    near = nearest(name, [*ours, *known_names()])
+    if not near:
+        return None
+    of_us = [other for other in near if other in ours or same_loss(other)]
+    if len(of_us) == len(near):
+        return f"Did you mean {of_us[0]!r}?"
+    foreign = next(other for other in near if other not in of_us)
+    either = " or ".join(repr(other) for other in [*of_us[:1], foreign])
+    return f"Did you mean {either}? {foreign}: {explanation(foreign)}"
 
 
 def declarations() -> list[Declaration]:

@@ -96,7 +96,6 @@ def tweedie(y: float, mu: float, power: float) -> float:
 declare(
     "tweedie_deviance",
     "TweedieDeviance",
-    "mean_tweedie_deviance",
     formula=Elementwise(tweedie, y_true=NOT_NEGATIVE, y_pred=POSITIVE, precise=True),
     parameters={
         "power": Parameter(1.5, "1: Poisson, 2: gamma, 3: inverse Gaussian, between 1 and 2 both", Interval(1.0, 10.0)),

@@ -186,7 +186,6 @@ def pinball(y: float, p: float, quantile: float) -> float:
 declare(
     "pinball",
     "Pinball",
-    "quantile",
     "mean_pinball_loss",
     formula=Elementwise(pinball),
     parameters={"quantile": Parameter(0.5, "the quantile that is predicted", UNIT), **AXIS},

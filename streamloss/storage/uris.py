@@ -24,7 +24,12 @@ def local_path(uri: str) -> Path | None:
     return Path(unquote(rest)) if scheme == "file" else None
 
 
-def same_place(one: str, other: str) -> bool:
-    """Return whether two URIs name the same local file or directory, which need not exist."""
+def overlap(one: str, other: str) -> bool:
+    """Return whether two URIs name the same local file or directory, or one lies below the other; neither must
+    exist.
+    """
     path, other_path = local_path(one), local_path(other)
-    return path is not None and other_path is not None and path.resolve() == other_path.resolve()
+    if path is None or other_path is None:
+        return False
+    path, other_path = path.resolve(), other_path.resolve()
+    return path == other_path or path in other_path.parents or other_path in path.parents

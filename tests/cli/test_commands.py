@@ -176,7 +176,7 @@ def test_gates(run):
     for failed in (f">{below}", f"mean_squared_error >= {below}", f"<{above}", f"mean_squared_error <={above}"):
         result, err = run("evaluate", *MSE, "--fail-if", failed, "--fail-if", f">{above}", "-q", code=1)
         assert result["losses"], "the result is printed whether or not a gate failed"
-        assert err == f"streamloss: the gate {failed!r} failed.\n"
+        assert re.fullmatch(rf"streamloss: the gate {failed!r} failed: mean_squared_error is 0\.\d+\.\n", err)
 
 
 def test_a_gate_at_the_value_itself(run):
@@ -192,6 +192,69 @@ def test_a_gate_for_any_loss_or_one_of_them(run):
     run("evaluate", *two, "--fail-if", f"one>{value}")
     run("evaluate", *two, "--fail-if", f"ten>{value}", code=1)
     run("evaluate", *two, "--fail-if", f">{value}", code=1)
+
+
+def test_a_gate_names_a_loss_by_any_of_its_names(run):
+    for name in ("mse", "MSE", "MeanSquaredError", "l2", "mean_squared_error"):
+        run("evaluate", *MSE, "--fail-if", f"{name}>5")
+        run("evaluate", *MSE, "--fail-if", f"{name}>0", code=1)
+    two = [*MSE[2:], "--loss", "mse:name=one", "--loss", "mse:name=mae,reduction=sum", "--loss", "mae:name=three"]
+    run("evaluate", *two, "--fail-if", "mae>0.5", code=1)  # the name in the result comes first
+    run("evaluate", *two, "--fail-if", "mean_absolute_error>0.5")
+    _, err = run("evaluate", *two, "--fail-if", "mse>1", code=2)
+    assert "mse is what one and mae are; name one of them" in err
+    run("evaluate", *MSE, "--state", "all.state")
+    run("merge", "all.state", "--fail-if", "mse>0", code=1)
+
+
+def test_a_gate_on_a_value_by_name(run):
+    weighted = [*MSE, "--sample-weight", "w.npy"]
+    loss = run("evaluate", *weighted)[0]["losses"]["mean_squared_error"]
+    for key in ("value", "sum", "mean", "weighted_mean"):
+        run("evaluate", *weighted, "--fail-if", f"mse.{key}>{loss[key]!r}")
+        _, err = run("evaluate", *weighted, "--fail-if", f"mse.{key}>={loss[key]!r}", code=1)
+        assert f"is {loss[key]:.10g}." in err
+    unreduced = [*MSE, "--reduction", "none", "--out", "o.zarr"]
+    run("evaluate", *unreduced, "--fail-if", "mse.mean>0", code=1)
+    run("evaluate", *unreduced, "--fail-if", "mse.value>0", code=2)
+    assert "Known: mean_squared_error" in run("evaluate", *MSE, "--fail-if", "mse.median>0", code=2)[1]
+
+
+def test_with_weights_the_weighted_mean_is_what_is_shown_and_gated(run):
+    """A sum of weighted losses divided by the number of rows is no mean: with weights of 100, a hundred times one."""
+    np.save("w.npy", np.full(N, 100.0))
+    weighted = [*MSE, "--sample-weight", "w.npy"]
+    text, _ = run("evaluate", *weighted, "--table")
+    head, _, row = (line.split() for line in text.splitlines()[1:4])
+    assert head == ["loss", "weighted_mean", "sum_over_batch_size", "sum", "count"]
+    assert [float(cell) for cell in row[1:3]] == pytest.approx([squares().mean(), squares().mean() * 100], rel=1e-6)
+    run("evaluate", *weighted, "--fail-if", "mse>1", "--fail-if", ">1")
+    _, err = run("evaluate", *weighted, "--fail-if", "mse>0.01", code=1)
+    assert "mean_squared_error.weighted_mean is 0.0" in err
+    run("evaluate", *weighted, "--fail-if", "mse.value>1", code=1)
+    run("evaluate", *weighted, "--reduction", "sum", "--fail-if", ">1", code=1)  # asked for by name
+    by_class = [*MSE[2:], "--loss", SCCE, "--y-true", "data.zarr/labels", "--y-pred", "data.zarr/probabilities"]
+    with open("classes.toml", "w", encoding="utf-8") as file:
+        file.write("[class_weight]\n0 = 100\n1 = 100\n2 = 100\n")
+    assert "weighted_mean" in run("evaluate", "classes.toml", *by_class, "--table")[0]
+    one = run("evaluate", *weighted, "--reduction", "mean_with_sample_weight", "--table")[0]
+    assert one.split()[:4] == ["loss", "mean_with_sample_weight", "sum", "count"], "not twice"
+
+
+def test_a_shard_of_nothing_is_no_table_of_zeros(run):
+    text, err = run("evaluate", *SPARSE, "--shard", "3/100", "--table", "--state", "3.state")
+    assert SCCE not in text
+    assert text.startswith("0 rows in ")
+    assert "warning: shard 3/100 has no rows: the data has 1 block of 10 rows, fewer than shards." in err
+    loss = run("evaluate", *SPARSE, "--shard", "3/100")[0]["losses"][SCCE]
+    assert {loss[key] for key in ("value", "sum", "mean", "weighted_mean")} == {"NaN"}
+    assert loss["count"] == 0
+    run("evaluate", *SPARSE, "--shard", "99/100", "--state", "99.state")
+    merged = run("merge", "3.state", "99.state")[0]["losses"][SCCE]
+    assert merged == run("evaluate", *SPARSE)[0]["losses"][SCCE]
+    text, err = run("merge", "3.state", "--partial", "--table", "--fail-if", ">0", code=1)
+    assert SCCE not in text
+    assert "are not in the one state given" in err
 
 
 @pytest.mark.parametrize("gate", [">1e9", "<-1e9", "mean_squared_error>=1e9", ">inf"])
@@ -428,7 +491,8 @@ def test_losses_describes_one_by_any_name(name, run, monkeypatch):
 
 
 def test_losses_suggests_a_name(run):
-    assert "Did you mean 'binary_crossentropy'?" in run("losses", "binary_cross_entropy", code=2)[1]
+    assert "Did you mean 'binary_crossentropy'?" in run("losses", "binary_crossentrop", code=2)[1]
+    assert "From probabilities it is 'binary_crossentropy'" in run("losses", "binary_cross_entropy", code=2)[1]
 
 
 def test_info_has_what_a_bug_report_needs(run):
@@ -560,7 +624,7 @@ def test_module_and_exit_codes_of_the_process():
     done = streamloss_process("evaluate", *MSE, "--fail-if", ">0", "--quiet")
     assert done.returncode == 1
     assert json.loads(done.stdout)["rows"] == N
-    assert done.stderr == "streamloss: the gate '>0' failed.\n"
+    assert done.stderr.startswith("streamloss: the gate '>0' failed: mean_squared_error is 0.")
     assert streamloss_process("evaluate", *MSE[:4], "--y-pred", "nowhere.npy").returncode == 3
 
 

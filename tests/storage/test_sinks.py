@@ -117,7 +117,7 @@ def test_no_rows_give_an_empty_array(tmp_path, arrays):
 # What exists
 
 
-@pytest.mark.parametrize("existing", ["array", "group", "directory", "file", "v2 array"])
+@pytest.mark.parametrize("existing", ["array", "group", "directory", "file"])
 def test_what_exists_is_refused_and_untouched(tmp_path, arrays, existing):
     y, _, p = arrays
     make(existing, tmp_path / "out.zarr" / NAME)
@@ -138,7 +138,7 @@ def test_overwriting_replaces_arrays_only(tmp_path, arrays, existing):
     assert files(tmp_path) == before
 
 
-@pytest.mark.parametrize("existing", ["array", "v2 array", "empty directory"])
+@pytest.mark.parametrize("existing", ["array", "empty directory"])
 def test_arrays_are_overwritten_when_asked(tmp_path, arrays, losses, existing):
     y, _, p = arrays
     make(existing, tmp_path / "out.zarr" / NAME)
@@ -152,8 +152,8 @@ def test_arrays_are_overwritten_when_asked(tmp_path, arrays, losses, existing):
 def make(kind, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     match kind:
-        case "array" | "v2 array":
-            zarr.create_array(path, data=np.arange(9.0), chunks=(2,), zarr_format=2 if kind == "v2 array" else 3)
+        case "array":
+            zarr.create_array(path, data=np.arange(9.0), chunks=(2,))
         case "group":
             zarr.create_array(path, name="precious", data=np.arange(9.0))
             zarr.open_group(path, mode="a")
@@ -183,6 +183,78 @@ def test_the_array_that_is_read_is_never_written(tmp_path, arrays, overwrite, as
     assert files(tmp_path) == before
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize(
+    "at", ["old.zarr", "old", "old.zarr/p", "old.zarr/deep/er", "above/old.zarr/group/losses.zarr"]
+)
+@pytest.mark.parametrize("consolidated", [False, True])
+def test_nothing_is_written_into_a_store_of_format_2(tmp_path, arrays, at, overwrite, consolidated):
+    y, _, p = arrays
+    store = tmp_path / at[: at.index("old")] / ("old.zarr" if "zarr" in at else "old")
+    group = zarr.open_group(store, mode="w", zarr_format=2)
+    group.create_array("p", data=np.arange(9.0), chunks=(2,))
+    if consolidated:
+        zarr.consolidate_metadata(store, zarr_format=2)
+        (store / ".zgroup").unlink()
+    before = files(tmp_path)
+    with pytest.raises(OutputExistsError, match=r"of format 2.* Pass another place"):
+        sl.evaluate("mse", y, p, out={NAME: str(tmp_path / at)}, overwrite=overwrite)
+    with pytest.raises(OutputExistsError, match=r"of format 2.* Pass another place"):
+        sl.evaluate("mse", y, p, out=tmp_path / at, overwrite=overwrite)
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_an_array_of_format_2_is_no_target(tmp_path, arrays, overwrite):
+    y, p, _ = arrays
+    zarr.create_array(tmp_path / "p.zarr", data=p, chunks=(CHUNK, CLASSES), zarr_format=2)
+    before = files(tmp_path)
+    for out in (tmp_path / "p.zarr", {NAME: str(tmp_path / "p.zarr")}):
+        with pytest.raises(UsageError):
+            sl.evaluate("mse", y, tmp_path / "p.zarr", out=out, overwrite=overwrite)
+        with pytest.raises(OutputExistsError, match="of format 2"):
+            sl.evaluate("mse", y, p, out=out, overwrite=overwrite)
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("below", ["losses", "c/losses.zarr", "c/7"])
+def test_nothing_is_written_below_an_array(tmp_path, arrays, below):
+    y, p, _ = arrays
+    for name in ("other.zarr", "other"):
+        make("array", tmp_path / name)
+    before = files(tmp_path)
+    for name in ("other.zarr", "other"):
+        with pytest.raises(OutputExistsError, match=r"other.*which is a Zarr array.* Pass another place"):
+            sl.evaluate("mse", y, p, out=tmp_path / name / below)
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("role", ["y_true", "y_pred", "sample_weight", "mask"])
+def test_no_target_is_above_or_below_an_input(tmp_path, role):
+    roles = {"y_true": np.zeros(4), "y_pred": np.ones(4)} | {role: np.ones(4, bool if role == "mask" else float)}
+    zarr.create_array(tmp_path / "data.zarr/deep/array", data=roles[role], chunks=(2,))
+    np.save(tmp_path / "a.npy", roles[role])
+    before = files(tmp_path)
+    for place, outs in {
+        "data.zarr/deep/array": ["data.zarr/deep/array/x", "data.zarr", "data.zarr/deep"],
+        "a.npy": ["."],
+    }.items():
+        for out in outs:
+            with pytest.raises(UsageError, match=f"is where {role} is read from, or above or below it"):
+                sl.evaluate("mse", **{**roles, role: tmp_path / place}, out={NAME: str(tmp_path / out)})
+    assert files(tmp_path) == before
+
+
+def test_losses_may_lie_beside_the_input_in_its_group(tmp_path, arrays):
+    y, p, _ = arrays
+    group = zarr.open_group(tmp_path / "preds.zarr", mode="w")
+    group.create_array("p", data=p, chunks=(CHUNK, CLASSES))
+    sl.evaluate("mse", y, tmp_path / "preds.zarr/p", out=tmp_path / "preds.zarr")
+    again = zarr.open_group(tmp_path / "preds.zarr", mode="r")
+    np.testing.assert_array_equal(again["p"][:], p)
+    assert again[NAME].shape == (ROWS,)
+
+
 def test_where_one_of_several_outputs_exists_none_is_created(tmp_path, arrays):
     y, _, p = arrays
     make("array", tmp_path / "out.zarr/b")
@@ -197,6 +269,34 @@ def test_two_losses_are_never_written_to_one_place(tmp_path, arrays):
     target = str(tmp_path / "out.zarr/losses")
     with pytest.raises(UsageError):
         sl.evaluate({"a": "mse", "b": "mse"}, y, p, out={"a": target, "b": target}, overwrite=True)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../a", "a/b", "a\\b", "/a", "a\0b", ".zgroup", "zarr.json"])
+def test_names_that_would_leave_the_group_are_no_names_of_targets(tmp_path, arrays, name):
+    y, _, p = arrays
+    with pytest.raises(UsageError, match=r"out: the loss' name .* as the name of an array"):
+        sl.evaluate({"a": "mse", name: "mse"}, y, p, out=tmp_path / "sub/losses.zarr", overwrite=True)
+    assert list(tmp_path.iterdir()) == []
+    sl.evaluate({"a..b": "mse"}, y, p, out=tmp_path / "losses.zarr")
+    assert (tmp_path / "losses.zarr/a..b/zarr.json").exists()
+
+
+@pytest.mark.parametrize("out", ["a.npy", "a.NPZ", "a.csv", "losses.parquet", "a.h5", "deep/a.json", "a.zip", "a.npy/"])
+def test_a_file_is_no_place_for_losses(tmp_path, arrays, out):
+    y, _, p = arrays
+    with pytest.raises(UsageError, match=r"out is a Zarr group; expected a path such as losses\.zarr"):
+        sl.evaluate("mse", y, p, out=f"{tmp_path}/{out}")
+    with pytest.raises(UsageError, match=r"out is a Zarr array; expected a path such as losses\.zarr"):
+        sl.evaluate("mse", y, p, out={NAME: f"{tmp_path}/{out}"})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("out", ["", "a\0b"])
+def test_a_place_without_a_name_is_refused(arrays, out):
+    y, _, p = arrays
+    for given in (out, {NAME: out}):
+        with pytest.raises(UsageError, match=r"out: .* is no path; expected one such as losses\.zarr"):
+            sl.evaluate("mse", y, p, out=given)
 
 
 # What cannot be written

@@ -26,9 +26,20 @@ from ...planning.gpu import refuse_what_gpus_cannot
 from ...planning.plan import Plan, PlannedLoss
 from ...storage.sources.base import Source
 from ...storage.sources.dask import DaskSource
-from .. import EXECUTORS, Run
+from .. import EXECUTORS, Run, is_of_dask
 from .executor import compute
-from .graph_tasks import LabelsBeside, LossesOf, Merge, OnBlock, RatiosOf, StatesOf, ValueOf, unchanged, views_of
+from .graph_tasks import (
+    AsDeclared,
+    LabelsBeside,
+    LossesOf,
+    Merge,
+    OnBlock,
+    RatiosOf,
+    StatesOf,
+    ValueOf,
+    unchanged,
+    views_of,
+)
 
 SPLIT = 8
 """The number of states that a task of the tree merges."""
@@ -45,11 +56,12 @@ class Graph:
         """
         self.plan = plan
         self._views = views_of(plan)
-        selected = {source.role: _evaluated_rows(plan, source, arrays[source.role]) for source in plan.sources}
+        checked = {source.role: _as_declared(source, arrays[source.role]) for source in plan.sources}
+        selected = {source.role: _evaluated_rows(plan, source, checked[source.role]) for source in plan.sources}
         self._chunks = _chunks_of_rows(plan, self._views["y_pred"], selected["y_pred"], on_blocks)
-        self._arrays = {
-            role: _rechunked(role, selected[role], view, self._chunks) for role, view in self._views.items()
-        }
+        meeting = {role: _rechunked(role, selected[role], view, self._chunks) for role, view in self._views.items()}
+        # the tasks check what they receive, which need not be checked twice where it is an array's own chunk
+        self._arrays = {role: arrays[role] if array is checked[role] else array for role, array in meeting.items()}
         known = all(source.known for source in plan.sources if isinstance(source, DaskSource))
         self._starts = tuple(tuple(itertools.accumulate(sizes, initial=0)) for sizes in self._chunks) if known else None
 
@@ -68,24 +80,25 @@ class Graph:
     def losses(self) -> Any:
         """Return the losses of rows of the plan's one loss: a Dask array with the rows' chunks."""
         (loss,) = self.plan.losses
-        return self._each(LossesOf, Run(self.plan), loss.dtype, None, self._conventions(Run(self.plan), [loss]))
+        run = Run(self.plan)
+        return self._each(LossesOf, run, loss.dtype, None, self._conventions([loss], run))
 
     def states(self, run: Run | None = None) -> Any:
         """Return all rows' states, merged: a Dask array of one object, which is a tuple of states."""
         run = run or Run(self.plan)
         written = [loss for loss in self.plan.losses if loss.name in run.sinks]
-        each = self._each(StatesOf, run, np.dtype(object), 1, self._conventions(run, written))
+        each = self._each(StatesOf, run, np.dtype(object), 1, self._conventions(written, run))
         merge = Merge(run)
         meta = np.empty((), object)
         return da.reduction(
             each, unchanged, merge, combine=merge, concatenate=False, dtype=object, split_every=SPLIT, meta=meta
         )
 
-    def _conventions(self, run: Run, losses: list[PlannedLoss]) -> list[Any]:
-        """Return whether all labels that count are 0 or 1, as a lazy boolean; nothing where no loss depends on it."""
+    def _conventions(self, losses: list[PlannedLoss], run: Run) -> list[Any]:
+        """Return whether all labels are 0 or 1, as a lazy boolean; nothing where no loss depends on it."""
         if not any(loss.spec.both_conventions for loss in losses):
             return []
-        return [~self._each(LabelsBeside, Run(self.plan, nan_policy=run.nan_policy), np.dtype(bool), 1, []).any()]
+        return [~self._each(LabelsBeside, run, np.dtype(bool), 1, []).any()]
 
     def _each(self, kind: type[OnBlock], run: Run, dtype: np.dtype[Any], size: int | None, scalars: list[Any]) -> Any:
         """Return an array whose chunks are what `kind` makes of each block: of the block's shape, or `size` along each
@@ -147,6 +160,11 @@ def graph_executor(
                 f"{source.role} has chunks of unknown sizes; expected known ones for evaluate. "
                 f"Call {source.role}.compute_chunk_sizes() first."
             )
+    if hasattr(executor, "run") and hasattr(executor, "name") and not is_of_dask(executor, None, None):
+        raise UsageError(
+            f"executor={executor!r} evaluates arrays that it reads; received Dask arrays, which a scheduler of Dask's "
+            "computes. Pass scheduler=, a distributed.Client, or no executor."
+        )
     if not isinstance(executor, str):
         scheduler = executor
     elif executor not in EXECUTORS:
@@ -154,6 +172,27 @@ def graph_executor(
     else:
         scheduler = {"threads": "threads", "inline": "synchronous"}.get(executor, scheduler)
     return GraphExecutor(Graph(plan, arrays, on_blocks=on_blocks), scheduler, scheduler_file, gpu=executor == "cuda")
+
+
+def _as_declared(source: Source, array: Any) -> Any:
+    """Return an array whose chunks are compared with what it declares when they are computed.
+
+    What Dask makes of several chunks no longer tells: lengths that are wrong may add up, and dtypes are promoted.
+    """
+    assert isinstance(source, DaskSource)
+    axes = tuple(range(array.ndim))
+    return da.blockwise(
+        AsDeclared(source, array.chunks),
+        axes,
+        ArrayBlockIdDep(array.chunks),
+        axes,
+        array,
+        axes,
+        dtype=array.dtype,
+        token="streamloss",
+        align_arrays=False,
+        meta=array._meta,
+    )
 
 
 def _evaluated_rows(plan: Plan, source: Source, array: Any) -> Any:

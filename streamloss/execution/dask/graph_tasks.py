@@ -21,7 +21,7 @@ from ...planning.alignment import View
 from ...planning.plan import Plan, PlannedLoss
 from ...storage.sinks.memory import sink_beside
 from ...storage.sources.base import Source, on_gpu
-from ...storage.sources.dask import DaskSource, GivenSource, refuse_other_chunk
+from ...storage.sources.dask import UNKNOWN_CHUNKS, WRONG_CHUNKS, DaskSource, GivenSource, refuse_other_chunk
 from ..backends import Backend
 from ..block import Run, run_block
 from ..inputs import BlockInputs, labels_beside_0_and_1
@@ -43,6 +43,18 @@ def views_of(plan: Plan) -> dict[str, View]:
     return views
 
 
+class AsDeclared:
+    """A task that returns a chunk of an array unchanged, or refuses it where it is not what the array declares."""
+
+    def __init__(self, source: DaskSource, chunks: tuple[tuple[float, ...], ...]) -> None:
+        self._source, self._chunks = source, chunks
+
+    def __call__(self, position: tuple[int, ...], chunk: Any) -> Any:
+        expected = tuple(sizes[i] for sizes, i in zip(self._chunks, position, strict=True))
+        refuse_other_chunk(self._source, chunk, expected, position)
+        return chunk
+
+
 class OnBlock:
     """A task that receives the chunks under one block; subclasses evaluate them."""
 
@@ -61,7 +73,10 @@ class OnBlock:
             shape = _rows_of(arrays["y_pred"], views["y_pred"], len(position))
         for source in plan.sources:
             if isinstance(source, DaskSource):
-                refuse_other_chunk(source, arrays[source.role], views[source.role].axes, shape, position)
+                declared = zip(views[source.role].axes, source.shape, strict=True)
+                expected = tuple(shape[axis] if axis >= 0 else size for axis, size in declared)
+                cure = WRONG_CHUNKS if source.known else UNKNOWN_CHUNKS
+                refuse_other_chunk(source, arrays[source.role], expected, position, cure)
         if 0 in shape:  # a filter left nothing of this chunk
             return self.of_nothing(shape)
         unknown = position if self._starts is None else None

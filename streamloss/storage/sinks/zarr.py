@@ -19,6 +19,7 @@ import zarr
 from ...core.blocks import Block
 from ...errors import OutputExistsError, UnwritableOutputError, UsageError
 from ..uris import local_path, split_store
+from .zarr_surroundings import is_array, refuse_foreign_stores
 
 KEY = "streamloss_evaluation"
 """The attribute with the key of the evaluation that an array belongs to."""
@@ -126,6 +127,7 @@ def check_target(uri: str, overwrite: bool, key: str | None = None) -> tuple[Pat
         raise UnwritableOutputError(
             f"out: cannot write {uri!r}: {str(file)!r} is a file; expected a Zarr group, or a name that is free."
         )
+    refuse_foreign_stores(uri, target)
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return store, inner
     if not overwrite:
@@ -134,7 +136,7 @@ def check_target(uri: str, overwrite: bool, key: str | None = None) -> tuple[Pat
         raise OutputExistsError(
             f"out: {uri!r} exists. Pass overwrite=True (--overwrite) to replace it, or another path."
         )
-    if not _is_array(target):
+    if not is_array(target):
         raise OutputExistsError(
             f"out: {uri!r} exists and is not a Zarr array, so it is not overwritten. Remove it, or pass another path."
         )
@@ -147,16 +149,6 @@ def _key_of(target: Path) -> str | None:
         return str(json.loads((target / "zarr.json").read_text())["attributes"][KEY])
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _is_array(target: Path) -> bool:
-    """Return whether a directory is a Zarr array."""
-    try:
-        if (target / ".zarray").exists():
-            return True
-        return bool(json.loads((target / "zarr.json").read_text())["node_type"] == "array")
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
 
 
 def _reason(error: Exception) -> str:

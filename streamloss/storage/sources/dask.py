@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ...errors import SourceError, UsageError
-from .base import Allocate, HostSource, Selection, nbytes
-from .encoding import refuse_encoded
+from ...errors import SourceError, StreamlossWarning, UsageError
+from .base import Allocate, HostSource, Selection, Source, nbytes
 from .fingerprints import Fingerprint
 from .numpy import open_array
 
@@ -78,12 +78,16 @@ class GivenSource(HostSource):
         return self._of.fingerprint()
 
 
+WRONG_CHUNKS = "Correct the chunks= that map_blocks or from_delayed declares."
+UNKNOWN_CHUNKS = "Call compute_chunk_sizes() on all arrays, and rechunk them alike: their rows do not meet."
+
+
 def refuse_other_chunk(
-    source: DaskSource, chunk: Any, axes: tuple[int, ...], rows: tuple[int, ...], position: tuple[int, ...]
+    source: DaskSource, chunk: Any, expected: tuple[float, ...], position: tuple[int, ...], cure: str = WRONG_CHUNKS
 ) -> None:
     """Raise SourceError where a computed chunk has masked elements, or another dtype or shape than was declared.
 
-    `rows` is the shape of the block's rows; `axes` says which of them, if any, each axis of the chunk holds.
+    `expected` is the shape, NaN for a length that is not known; `cure` is the advice for another shape.
     """
     name = f"{source.role}: the chunk at block {position} of a Dask array"
     if isinstance(chunk, np.ma.MaskedArray) and np.ma.is_masked(chunk):
@@ -91,25 +95,24 @@ def refuse_other_chunk(
             f"{name} has {int(np.ma.getmaskarray(chunk).sum()):,} elements that are masked: they hold no data. "
             "Pass dask.array.ma.filled(array, value), with NaN and nan_policy='omit' to leave those rows out."
         )
+    if not hasattr(chunk, "dtype") or not hasattr(chunk, "shape"):
+        raise SourceError(
+            f"{name} is a {type(chunk).__name__}; expected an array of {source.dtype}. Return one from the function."
+        )
     if chunk.dtype != source.dtype:
         raise SourceError(
             f"{name} has dtype {chunk.dtype}; expected {source.dtype}, as the array declares. "
             "Pass the dtype that is computed to map_blocks(dtype=...) or from_delayed, or call astype in the function."
         )
-    declared = zip(axes, source.shape, strict=True)
-    expected = tuple(rows[axis] if axis >= 0 else size for axis, size in declared)
-    if tuple(chunk.shape) != expected:
-        cure = (
-            "Correct the chunks= that map_blocks or from_delayed declares."
-            if source.known
-            else "Call compute_chunk_sizes() on all arrays, and rechunk them alike: their rows do not meet."
-        )
-        raise SourceError(f"{name} has shape {tuple(chunk.shape)}; expected {expected}. {cure}")
+    shape = tuple(chunk.shape)
+    known = zip(shape, expected, strict=False)
+    if len(shape) != len(expected) or any(have != want for have, want in known if not math.isnan(want)):
+        raise SourceError(f"{name} has shape {shape}; expected {expected}. {cure}")
 
 
 def open_lazy(array: Any, role: str, missing_chunks: str) -> DaskSource:
-    """Open a Dask array, or any array that is evaluated beside Dask arrays; `missing_chunks` has no effect."""
-    return DaskSource(as_lazy(array, role), role)
+    """Open a Dask array, or any array that is evaluated beside Dask arrays; see `as_lazy`."""
+    return DaskSource(as_lazy(array, role, missing_chunks), role)
 
 
 def refuse_weight_without_axis(sample_weight: Any) -> None:
@@ -132,10 +135,32 @@ def refuse_unknown_chunks(arrays: Mapping[str, Any]) -> None:
             )
 
 
-def as_lazy(array: Any, role: str) -> Any:
+class SourceReader:
+    """Reads an opened array where Dask slices it, so that missing and corrupt chunks are noticed as they always are."""
+
+    def __init__(self, source: Source) -> None:
+        self.shape, self.dtype, self.ndim = source.shape, source.dtype, len(source.shape)
+        self._source = source
+
+    def __getitem__(self, index: tuple[slice, ...]) -> np.ndarray[Any, Any]:
+        selection = tuple(slice(*of.indices(size)) for of, size in zip(index, self.shape, strict=True))
+        before = self._source.filled
+        array = self._source.read(selection)
+        if self._source.filled > before:
+            warnings.warn(
+                f"{self._source.role}: chunks of {self._source.where} do not exist; their fill value was read",
+                StreamlossWarning,
+                stacklevel=2,
+            )
+        return array
+
+
+def as_lazy(array: Any, role: str, missing_chunks: str = "error") -> Any:
     """Return a Dask array as it is, and an array in memory or a Zarr array as a Dask array of it.
 
-    Raises UsageError for paths and for other collections of Dask.
+    Chunks that were never written are an error by default, in every role: with "warn", the warning is given where
+    a task reads them, which may be a worker of another process, and no result counts them. Raises UsageError for paths
+    and for other collections of Dask, SourceError for what cannot be read.
     """
     import dask.array as da
 
@@ -143,7 +168,9 @@ def as_lazy(array: Any, role: str) -> Any:
         return array
     if isinstance(array, str) or hasattr(array, "__fspath__"):
         path = str(array)
-        opened = f"numpy.load({path!r}, mmap_mode='r')" if path.endswith(".npy") else f"dask.array.from_zarr({path!r})"
+        opened = (
+            f"numpy.load({path!r}, mmap_mode='r')" if path.endswith(".npy") else f"zarr.open_array({path!r}, mode='r')"
+        )
         raise UsageError(
             f"{role} is a path, but another argument is a Dask array; expected Dask arrays, or arrays in memory. Pass "
             f"{opened}."
@@ -151,7 +178,10 @@ def as_lazy(array: Any, role: str) -> Any:
     if is_lazy(array):
         raise UsageError(f"{role} is a {type(array).__name__} of Dask; expected a dask.array.Array.")
     if type(array).__module__.partition(".")[0] == "zarr":
-        refuse_encoded(role, str(array.store_path), array.attrs.asdict(), array.dtype)
-        return da.from_array(array, chunks=array.shards or array.chunks)
-    open_array(array, role)  # refuses masked elements and what is no number
+        from .zarr import ZarrSource
+
+        source = ZarrSource(array, role, missing_chunks)
+        meta = np.empty((0,) * len(source.shape), source.dtype)
+        return da.from_array(SourceReader(source), chunks=source.chunk_shape, name=False, asarray=False, meta=meta)
+    open_array(array, role)  # refuses masked elements, packed numbers and what is no number
     return da.from_array(np.asarray(array))

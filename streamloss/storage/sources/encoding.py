@@ -20,6 +20,14 @@ FILL_VALUES = ("_FillValue", "missing_value")
 """The attributes that name numbers which stand for missing data."""
 
 
+def attributes_of(array: Any) -> Mapping[str, Any]:
+    """Return the attributes that an array carries: of h5py, netCDF4, xarray and pandas; none of other arrays."""
+    if callable(getattr(array, "ncattrs", None)):
+        return {name: array.getncattr(name) for name in array.ncattrs()}
+    attributes = getattr(array, "attrs", None)
+    return attributes if isinstance(attributes, Mapping) else {}
+
+
 def refuse_encoded(
     role: str, where: str, attributes: Mapping[str, Any], dtype: np.dtype[Any], fill_value: Any = None
 ) -> None:
@@ -35,7 +43,8 @@ def refuse_encoded(
     if found:
         raise SourceError(
             f"{role}: {where} has the attributes {found}, which change what its numbers mean. Store the unpacked "
-            "values (xarray: decode and write as floats), or remove the attributes if no element is meant."
+            "values (xarray: decode and write as floats), or remove the attributes if no element is meant (format 2: "
+            "fill_value null in .zarray)."
         )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from ...errors import SourceError, UsageError
 from . import fingerprints
 from .base import Allocate, HostSource, Selection, nbytes
+from .encoding import attributes_of, refuse_encoded
 
 _FAULT_AROUND = 1 << 16  # Linux maps up to so many bytes around the one that was touched
 
@@ -152,24 +153,39 @@ def open_array(
 
     `where` is the place where it is kept, if not in memory. There are no chunks, so `missing_chunks` has no effect.
     """
-    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
-        raise SourceError(
-            f"{role}: {int(np.ma.getmaskarray(array).sum()):,} elements are masked: they hold no data. "
-            "Pass array.filled(value), with NaN and nan_policy='omit' to leave those rows out."
-        )
     try:
-        converted = np.asarray(array)
+        values = (
+            array[...] if callable(getattr(array, "ncattrs", None)) else array
+        )  # what netCDF4 masks, asarray would drop
+        converted = np.asarray(values)
     except Exception as error:  # whatever a foreign __array__ raises
         raise SourceError(f"{role}: cannot make an array of {type(array).__name__}: {error}") from error
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise SourceError(
+            f"{role}: {int(np.ma.getmaskarray(values).sum()):,} elements are masked: they hold no data. "
+            "Pass array.filled(value), with NaN and nan_policy='omit' to leave those rows out."
+        )
     if converted.dtype.kind not in "biuf" and converted.dtype.name != "bfloat16":
         raise SourceError(
             f"{role}: expected numbers; received dtype {converted.dtype} from {where or type(array).__name__}. "
             "Expected an array of integers, floats or booleans: in memory, a memmap, a zarr.Array or a path."
         )
+    refuse_encoded(role, where or f"a {type(array).__name__}", attributes_of(array), converted.dtype)
     memmap = _memmap_under(converted)
     source = ArraySource(converted, role) if memmap is None else MemmapSource(converted, memmap, role)
     source.where = where or source.where
+    source.dimensions = _dimensions_of(array)
     return source
+
+
+def _dimensions_of(array: Any) -> tuple[str | None, ...]:
+    """Return the names of the axes, as xarray and netCDF4 have them; none for other arrays."""
+    names = getattr(array, "dims", None) if _is_of(array, "xarray") else getattr(array, "dimensions", None)
+    return tuple(map(str, names)) if _is_of(array, "xarray", "netCDF4") and isinstance(names, tuple) else ()
+
+
+def _is_of(array: Any, *packages: str) -> bool:
+    return type(array).__module__.partition(".")[0] in packages
 
 
 def _memmap_under(array: Any) -> np.memmap[Any, Any] | None:

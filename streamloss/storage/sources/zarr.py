@@ -27,6 +27,8 @@ from .base import Allocate, HostSource, Selection, nbytes, selection_shape
 from .encoding import refuse_encoded
 from .zarr_codecs import ShardIndex, is_blosc
 from .zarr_local import local_chunks
+from .zarr_metadata import codec_names, dimensions_of, missing_number, outermost
+from .zarr_presence import refuse_absent, refuse_vanished
 from .zarr_tracking import TrackingStore
 
 _CONCURRENT = 10  # chunks that zarr decodes at a time for one read ("async.concurrency")
@@ -52,10 +54,11 @@ class ZarrSource(HostSource):
         self._opened = array
         self._policy = missing_chunks
         self._filled: set[str] = set()
-        refuse_encoded(role, self.where, array.attrs.asdict(), array.dtype)
+        self._has_chunks = False
+        refuse_encoded(role, self.where, array.attrs.asdict(), array.dtype, missing_number(array))
         self.dimensions = dimensions_of(array)
         self._store = TrackingStore(array.store)
-        self._store.blosc = is_blosc(_outermost(array))
+        self._store.blosc = is_blosc(outermost(array))
         self._track_shards(array)
         self._local = local_chunks(array)
         self._array = zarr.open_array(
@@ -76,9 +79,16 @@ class ZarrSource(HostSource):
 
     def _track_shards(self, array: zarr.Array[Any]) -> None:
         """Let the store track missing inner chunks. Raises SourceError for an index of shards in another encoding."""
-        if array.shards is None or self._policy == "fill":
+        codecs = () if array.metadata.zarr_format == 2 else array.metadata.codecs
+        codec = next((c for c in codecs if isinstance(c, ShardingCodec)), None)
+        if codec is None or self._policy == "fill":
             return
-        codec = next(c for c in array.metadata.codecs if isinstance(c, ShardingCodec))  # type: ignore[union-attr]
+        if len(codecs) > 1 or any(isinstance(c, ShardingCodec) for c in codec.codecs):
+            raise SourceError(
+                f"{self.role}: {self.where} has shards inside of other codecs ({', '.join(codec_names(array))}), so "
+                "missing chunks cannot be told. Write the array with sharding as its only outer codec, or pass "
+                "missing_chunks='fill' if all its chunks were written or its fill value is meant."
+            )
         index = ShardIndex.of(array, codec)
         if index is None:
             raise SourceError(
@@ -91,7 +101,10 @@ class ZarrSource(HostSource):
         if self._local is not None:
             out = allocate(selection_shape(selection), self.dtype)
             try:
-                for coordinates in self._local.read(selection, out):
+                missing = self._local.read(selection, out)
+                if missing:
+                    self._refuse_vanished()
+                for coordinates in missing:
                     self._note_missing(self._local_key(coordinates))
                 return out
             except (DataError, MemoryError):
@@ -101,12 +114,15 @@ class ZarrSource(HostSource):
         return self._read_by_zarr(selection)
 
     def _read_by_zarr(self, selection: Selection) -> np.ndarray[Any, Any]:
+        missing = len(self._store.missing)
         try:
             data = self._array[selection]
         except (DataError, MemoryError):
             raise
         except Exception as error:  # each codec has its own exceptions
             raise self._corrupt(selection, error) from error
+        if len(self._store.missing) > missing:
+            self._refuse_vanished()
         if self._policy != "fill" and (self._store.missing or self._store.missing_inner):
             self._check_missing(selection)
         return np.asarray(data)
@@ -117,13 +133,20 @@ class ZarrSource(HostSource):
             if key is not None:
                 self._note_missing(key)
 
+    def _refuse_vanished(self) -> None:
+        refuse_vanished(self._opened, self.role, self.where)
+        if not self._has_chunks:
+            refuse_absent(self._opened, self.role, self.where, fill_is_meant=self._policy != "warn")
+            self._has_chunks = True
+
     def _note_missing(self, key: str) -> None:
         """Apply the policy to a chunk that does not exist: raise MissingChunkError, count it, or do nothing."""
         if self._policy == "error":
             raise MissingChunkError(
                 f"{self.role}: chunk {key} of {self.where} does not exist; Zarr would read its elements as the "
                 f"fill value {self._array.fill_value}. Write the chunk, or pass missing_chunks='warn' or 'fill' if "
-                "the fill value is meant."
+                f"the fill value is meant, as where the writer skips chunks of it: {{{self.role!r}: 'fill'}} allows it "
+                "for this array only."
             )
         if self._policy == "warn":
             self._filled.add(key)
@@ -205,17 +228,6 @@ def _open_again(place: StorePath, zarr_format: Any, role: str, missing_chunks: s
     except Exception as error:  # whatever opening raises
         raise SourceError(f"{role}: this worker cannot open {place}: {_why(error)}") from None
     return ZarrSource(array, role, missing_chunks, where)
-
-
-def _outermost(array: zarr.Array[Any]) -> Any:
-    """Return the codec whose output the store keeps; None for uncompressed bytes in format 2."""
-    return array.metadata.compressor if array.metadata.zarr_format == 2 else array.metadata.codecs[-1]
-
-
-def dimensions_of(array: zarr.Array[Any]) -> tuple[str | None, ...]:
-    """Return the names of the dimensions: of Zarr format 3, or as xarray writes them in format 2."""
-    names = getattr(array.metadata, "dimension_names", None) or array.attrs.asdict().get("_ARRAY_DIMENSIONS") or ()
-    return tuple(names) if isinstance(names, list | tuple) and len(names) == array.ndim else ()
 
 
 def _touched(selection: Selection, chunk_shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:

@@ -132,7 +132,7 @@ def test_wrong_data_is_named_by_its_row(known):
 def test_what_cannot_be_lazy_is_refused_with_what_to_do():
     y, p = arrays()
     lazy = chunked(p, 6, 3)
-    with pytest.raises(UsageError, match=r"from_zarr\('y\.zarr'\)"):
+    with pytest.raises(UsageError, match=r"zarr.open_array\('y\.zarr', mode='r'\)"):
         sl.losses.MeanSquaredError()("y.zarr", lazy)
     with pytest.raises(UsageError, match=r"Pass numpy\.load\('y\.npy', mmap_mode='r'\)\.$"):
         sl.losses.MeanSquaredError()("y.npy", lazy)
