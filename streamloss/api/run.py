@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,8 +47,7 @@ def run_plan(
     if saved is not None:
         run = Run(plan, sinks, nan_policy, saved.all_binary, todo).without(saved.result.covered)
     else:
-        run = Run(plan, sinks, nan_policy, todo=todo)
-        run = replace(run, all_binary={} if lazy else _label_conventions(run))
+        run = Run(plan, sinks, nan_policy, {} if lazy else _label_conventions(plan, sinks, nan_policy), todo)
     collector = Collector(run, checkpoint, progress, begin)
     try:
         executor.run(run, collector.add)
@@ -95,12 +93,12 @@ def call(request: LossRequest, inputs: Inputs) -> Any:
     return np.float64(reduce_state(state, request.reduction))
 
 
-def _label_conventions(run: Run) -> dict[str, bool]:
+def _label_conventions(plan: Plan, sinks: Mapping[str, Sink], nan_policy: str) -> dict[str, bool]:
     """Return whether all labels are 0 or 1, by name, for losses whose losses of rows depend on it: these are written
     as they are computed, so it must be known before.
     """
     return {
-        loss.name: all_labels_are_binary(run, loss)
-        for loss in run.plan.losses
-        if loss.name in run.sinks and loss.spec.both_conventions
+        loss.name: all_labels_are_binary(plan, loss, nan_policy)
+        for loss in plan.losses
+        if loss.name in sinks and loss.spec.both_conventions
     }

@@ -10,7 +10,7 @@ import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -67,6 +67,19 @@ class Config(_Strict):
     checkpoint: str | None = None
     nan_policy: Literal["raise", "omit", "propagate"] = "raise"
     missing_chunks: Policy | dict[Role, Policy] | None = None
+
+    @field_validator("missing_chunks", mode="before")
+    @classmethod
+    def _one_policy_or_one_for_each_role(cls, value: Any) -> Any:
+        """Refuse what is neither in one line; pydantic's own says for each alternative why it is not that one."""
+        policies = value if isinstance(value, dict) else dict.fromkeys(get_args(Role), value)
+        known = all(role in get_args(Role) and policy in get_args(Policy) for role, policy in policies.items())
+        if value is not None and not known:
+            raise ValueError(
+                f"expected 'error', 'warn' or 'fill', or a table of these by role ({', '.join(get_args(Role))}); "
+                f"received {value!r}"
+            )
+        return value
 
     @field_validator("losses", mode="before")
     @classmethod

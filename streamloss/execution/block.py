@@ -38,8 +38,8 @@ class Run:
     """The sinks by the loss' name; losses without a sink are only added up."""
     nan_policy: str = "raise"
     all_binary: Mapping[str, bool] = field(default_factory=dict)
-    """Whether all labels of the whole data are 0 or 1, by the loss' name, for losses whose labels' convention depends
-    on all labels and whose losses of rows are written."""
+    """Whether all labels that count, of all rows of the plan, are 0 or 1, by the loss' name, for losses whose labels'
+    convention depends on all labels and whose losses of rows are written."""
     todo: Ranges | None = None
     """The blocks to evaluate, by number; None: all."""
     on_gpu: bool = False
@@ -106,11 +106,10 @@ def _run_block(run: Run, block: Block, backend: Backend) -> States:
     return tuple(states[loss.name] for loss in plan.losses)
 
 
-def all_labels_are_binary(run: Run, loss: PlannedLoss) -> bool:
-    """Return whether all labels are 0 or 1, of the rows that the plan evaluates and that count: of all shards, whatever
-    part of them this run evaluates. Reads the labels.
+def all_labels_are_binary(plan: Plan, loss: PlannedLoss, nan_policy: str) -> bool:
+    """Return whether all labels of the plan's rows are 0 or 1, as far as they count: also of blocks that other shards
+    evaluate. Reads the labels, and predictions where they may leave out a label that is neither.
     """
-    plan = run.plan
     return not any(
-        labels_beside_0_and_1(plan, loss, BlockInputs(plan, block, None, run.nan_policy)) for block in plan.blocks()
+        labels_beside_0_and_1(plan, loss, BlockInputs(plan, block, nan_policy=nan_policy)) for block in plan.blocks()
     )

@@ -53,8 +53,7 @@ class LossOnBlock:
         binary = self._state(operands, out if all_binary else None, binary=1.0)
         of_losses = [total.name for total in self._key().accumulation.sums if not total.of_weight_alone]
         sums = {**state.sums, **{name + BINARY: binary.sum(name) for name in of_losses}}
-        beside = labels_beside_0_and_1(self.plan, self.planned, self.inputs)
-        counts = {**state.counts, "other_labels": beside}
+        counts = {**state.counts, "other_labels": labels_beside_0_and_1(self.plan, self.planned, self.inputs)}
         return State(state.identity, sums, counts)
 
     def _operands(self) -> Operands:
@@ -77,21 +76,10 @@ class LossOnBlock:
         wanted = out is not None
         output = Output(wanted, out if wanted else np.empty(0, planned.dtype))
         found = self.backend.run(key, operands, settings, output)
-        if found.first_bad >= 0 and (inside := self._inside()) is not self.inputs:
-            operands = self.backend.operands(self.plan, planned, inside, operands.weight, operands.mask)
-            found = self.backend.run(key, operands, settings, output)
         if found.first_bad >= 0:
             raise self._explained(found.first_bad, operands.weight)
         sums, counts = key.accumulation.content_of(found.limbs, found.counts, self.plan.weighted)
         return State(planned.identity, sums, counts)
-
-    def _inside(self) -> BlockInputs:
-        """Return the inputs with probabilities inside [0, 1], where rounding put them outside. Few blocks have such: they
-        are looked for where a row was refused, and evaluated again.
-        """
-        plan, formula, aligned = self.plan, self.planned.formula, self.planned.alignment
-        inputs = self.inputs.inside(plan.y_pred, aligned.y_pred, formula.y_pred)
-        return inputs if formula.integer_labels else inputs.inside(plan.y_true, aligned.y_true, formula.y_true)
 
     def _key(self) -> KernelKey:
         """Return what the kernel is made for."""

@@ -80,25 +80,24 @@ class Graph:
     def losses(self) -> Any:
         """Return the losses of rows of the plan's one loss: a Dask array with the rows' chunks."""
         (loss,) = self.plan.losses
-        run = Run(self.plan)
-        return self._each(LossesOf, run, loss.dtype, None, self._conventions([loss], run))
+        return self._each(LossesOf, Run(self.plan), loss.dtype, None, self._conventions(Run(self.plan), [loss]))
 
     def states(self, run: Run | None = None) -> Any:
         """Return all rows' states, merged: a Dask array of one object, which is a tuple of states."""
         run = run or Run(self.plan)
         written = [loss for loss in self.plan.losses if loss.name in run.sinks]
-        each = self._each(StatesOf, run, np.dtype(object), 1, self._conventions(written, run))
+        each = self._each(StatesOf, run, np.dtype(object), 1, self._conventions(run, written))
         merge = Merge(run)
         meta = np.empty((), object)
         return da.reduction(
             each, unchanged, merge, combine=merge, concatenate=False, dtype=object, split_every=SPLIT, meta=meta
         )
 
-    def _conventions(self, losses: list[PlannedLoss], run: Run) -> list[Any]:
-        """Return whether all labels are 0 or 1, as a lazy boolean; nothing where no loss depends on it."""
+    def _conventions(self, run: Run, losses: list[PlannedLoss]) -> list[Any]:
+        """Return whether all labels that count are 0 or 1, as a lazy boolean; nothing where no loss depends on it."""
         if not any(loss.spec.both_conventions for loss in losses):
             return []
-        return [~self._each(LabelsBeside, run, np.dtype(bool), 1, []).any()]
+        return [~self._each(LabelsBeside, Run(self.plan, nan_policy=run.nan_policy), np.dtype(bool), 1, []).any()]
 
     def _each(self, kind: type[OnBlock], run: Run, dtype: np.dtype[Any], size: int | None, scalars: list[Any]) -> Any:
         """Return an array whose chunks are what `kind` makes of each block: of the block's shape, or `size` along each

@@ -1,4 +1,4 @@
-"""What an array's metadata says of its numbers, in format 2 and 3 alike."""
+"""The statements of an array's metadata about its numbers, in format 2 and 3 alike."""
 
 from __future__ import annotations
 

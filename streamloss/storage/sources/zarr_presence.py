@@ -21,7 +21,7 @@ _SWAP = str.maketrans("./", "/.")
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """What of an array's chunks a store lists."""
+    """The chunks of an array that a store lists."""
 
     any_chunk: bool
     """Whether there is a chunk, or whether the store cannot tell."""
