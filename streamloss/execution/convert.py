@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.types import ROUNDING, UNIT, Interval
 from ..planning.dtypes import floating_dtype
 
 Array = np.ndarray[Any, Any]
@@ -42,6 +43,20 @@ def inexact_integers(data: Array) -> bool:
     if data.dtype.kind not in "iu" or data.dtype.itemsize < 8 or data.size == 0:
         return False
     return bool(data.max() > 2**53 or (data.dtype.kind == "i" and data.min() < -(2**53)))
+
+
+def rounded_into(interval: Interval, data: Array) -> Array | None:
+    """Return numbers that rounding put outside [0, 1] as 0 or 1, further ones as they are.
+
+    None where that changes nothing, or the interval is another.
+    """
+    slack = ROUNDING.get(data.dtype.name, 0.0)
+    if interval != UNIT or slack == 0.0:
+        return None
+    below, above = (data < 0) & (data >= -slack), (data > 1) & (data <= 1 + slack)
+    if not (below.any() or above.any()):
+        return None
+    return np.where(below, data.dtype.type(0), np.where(above, data.dtype.type(1), data))
 
 
 def rounded(data: Array, precision: str | None) -> Array:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..core.blocks import Block
-from ..core.types import Interval
+from ..core.types import ROUNDING, UNIT, Interval
 from ..errors import ValueRangeError
 from ..formulas._kinds import LabelLayout
 from ..planning.alignment import CLASS_AXIS, View
@@ -168,12 +168,16 @@ def _prediction_problem(planned: PlannedLoss, prediction: Array, where: _Where) 
 
 def _outside(values: Array, interval: Interval, where: _Where, advice: str, offset: int = 0) -> str | None:
     numbers = values.astype(np.float64).ravel()
-    outside = (numbers < interval.smallest) | (numbers > interval.largest)
+    slack = ROUNDING.get(values.dtype.name, 0.0) if interval == UNIT else 0.0
+    outside = (numbers < interval.smallest - slack) | (numbers > interval.largest + slack)
     if not outside.any():
         return None
     first = int(np.argmax(outside))
     at = first + offset
-    return f"{where(at)} is {_number(numbers[first])}{where.place(at)}; expected a value in {interval}.{advice}"
+    number = _number(numbers[first])
+    if float(number) in interval:  # for want of digits
+        number = repr(float(numbers[first]))
+    return f"{where(at)} is {number}{where.place(at)}; expected a value in {interval}.{advice}"
 
 
 def _prediction_advice(planned: PlannedLoss) -> str:

@@ -1,5 +1,7 @@
 """Divergences between two distributions over the classes."""
 
+import numpy as np
+
 from ..core.primitives import fma
 from ..core.types import UNIT
 from ._kinds import Rowwise
@@ -33,8 +35,9 @@ def relative_entropy(
     r = r * z + 1.0 / 3.0
     near = d * s - 2.0 * y * (s * z * r)
     far = log_quotient(y, p)
-    product = y * far
-    return (near, -d) if abs(s) < 0.2 else (product, fma(y, far, -product))
+    product = y * far if y != 0.0 else 0.0 * p  # 0 log(0) is 0; without clipping, a p of 0 costs infinity
+    rest = fma(y, far, -product) if (abs(product) < np.inf) & (y != 0.0) else 0.0
+    return (near, -d) if abs(s) < 0.2 else (product, rest)
 
 
 def divergence(sums: tuple[float, float], err: tuple[float, float], top: float, size: float, lower: float) -> float:

@@ -37,6 +37,7 @@ def minus_log_rate(y: float, p: float, lower: float) -> float:
     lo += err / usable
     value = fma(-y, hi, p) - y * lo
     at_zero = 0.0 if y == 0.0 else y * np.inf
+    value = value if p < np.inf else p + 0.0 * y
     return value if shifted != 0.0 else at_zero
 
 
@@ -63,8 +64,8 @@ declare(
 
 @scalar
 def minus_log_exponential(y: float, x: float) -> float:
-    """Return ``exp(x) - x y``; for a label of 0 it is ``exp(x)`` also where x is infinite."""
-    return fma(-y, x, exp(x)) if y != 0.0 else exp(x)
+    """Return ``exp(x) - x y``; it is ``exp(x)`` for a label of 0, also where x is infinite, and for an x of inf."""
+    return fma(-y, x, exp(x)) if (y != 0.0) & (x != np.inf) else exp(x)
 
 
 def nll_of_log_rate(y: float, x: float, full: float) -> float:
@@ -139,7 +140,9 @@ declare(
 def gaussian(y: float, mean: float, variance: float, full: float, lower: float) -> float:
     v = at_least(variance, lower)
     error = y - mean
-    return 0.5 * ((log(v) + error * (error / v)) + (LOG_2PI if full != 0.0 else 0.0))
+    value = log(v) + error * (error / v)
+    at_zero = abs(error) * np.inf if error != 0.0 else -np.inf  # the limits for a variance of 0
+    return 0.5 * ((at_zero if v == 0.0 else value) + (LOG_2PI if full != 0.0 else 0.0))
 
 
 declare(

@@ -87,12 +87,13 @@ declare(
 
 
 def wrong(y: float, p: float) -> float:
-    return (1.0 - y) * p
+    return (1.0 - y) * p if y != 1.0 else 0.0  # 0 * inf is 0 here, and below
 
 
 def right(y: float, p: float, top: float, total: float, err: float, size: float) -> tuple[float, float]:
-    product = y * p
-    return (product, fma(y, p, -product))
+    finite = abs(p) < np.inf
+    product = 0.0 if (y == 0.0) & (abs(p) == np.inf) else y * p
+    return (product, fma(y, p, -product) if finite else 0.0)
 
 
 def margin(sums: tuple[float, float], err: tuple[float, float], top: float, size: float) -> float:

@@ -179,7 +179,8 @@ declare(
 
 def pinball(y: float, p: float, quantile: float) -> float:
     error = y - p
-    return quantile * error if error >= 0.0 else (quantile - 1.0) * error
+    share = quantile if error >= 0.0 else quantile - 1.0
+    return share * error if share != 0.0 else (0.0 if error == error else error)  # 0 * inf is 0 here
 
 
 declare(
