@@ -56,8 +56,9 @@ def weighted_from_logit(y: float, x: float, pos_weight: float) -> float:
     # (1 - y) softplus(x) + pos_weight y softplus(-x): neither term is negative, and none is lost in another
     tail = log1p_of_normal(exp_nonpositive(-abs(x)))
     zero, one = 1.0 - y, pos_weight * y
-    of_zero = zero * (at_least(x, 0.0) + tail) if zero != 0.0 else 0.0 * tail  # 0 * inf is 0 here
-    return of_zero + (one * (at_least(-x, 0.0) + tail) if one != 0.0 else 0.0 * tail)
+    above = at_least(x, 0.0) if zero != 0.0 else 0.0  # 0 * inf is 0 here
+    below = at_least(-x, 0.0) if one != 0.0 else 0.0
+    return zero * (above + tail) + one * (below + tail)
 
 
 declare(

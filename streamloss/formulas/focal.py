@@ -147,8 +147,10 @@ def focal_cost(
     missing, missing_lo = (most, most_lo) if missing > most else (missing, missing_lo)
     missing, missing_lo = (1.0 - upper, 0.0) if missing < 1.0 - upper else (missing, missing_lo)  # exact: upper >= 1/2
     factor = power(missing, gamma, missing_lo)
-    costs = (alpha > 0.0) & (mass > 0.0) & (factor > 0.0)
-    return alpha * mass * (factor * cost) if costs else 0.0 * (mass + p + missing)  # 0 * inf is 0 here
+    share = alpha * mass
+    return (
+        share * (factor * cost) if (share > 0.0) & (factor > 0.0) else 0.0 * (mass + p + missing)
+    )  # 0 * inf is 0 here
 
 
 def odds_of(x: float, top: float) -> float:

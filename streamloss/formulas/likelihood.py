@@ -9,7 +9,7 @@ from ._double_double import dd_log
 from ._kinds import Elementwise, Parametric
 from ._parameters import MEAN_AXIS, NOT_NEGATIVE, Parameter, epsilon
 from ._registry import declare
-from ._scalar import at_least, exp, log
+from ._scalar import LARGEST, at_least, at_most, exp, log
 
 LOG_2PI = 1.8378770664093453
 FULL = "whether to add what does not depend on `y_pred`"
@@ -31,13 +31,12 @@ def constant(y: float, full: float) -> float:
 @scalar
 def minus_log_rate(y: float, p: float, lower: float) -> float:
     """Return ``p - y log(p + lower)``."""
-    shifted, err = two_sum(p, lower)
+    shifted, err = two_sum(at_most(p, LARGEST), lower)  # so that infinity less y times its logarithm is infinity
     usable = shifted if shifted > 0.0 else 1.0
     hi, lo = dd_log(usable)
     lo += err / usable
     value = fma(-y, hi, p) - y * lo
     at_zero = 0.0 if y == 0.0 else y * np.inf
-    value = value if p < np.inf else p + 0.0 * y
     return value if shifted != 0.0 else at_zero
 
 
@@ -64,8 +63,8 @@ declare(
 
 @scalar
 def minus_log_exponential(y: float, x: float) -> float:
-    """Return ``exp(x) - x y``; it is ``exp(x)`` for a label of 0, also where x is infinite, and for an x of inf."""
-    return fma(-y, x, exp(x)) if (y != 0.0) & (x != np.inf) else exp(x)
+    """Return ``exp(x) - x y``; for a label of 0 it is ``exp(x)`` also where x is infinite."""
+    return fma(-y, at_most(x, LARGEST), exp(x)) if y != 0.0 else exp(x)
 
 
 def nll_of_log_rate(y: float, x: float, full: float) -> float:
@@ -140,9 +139,7 @@ declare(
 def gaussian(y: float, mean: float, variance: float, full: float, lower: float) -> float:
     v = at_least(variance, lower)
     error = y - mean
-    value = log(v) + error * (error / v)
-    at_zero = abs(error) * np.inf if error != 0.0 else -np.inf  # the limits for a variance of 0
-    return 0.5 * ((at_zero if v == 0.0 else value) + (LOG_2PI if full != 0.0 else 0.0))
+    return 0.5 * ((log(v) + error * (error / v)) + (LOG_2PI if full != 0.0 else 0.0))
 
 
 declare(
