@@ -88,8 +88,6 @@ HALVES = ("float16", "bfloat16")
 
 REAL = Interval()
 UNIT = Interval(0.0, 1.0)
-ROUNDING = {"float16": 2.0**-9, "bfloat16": 2.0**-6, "float32": 2.0**-22, "float64": 2.0**-51}
-"""How far rounding may have put a stored number outside UNIT, by its dtype: four units in the last place below 1."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ..core.types import ROUNDING, UNIT, Interval
 from ..planning.dtypes import floating_dtype
 
 Array = np.ndarray[Any, Any]
@@ -45,20 +44,6 @@ def inexact_integers(data: Array) -> bool:
     return bool(data.max() > 2**53 or (data.dtype.kind == "i" and data.min() < -(2**53)))
 
 
-def rounded_into(interval: Interval, data: Array) -> Array | None:
-    """Return numbers that rounding put outside [0, 1] as 0 or 1, further ones as they are.
-
-    None where that changes nothing, or the interval is another.
-    """
-    slack = ROUNDING.get(data.dtype.name, 0.0)
-    if interval != UNIT or slack == 0.0:
-        return None
-    below, above = (data < 0) & (data >= -slack), (data > 1) & (data <= 1 + slack)
-    if not (below.any() or above.any()):
-        return None
-    return np.where(below, data.dtype.type(0), np.where(above, data.dtype.type(1), data))
-
-
 def rounded(data: Array, precision: str | None) -> Array:
     """Return floats rounded to float16 or bfloat16, as a loss of that dtype would receive them, in float32."""
     if precision is None or data.dtype.kind in "b":
@@ -74,6 +59,13 @@ def rounded(data: Array, precision: str | None) -> Array:
         bits |= (narrow != data) & (narrow == narrow)
     nearest = (bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))) & np.uint32(0xFFFF0000)
     return np.where(np.isnan(bits.view(np.float32)), np.float32(np.nan), nearest.view(np.float32))
+
+
+def widened(bits: Array, halves: str) -> Array:
+    """Return the floats whose bits are given as uint16, in float32."""
+    if halves == "float16":
+        return bits.view(np.float16).astype(np.float32)
+    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
 def mask(data: Array) -> Array | None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable
-from copy import copy
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..core.blocks import Block
-from ..core.types import Interval
 from ..formulas._kinds import LabelLayout
 from ..planning.alignment import CLASS_AXIS, View
 from ..planning.dtypes import floating_dtype
@@ -49,7 +47,6 @@ class BlockInputs:
         self._plan = plan
         self._buffers = buffers
         self._read: dict[tuple[str, View], Array] = {}
-        self._changed: set[str] = set()  # roles whose rows are no longer those that the array holds
 
     def read(self, source: Source, view: View) -> Array:
         """Return an array's rows as they are stored: (rows,), with the axes of classes behind."""
@@ -60,22 +57,12 @@ class BlockInputs:
             self._read[key] = view.to_rows(stored, self.block.shape)
         return self._read[key]
 
-    def inside(self, source: Source, view: View, interval: Interval) -> BlockInputs:
-        """Return the inputs with an array's numbers inside an interval, where rounding put them outside."""
-        stored = convert.rounded_into(interval, self.read(source, view))
-        if stored is None:
-            return self
-        changed = copy(self)
-        changed._read = {**self._read, (source.role, view): stored}
-        changed._changed = {*self._changed, source.role}
-        return changed
-
     def on_device(self, source: Source, view: View) -> Any:
         """Return the rows of an array on a GPU in place, (rows,) or (rows, classes).
 
-        None where the array is not on a GPU, its rows do not lie one after the other, or :meth:`inside` changed some.
+        None where the array is not on a GPU, or its rows do not lie one after the other.
         """
-        if source.role in self._changed or not source.on_gpu or not view.in_order(len(self.block.shape)):
+        if not source.on_gpu or not view.in_order(len(self.block.shape)):
             return None
         data = source.on_device(view.select(self.block, self._plan.start))
         if data is None:
