@@ -17,8 +17,8 @@ from ..planning.plan import Plan, PlannedLoss
 Array = np.ndarray[Any, Any]
 
 ROUNDING = {"float16": 2.0**-8, "bfloat16": 2.0**-5, "float32": 2.0**-21, "float64": 2.0**-50}
-"""How far outside [0, 1] rounding may have put a number, by the dtype that it is stored in: four times the distance
-from 1 to the next one.
+"""The distance from [0, 1] that rounding may have given a number, by the dtype that it is stored in: four times the one
+from 1 to the next number.
 """
 PIECE = 1 << 18
 """Predictions that are copied at a time."""
@@ -29,9 +29,9 @@ class Slack:
     """The numbers outside [0, 1] that an array may hold, because they are taken as 0 or 1."""
 
     rounding: float = 0.0
-    """How far outside they may be."""
+    """The distance from [0, 1] that they may have; 0: there are none."""
     clip: bool = False
-    """Whether they may be anywhere, if they are finite."""
+    """Whether they may have any finite distance."""
     fractions_only: bool = False
     """Whether whole numbers are none of them: a label of 2 or -1 is a code, not a probability."""
 
