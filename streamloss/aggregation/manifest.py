@@ -106,6 +106,7 @@ class Manifest:
     missing_chunks: str | dict[str, str] | None
     all_rows: int
     """The number of rows of the arrays, those that are not evaluated among them."""
+    clip_probabilities: bool = False
 
     @property
     def grid(self) -> Grid:
@@ -149,6 +150,7 @@ class Manifest:
             "nan_policy": self.nan_policy,
             "missing_chunks": self.missing_chunks,
             "all_rows": self.all_rows,
+            **({"clip_probabilities": True} if self.clip_probabilities else {}),
         }
 
     @classmethod
@@ -167,6 +169,7 @@ class Manifest:
             nan_policy=content["nan_policy"],
             missing_chunks=content["missing_chunks"],
             all_rows=content["all_rows"],
+            clip_probabilities=content.get("clip_probabilities", False),
         )
 
 

@@ -54,6 +54,7 @@ def evaluate(
     checkpoint: str | os.PathLike[str] | None = None,
     copies: bool = False,
     nan_policy: str = "raise",
+    clip_probabilities: bool = False,
     missing_chunks: str | Mapping[str, str] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Result:
@@ -109,6 +110,10 @@ def evaluate(
         read: sampled bytes are then compared, places and times of change are not.
     nan_policy : {"raise", "omit", "propagate"}
         What to do about a row whose loss is NaN: refuse it by name; leave it out and count it; let it through.
+    clip_probabilities : bool
+        Whether finite probabilities outside [0, 1] are taken as 0 or 1, also labels that are probabilities (whole
+        numbers are codes, and refused). By default that holds of those that rounding put there: up to 4.8e-7 in
+        float32.
     missing_chunks : {"error", "warn", "fill"} or mapping, optional
         What to do about a Zarr chunk that was never written. By default "error" for `y_pred` and `mask`, and "warn"
         (and count) for the others; beside a Dask array "error" for all, as the tasks of a graph return no counts.
@@ -147,12 +152,15 @@ def evaluate(
         checkpoint=checkpoint,
         copies=copies,
         nan_policy=nan_policy,
+        clip_probabilities=clip_probabilities,
         missing_chunks=missing_chunks,
         progress=progress,
     )
     requests = loss_requests(losses, options.reduction)
     if nan_policy not in NAN_POLICIES:
         raise UnknownNameError("nan_policy", nan_policy, NAN_POLICIES)
+    if not isinstance(clip_probabilities, bool):
+        raise UsageError(f"clip_probabilities must be True or False; received {clip_probabilities!r}.")
     inputs = prepare_inputs(Inputs(y_true, y_pred, sample_weight, mask), options.resumable, missing_chunks)
     plan = plan_request(requests, inputs, options, losses_on_host=out is not None)
     chosen = choose_executor(plan, inputs, options)

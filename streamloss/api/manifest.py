@@ -42,6 +42,7 @@ def manifest_of(plan: Plan, requests: Sequence[LossRequest], targets: Mapping[st
         shape=plan.shape,
         block_shape=plan.block_shape,
         nan_policy=options.nan_policy,
+        clip_probabilities=options.clip_probabilities,
         missing_chunks=dict(sorted(options.missing_chunks.items()))
         if isinstance(options.missing_chunks, Mapping)
         else options.missing_chunks,

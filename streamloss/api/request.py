@@ -39,6 +39,7 @@ class Options:
     checkpoint: str | os.PathLike[str] | None = None
     copies: bool = False
     nan_policy: str = "raise"
+    clip_probabilities: bool = False
     missing_chunks: str | Mapping[str, str] | None = None
     progress: Callable[[Progress], None] | None = None
 
@@ -110,7 +111,14 @@ def plan_request(
     _refuse_two_arrays(requests, inputs.y_pred)
     limits = Limits.unlimited() if inputs.lazy else _limits(options, losses_on_host)
     try:
-        return make_plan(requests, sources, limits, class_weight=class_weight, rows=options.rows)
+        return make_plan(
+            requests,
+            sources,
+            limits,
+            class_weight=class_weight,
+            clip_probabilities=options.clip_probabilities,
+            rows=options.rows,
+        )
     except ShapeError:
         if inputs.lazy:
             refuse_unknown_chunks(inputs.by_role())

@@ -118,6 +118,9 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
     help="For rows whose loss is NaN; default: raise.",
 )
 @click.option(
+    "--clip-probabilities", is_flag=True, default=None, help="Take finite probabilities outside [0, 1] as 0 or 1."
+)
+@click.option(
     "--executor",
     type=click.Choice(EXECUTORS),
     help="How blocks are run; default: auto, which is threads, or dask where a scheduler is named.",

@@ -67,6 +67,7 @@ class Config(_Strict):
     checkpoint: str | None = None
     copies: bool = False
     nan_policy: Literal["raise", "omit", "propagate"] = "raise"
+    clip_probabilities: bool = False
     missing_chunks: Policy | dict[Role, Policy] | None = None
 
     @field_validator("missing_chunks", mode="before")
@@ -154,6 +155,7 @@ class Config(_Strict):
             "checkpoint": self.checkpoint,
             "copies": self.copies,
             "nan_policy": self.nan_policy,
+            "clip_probabilities": self.clip_probabilities,
         }  # fmt: skip
 
 

@@ -13,9 +13,14 @@ from ..planning.advice import advice_on_binary
 
 Array = np.ndarray[Any, Any]
 
+CLIP = "pass clip_probabilities=True to evaluate (--clip-probabilities), which takes what is outside as 0 or 1"
+
 
 def advice_on_label(label: Array, allowed: Interval) -> str:
     """Return what to do about a label of a loss whose labels lie in [0, 1] or [-1, 1]."""
+    outside = label[(label < allowed.low) | (label > allowed.high)]
+    if allowed == UNIT and (outside != np.floor(outside)).all():
+        return f" If it is a probability, {CLIP}."
     if allowed == UNIT and (label == -1).any():
         return " If labels are -1 and 1, pass (y_true + 1) / 2."
     if allowed.low in (-1.0, 0.0) and allowed.high == 1.0 and (label > 1).any():

@@ -15,6 +15,7 @@ from ..kernels.base import KernelKey, Operands, Output, Settings, Totals
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
 from .inputs import BlockInputs, BufferPool, host_labels, host_mask, host_predictions, host_weight
+from .probabilities import Slacks
 
 Array = np.ndarray[Any, Any]
 
@@ -56,6 +57,9 @@ class Backend(Protocol):
         Raises ValueRangeError for integers that float64 does not hold.
         """
 
+    def inside(self, operands: Operands, part: slice, slacks: Slacks) -> Operands:
+        """Return some rows of what :meth:`operands` gave, with numbers outside [0, 1] as 0 or 1 where they may be."""
+
     def to_host(self, array: Any) -> Any:
         """Return what :meth:`mask_of` or :meth:`weight_of` gave, in the host's memory."""
 
@@ -89,6 +93,10 @@ class CpuBackend:
             host_labels(plan, planned, inputs), host_predictions(plan, planned, inputs), *or_empty(weight, mask)
         )
 
+    def inside(self, operands: Operands, part: slice, slacks: Slacks) -> Operands:
+        y_true, y_pred = slacks.y_true.inside(operands.y_true[part]), slacks.y_pred.inside(operands.y_pred[part])
+        return Operands(y_true, y_pred, *weight_and_mask(operands, part))
+
     def to_host(self, array: Any) -> Any:
         return array
 
@@ -117,6 +125,11 @@ class CpuBackend:
 def or_empty(weight: Any, mask: Any) -> tuple[Any, Any]:
     """Return weights and mask as kernels take them: empty arrays for None."""
     return np.empty(0) if weight is None else weight, np.empty(0, np.bool_) if mask is None else mask
+
+
+def weight_and_mask(operands: Operands, part: slice) -> tuple[Any, Any]:
+    """Return the weights and the mask of some rows; one weight may be for all."""
+    return operands.weight if operands.weight.size <= 1 else operands.weight[part], operands.mask[part]
 
 
 def sums_of(key: KernelKey, classes: int) -> int:

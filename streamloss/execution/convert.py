@@ -61,6 +61,13 @@ def rounded(data: Array, precision: str | None) -> Array:
     return np.where(np.isnan(bits.view(np.float32)), np.float32(np.nan), nearest.view(np.float32))
 
 
+def widened(bits: Array, halves: str) -> Array:
+    """Return the floats whose bits are given as uint16, in float32."""
+    if halves == "float16":
+        return bits.view(np.float16).astype(np.float32)
+    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
 def mask(data: Array) -> Array | None:
     """Return booleans from booleans or integers 0 and 1; None where there is another integer."""
     if data.dtype.kind != "b" and ((data != 0) & (data != 1)).any():

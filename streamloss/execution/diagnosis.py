@@ -4,36 +4,54 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..core.blocks import Block
-from ..core.types import Interval
+from ..core.types import UNIT, Interval
 from ..errors import ValueRangeError
 from ..formulas._kinds import LabelLayout
 from ..planning.alignment import CLASS_AXIS, View
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sources import Source
-from .advice import advice_on_integer, advice_on_label
+from .advice import CLIP, advice_on_integer, advice_on_label
+from .probabilities import NO_SLACK, Slack, slacks_of
 
 Array = np.ndarray[Any, Any]
 
 _POLICY_ADVICE = "Pass nan_policy='omit' to leave such rows out, or 'propagate' to let them through."
 
 
-def explain(
-    plan: Plan, planned: PlannedLoss, block: Block, row: int, labels: Array, predictions: Array, weight: Array | None
-) -> ValueRangeError:
-    """Return the error for row `row` of a block, of which the arrays are the rows as stored."""
+class RefusedRow(NamedTuple):
+    """A row that has no loss, and the rows of its block as they are stored."""
+
+    block: Block
+    row: int
+    labels: Array
+    predictions: Array
+    weights: Array | None
+
+    @property
+    def label(self) -> Array:
+        return np.atleast_1d(self.labels[self.row])
+
+    @property
+    def prediction(self) -> Array:
+        return np.atleast_1d(self.predictions[self.row])
+
+
+def explain(plan: Plan, planned: PlannedLoss, refused: RefusedRow) -> ValueRangeError:
+    """Return the error for a row."""
+    block, row, weight = refused.block, refused.row, refused.weights
     at = tuple(a + int(i) for a, i in zip(block.start, np.unravel_index(row, block.shape), strict=True))
-    label, prediction = np.atleast_1d(labels[row]), np.atleast_1d(predictions[row])
+    label, prediction, slacks = refused.label, refused.prediction, slacks_of(plan, planned)
     true_where = _Where(plan, plan.y_true, planned.alignment.y_true, at)
     pred_where = _Where(plan, plan.y_pred, planned.alignment.y_pred, at)
     problem = (
         _weight_problem(plan, at, weight, row)
-        or _label_problem(planned, label, prediction.shape[-1], true_where, labels)
-        or _prediction_problem(planned, prediction, pred_where)
+        or _label_problem(planned, refused, true_where, slacks.y_true)
+        or _prediction_problem(planned, prediction, pred_where, slacks.y_pred)
         or _nan_problem(label, prediction, true_where, pred_where)
         or _alignment_problem(planned, label, prediction, true_where, pred_where)
         or _odd_problem(label, prediction, weight if weight is None else weight[row], true_where, pred_where)
@@ -116,15 +134,15 @@ def _weight_problem(plan: Plan, at: tuple[int, ...], weight: Array | None, row: 
     return f"{where()} is {value}{where.place()}; {expected}. A weight of 0 leaves a row out of sums."
 
 
-def _label_problem(planned: PlannedLoss, label: Array, classes: int, where: _Where, labels: Array) -> str | None:
-    """Return what is wrong with a row's label; `labels` are those of all rows of the block."""
-    formula = planned.formula
+def _label_problem(planned: PlannedLoss, refused: RefusedRow, where: _Where, slack: Slack) -> str | None:
+    """Return what is wrong with a row's label."""
+    formula, label, classes = planned.formula, refused.label, refused.prediction.shape[-1]
     if not formula.integer_labels:
-        return _outside(label, formula.y_true, where, advice_on_label(label, formula.y_true))
+        return _outside(label, formula.y_true, where, advice_on_label(label, formula.y_true), slack=slack)
     if formula.label_layout is LabelLayout.SEQUENCE:
         return _sequence_problem(label.astype(np.float64), classes, where)
     number = int(label[0]) if label.dtype.kind in "iu" else float(label[0])  # floats end at 2**53
-    return _integer_problem(number, 0, classes, where, advice_on_integer(planned.spec, number, classes, labels))
+    return _integer_problem(number, 0, classes, where, advice_on_integer(planned.spec, number, classes, refused.labels))
 
 
 def _integer_problem(
@@ -154,10 +172,10 @@ def _sequence_problem(labels: Array, classes: int, where: _Where) -> str | None:
     return None
 
 
-def _prediction_problem(planned: PlannedLoss, prediction: Array, where: _Where) -> str | None:
+def _prediction_problem(planned: PlannedLoss, prediction: Array, where: _Where, slack: Slack) -> str | None:
     formula = planned.formula
     if not formula.meanings:
-        return _outside(prediction, formula.y_pred, where, _prediction_advice(planned))
+        return _outside(prediction, formula.y_pred, where, _prediction_advice(planned, slack), slack=slack)
     for position, (meaning, interval) in enumerate(zip(formula.meanings, formula.y_preds, strict=True)):
         if problem := _outside(
             prediction[position : position + 1], interval, where, f" It is the {meaning}.", position
@@ -166,9 +184,12 @@ def _prediction_problem(planned: PlannedLoss, prediction: Array, where: _Where) 
     return None
 
 
-def _outside(values: Array, interval: Interval, where: _Where, advice: str, offset: int = 0) -> str | None:
+def _outside(
+    values: Array, interval: Interval, where: _Where, advice: str, offset: int = 0, slack: Slack = NO_SLACK
+) -> str | None:
     numbers = values.astype(np.float64).ravel()
-    outside = (numbers < interval.smallest) | (numbers > interval.largest)
+    inside = slack.inside(numbers)
+    outside = (inside < interval.smallest) | (inside > interval.largest)
     if not outside.any():
         return None
     first = int(np.argmax(outside))
@@ -176,10 +197,12 @@ def _outside(values: Array, interval: Interval, where: _Where, advice: str, offs
     return f"{where(at)} is {_number(numbers[first])}{where.place(at)}; expected a value in {interval}.{advice}"
 
 
-def _prediction_advice(planned: PlannedLoss) -> str:
-    if planned.spec.parameters.get("from_logits") is False:
-        return " If these are logits, pass from_logits=True; if rounding put them there, clip them."
-    return ""
+def _prediction_advice(planned: PlannedLoss, slack: Slack) -> str:
+    if planned.formula.y_pred != UNIT:
+        return ""
+    has_logits = planned.spec.parameters.get("from_logits") is False
+    logits = "pass from_logits=True" if has_logits else "pass their softmax or sigmoid"
+    return f" If these are logits, {logits}{'' if slack.clip else f'; if they are probabilities, {CLIP}'}."
 
 
 def _nan_problem(label: Array, prediction: Array, true_where: _Where, pred_where: _Where) -> str | None:
@@ -225,8 +248,13 @@ def _odd_problem(label: Array, prediction: Array, weight: float | None, true_whe
 
 
 def _number(value: float) -> str:
-    """Return ``NaN``, ``-inf``, or up to nine digits, which tell any two float32 apart."""
-    return "NaN" if math.isnan(value) else f"{value:.9g}"
+    """Return ``NaN``, ``-inf``, or up to nine digits, which tell any two float32 apart; all where nine would make a
+    whole number of a fraction.
+    """
+    if math.isnan(value):
+        return "NaN"
+    short, value = f"{value:.9g}", float(value)
+    return repr(value) if float(short).is_integer() and not value.is_integer() else short
 
 
 def _short(values: Array) -> str:

@@ -26,9 +26,11 @@ from ..planning.gpu import GPU_WEIGHTS, gpu_reads, refuse_what_gpus_cannot, why_
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
 from ..storage.sources import Source
-from .backends import Backend, CpuBackend, KernelResult, empty_totals, or_empty, sums_of
+from . import convert
+from .backends import Backend, CpuBackend, KernelResult, empty_totals, or_empty, sums_of, weight_and_mask
 from .block import Run, run_block
 from .inputs import BlockInputs, BufferPool, host_labels, host_mask, host_predictions, host_weight
+from .probabilities import Slacks
 from .threads import ThreadsExecutor
 
 Array = np.ndarray[Any, Any]
@@ -141,6 +143,21 @@ class GpuBackend:
             StoredArray(host_predictions(plan, planned, inputs)) if y_pred is None else y_pred,
             *or_empty(weight, mask),
         )
+
+    def inside(self, operands: Operands, part: slice, slacks: Slacks) -> Operands:
+        """Return rows whose labels and predictions come from the host, also where the arrays are on the GPU."""
+        if not isinstance(operands.y_pred, StoredArray):
+            return self._cpu.inside(operands, part, slacks)
+        y_true, y_pred = (self._rows_on_host(stored, part) for stored in (operands.y_true, operands.y_pred))
+        return Operands(
+            StoredArray(slacks.y_true.inside(y_true)),
+            StoredArray(slacks.y_pred.inside(y_pred)),
+            *weight_and_mask(operands, part),
+        )
+
+    def _rows_on_host(self, stored: StoredArray, part: slice) -> Array:
+        rows: Array = self.to_host(stored.array[part])
+        return rows if not stored.halves else convert.widened(rows, stored.halves)
 
     def new_losses(self, sink: Sink, block: Block, dtype: np.dtype[Any]) -> Any:
         on_device = sink.memory(block)

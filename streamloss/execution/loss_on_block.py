@@ -18,9 +18,10 @@ from ..kernels.base import Ignore, KernelKey, Operands, Output, Settings
 from ..kernels.build import layout_of
 from ..planning.alignment import CLASS_AXIS
 from ..planning.plan import Plan, PlannedLoss
-from .backends import Backend
-from .diagnosis import explain
+from .backends import Backend, KernelResult
+from .diagnosis import RefusedRow, explain
 from .inputs import BlockInputs, class_weight_of, host_weight, labels_beside_0_and_1
+from .probabilities import PIECE, slacks_of
 
 Array = np.ndarray[Any, Any]
 
@@ -76,10 +77,32 @@ class LossOnBlock:
         wanted = out is not None
         output = Output(wanted, out if wanted else np.empty(0, planned.dtype))
         found = self.backend.run(key, operands, settings, output)
+        if found.first_bad >= 0 and self._within_slack(self._refused(found.first_bad, operands.weight)):
+            found = self._run_inside(key, operands, settings, output)
         if found.first_bad >= 0:
-            raise self._explained(found.first_bad, operands.weight)
+            raise explain(self.plan, planned, self._refused(found.first_bad, operands.weight))
         sums, counts = key.accumulation.content_of(found.limbs, found.counts, self.plan.weighted)
         return State(planned.identity, sums, counts)
+
+    def _within_slack(self, refused: RefusedRow) -> bool:
+        """Return whether a refused row holds numbers outside [0, 1] that are taken as 0 or 1."""
+        slacks = slacks_of(self.plan, self.planned)
+        return slacks.y_true.changes(refused.label) or slacks.y_pred.changes(refused.prediction)
+
+    def _run_inside(self, key: KernelKey, operands: Operands, settings: Settings, output: Output) -> KernelResult:
+        """Evaluate the rows with numbers outside [0, 1] as 0 or 1 where they may be; in pieces, to copy little."""
+        slacks, rows = slacks_of(self.plan, self.planned), self.inputs.block.rows
+        step = max(1, PIECE // max(1, self._classes))
+        limbs, counts = [], []
+        for a in range(0, rows, step):
+            part = slice(a, a + step)
+            piece = self.backend.inside(operands, part, slacks)
+            found = self.backend.run(key, piece, settings, Output(output.wanted, output.losses[part]))
+            if found.first_bad >= 0:
+                return found._replace(first_bad=a + found.first_bad)
+            limbs.append(found.limbs)
+            counts.append(found.counts)
+        return KernelResult(np.sum(limbs, axis=0), np.sum(counts, axis=0), -1)
 
     def _key(self) -> KernelKey:
         """Return what the kernel is made for."""
@@ -95,8 +118,8 @@ class LossOnBlock:
         view = self.planned.alignment.y_pred
         return math.prod(n for n, axis in zip(view.shape, view.axes, strict=True) if axis == CLASS_AXIS)
 
-    def _explained(self, bad: int, weight: Any) -> Exception:
-        """Return why a row has no loss. What is on a GPU is looked at for one row only, not copied as a whole."""
+    def _refused(self, bad: int, weight: Any) -> RefusedRow:
+        """Return the row that has no loss. What is on a GPU is looked at for one row only, not copied as a whole."""
         plan, planned, inputs = self.plan, self.planned, self.inputs
         if self.backend.holds_arrays:
             block, at = inputs.block, np.unravel_index(bad, inputs.block.shape)
@@ -106,4 +129,4 @@ class LossOnBlock:
         labels = inputs.read(plan.y_true, planned.alignment.y_true)
         predictions = inputs.read(plan.y_pred, planned.alignment.y_pred)
         weights = None if weight is None or weight.size == 0 else np.broadcast_to(weight, inputs.block.rows)
-        return explain(plan, planned, inputs.block, bad, labels, predictions, weights)
+        return RefusedRow(inputs.block, bad, labels, predictions, weights)

@@ -22,7 +22,8 @@ def binary_from_logit(y: float, x: float, label_smoothing: float) -> float:
     # max(x, 0) - x z + log(1 + exp(-|x|)), with the first two terms as one product: they would cancel
     one = y * (1.0 - label_smoothing) + 0.5 * label_smoothing
     zero = (1.0 - y) * (1.0 - label_smoothing) + 0.5 * label_smoothing
-    return abs(x) * (zero if x > 0.0 else one) + log1p_of_normal(exp_nonpositive(-abs(x)))
+    against = zero if x > 0.0 else one  # the mass that is not on the side of x
+    return (abs(x) * against if against != 0.0 else 0.0) + log1p_of_normal(exp_nonpositive(-abs(x)))  # 0 * inf is 0
 
 
 declare(
@@ -54,7 +55,10 @@ declare(
 def weighted_from_logit(y: float, x: float, pos_weight: float) -> float:
     # (1 - y) softplus(x) + pos_weight y softplus(-x): neither term is negative, and none is lost in another
     tail = log1p_of_normal(exp_nonpositive(-abs(x)))
-    return (1.0 - y) * (at_least(x, 0.0) + tail) + pos_weight * y * (at_least(-x, 0.0) + tail)
+    zero, one = 1.0 - y, pos_weight * y
+    above = at_least(x, 0.0) if zero != 0.0 else 0.0  # 0 * inf is 0 here
+    below = at_least(-x, 0.0) if one != 0.0 else 0.0
+    return zero * (above + tail) + one * (below + tail)
 
 
 declare(

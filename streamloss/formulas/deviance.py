@@ -78,12 +78,15 @@ def deviance(y: float, mu: float, power_: float) -> float:
     of_mu = b if near | (y == 0.0) else (a if above else at_least(b, 0.0))
     log_y, log_y_lo = dd_log(y)
     log_mu, log_mu_lo = dd_log(mu)
+    x, x_lo = dd_mul(log_y, log_y_lo, b, 0.0)
+    limit = 2.0 * (exp(x, x_lo) / (a * b)) if b < 0.0 else np.inf  # for a mu of infinity
     log_y, log_y_lo = dd_mul(log_y, log_y_lo, of_y, 0.0)
     log_mu, log_mu_lo = dd_mul(log_mu, log_mu_lo, of_mu, 0.0)
     x, x_lo = dd_add(log_y, log_y_lo, log_mu, log_mu_lo)
     value = 0.0 if d == 0.0 else 2.0 * (exp(x, x_lo) * value)
+    value = limit if mu == np.inf else value + 0.0 * mu
     value = value if (y > 0.0) | (b > 0.0) else np.nan  # from a power of 2 on, 0 is infinitely unlikely
-    return value + 0.0 * y + 0.0 * mu
+    return value + 0.0 * y
 
 
 def tweedie(y: float, mu: float, power: float) -> float:

@@ -1,11 +1,13 @@
 """Divergences between two distributions over the classes."""
 
+import numpy as np
+
 from ..core.primitives import fma
 from ..core.types import UNIT
 from ._kinds import Rowwise
 from ._parameters import AXIS, EPSILON
 from ._registry import declare
-from ._scalar import at_least, at_most, log_quotient
+from ._scalar import LEAST, at_least, at_most, log_quotient
 
 
 def relative_entropy(
@@ -16,7 +18,7 @@ def relative_entropy(
     # first is (p - y) s - 2 y (s**3 / 3 + s**5 / 5 + ...).
     y, p = at_most(at_least(y, lower), 1.0), at_most(at_least(p, lower), 1.0)
     d = p - y
-    s = d / (p + y)
+    s = d / at_least(p + y, LEAST)  # 0 where both are
     z = s * s
     r = 1.0 / 27.0
     r = r * z + 1.0 / 25.0
@@ -34,11 +36,13 @@ def relative_entropy(
     near = d * s - 2.0 * y * (s * z * r)
     far = log_quotient(y, p)
     product = y * far
-    return (near, -d) if abs(s) < 0.2 else (product, fma(y, far, -product))
+    # 0 log(0) is 0, as p - p is
+    return (near, -d) if (abs(s) < 0.2) | (y == 0.0) else (product, fma(y, far, -product))
 
 
 def divergence(sums: tuple[float, float], err: tuple[float, float], top: float, size: float, lower: float) -> float:
-    return (sums[0] + sums[1]) + (err[0] + err[1])
+    # infinite where y > 0 meets a p of 0, if nothing is clipped; its rounding error is NaN
+    return sums[0] if sums[0] == np.inf else (sums[0] + sums[1]) + (err[0] + err[1])
 
 
 declare(

@@ -50,7 +50,8 @@ def discounted(
     b, b_lo = dd_mul(zero, zero_lo, rest, rest_lo)
     balance = dd_add(a, a_lo, b, b_lo)[0] if balancing != 0.0 else 1.0
     factor = power(missing, gamma, missing_lo)
-    return balance * (factor * cost) if factor > 0.0 else 0.0 * (missing + balance)  # 0 * inf is 0 here
+    costs = (factor > 0.0) & (balance > 0.0)
+    return balance * (factor * cost) if costs else 0.0 * (missing + balance)  # 0 * inf is 0 here
 
 
 def binary_from_probability(
@@ -146,7 +147,10 @@ def focal_cost(
     missing, missing_lo = (most, most_lo) if missing > most else (missing, missing_lo)
     missing, missing_lo = (1.0 - upper, 0.0) if missing < 1.0 - upper else (missing, missing_lo)  # exact: upper >= 1/2
     factor = power(missing, gamma, missing_lo)
-    return alpha * mass * (factor * cost) if (mass > 0.0) & (factor > 0.0) else 0.0 * (mass + p + missing)
+    share = alpha * mass
+    return (
+        share * (factor * cost) if (share > 0.0) & (factor > 0.0) else 0.0 * (mass + p + missing)
+    )  # 0 * inf is 0 here
 
 
 def odds_of(x: float, top: float) -> float:

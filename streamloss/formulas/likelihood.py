@@ -9,7 +9,7 @@ from ._double_double import dd_log
 from ._kinds import Elementwise, Parametric
 from ._parameters import MEAN_AXIS, NOT_NEGATIVE, Parameter, epsilon
 from ._registry import declare
-from ._scalar import at_least, exp, log
+from ._scalar import LARGEST, at_least, at_most, exp, log
 
 LOG_2PI = 1.8378770664093453
 FULL = "whether to add what does not depend on `y_pred`"
@@ -31,7 +31,7 @@ def constant(y: float, full: float) -> float:
 @scalar
 def minus_log_rate(y: float, p: float, lower: float) -> float:
     """Return ``p - y log(p + lower)``."""
-    shifted, err = two_sum(p, lower)
+    shifted, err = two_sum(at_most(p, LARGEST), lower)  # so that infinity less y times its logarithm is infinity
     usable = shifted if shifted > 0.0 else 1.0
     hi, lo = dd_log(usable)
     lo += err / usable
@@ -64,7 +64,7 @@ declare(
 @scalar
 def minus_log_exponential(y: float, x: float) -> float:
     """Return ``exp(x) - x y``; for a label of 0 it is ``exp(x)`` also where x is infinite."""
-    return fma(-y, x, exp(x)) if y != 0.0 else exp(x)
+    return fma(-y, at_most(x, LARGEST), exp(x)) if y != 0.0 else exp(x)
 
 
 def nll_of_log_rate(y: float, x: float, full: float) -> float:

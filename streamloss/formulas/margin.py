@@ -10,7 +10,7 @@ from ..core.types import UNIT, Interval
 from ._kinds import Elementwise, Rowwise
 from ._parameters import AXIS, MEAN_AXIS, Parameter
 from ._registry import declare
-from ._scalar import at_least
+from ._scalar import LARGEST, at_least, at_most
 
 SIGN = Interval(-1.0, 1.0)
 LABELS = Parameter(
@@ -87,10 +87,11 @@ declare(
 
 
 def wrong(y: float, p: float) -> float:
-    return (1.0 - y) * p
+    return (1.0 - y) * p if y != 1.0 else 0.0  # also where p is infinite
 
 
 def right(y: float, p: float, top: float, total: float, err: float, size: float) -> tuple[float, float]:
+    p = p if y != 0.0 else at_most(at_least(p, -LARGEST), LARGEST)  # 0 times infinity is 0 here
     product = y * p
     return (product, fma(y, p, -product))
 
@@ -99,7 +100,8 @@ def margin(sums: tuple[float, float], err: tuple[float, float], top: float, size
     # top - sums + 1 in double-double: the three may cancel
     gap, gap_err = two_diff(top, sums[0])
     value, value_err = two_sum(gap, 1.0)
-    return at_least(value + ((value_err + gap_err) - (err[0] + sums[1])), 0.0)
+    exact = value + ((value_err + gap_err) - (err[0] + sums[1]))
+    return at_least(exact if abs(value) < np.inf else value, 0.0)  # infinities have no rounding errors
 
 
 declare(

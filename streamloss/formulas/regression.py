@@ -8,7 +8,7 @@ from ._double_double import dd_add, dd_div, dd_expm1, dd_log1p, dd_mul
 from ._kinds import Elementwise
 from ._parameters import MEAN_AXIS, POSITIVE, Parameter, epsilon
 from ._registry import declare
-from ._scalar import at_least, exp, log1p
+from ._scalar import LARGEST, at_least, at_most, exp, log1p
 
 AXIS = {"axis": MEAN_AXIS}
 LN2, LN2_ERR = 0.6931471805599453, 2.3190468138462996e-17
@@ -178,7 +178,8 @@ declare(
 
 
 def pinball(y: float, p: float, quantile: float) -> float:
-    error = y - p
+    # a side that costs nothing costs 0 times a finite error, also for an infinite one
+    error = at_least(at_most(y - p, np.inf if quantile > 0.0 else LARGEST), -np.inf if quantile < 1.0 else -LARGEST)
     return quantile * error if error >= 0.0 else (quantile - 1.0) * error
 
 

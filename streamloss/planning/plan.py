@@ -56,6 +56,8 @@ class Plan:
     mask: Source | None
     mask_view: View | None
     class_weight: Mapping[int, float] | None
+    clip_probabilities: bool
+    """Whether numbers outside [0, 1] are taken as 0 or 1 where a loss takes probabilities."""
     shape: Shape
     """The losses' shape, for the rows evaluated."""
     start: int

@@ -33,6 +33,7 @@ def make_plan(
     limits: Limits,
     *,
     class_weight: Mapping[int, float] | None = None,
+    clip_probabilities: bool = False,
     rows: slice | None = None,
 ) -> Plan:
     """Return the plan of an evaluation of `rows`, by default all. Reads no data.
@@ -90,6 +91,7 @@ def make_plan(
         mask=mask,
         mask_view=mask_view,
         class_weight=class_weight,
+        clip_probabilities=clip_probabilities,
         shape=shape,
         start=start,
         block_shape=block_shape,

@@ -134,6 +134,7 @@ def test_changed_inputs_are_refused_by_name(role):
     ("options", "named"),
     [
         ({"nan_policy": "omit"}, "nan_policy: raise there, omit here"),
+        ({"clip_probabilities": True}, "clip_probabilities: None there, True here"),
         ({"out": "other.zarr"}, "losses.mean_squared_error.out: out.zarr/.* there, other.zarr/.* here"),
         ({"sample_weight": 3.0}, "sample_weight: None there, 3.0 here"),
         ({"rows": slice(4, 60)}, "rows.start: 0 there, 4 here"),

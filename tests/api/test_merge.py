@@ -151,6 +151,7 @@ def test_overlaps_are_named_with_their_rows_and_files():
         ({"sample_weight": 2.0}, "sample_weight: None there, 2.0 here"),
         ({"sample_weight": "w.npy"}, "sample_weight: none there, but one here"),
         ({"nan_policy": "omit"}, "nan_policy: raise there, omit here"),
+        ({"clip_probabilities": True}, "clip_probabilities: None there, True here"),
         ({"rows": slice(0, 48)}, r"rows.shape: \(50,\) there, \(48,\) here"),
         ({"reduction": "sum"}, "losses.mean_squared_error.reduction: sum_over_batch_size there, sum here"),
     ],

@@ -149,7 +149,7 @@ def test_masks_that_dask_drops_are_refused(tmp_path):
         evaluate("y_pred", lazy[:ROWS].rechunk(2))
     assert evaluate("y_pred", lazy).count == ROWS // 2
     array[1] = np.ma.masked
-    with pytest.raises(SourceError, match="y_pred: .* 1 masked element"):
+    with pytest.raises(SourceError, match=r"y_pred: .* 1 masked element"):
         evaluate("y_pred", lazy)
 
 

@@ -175,6 +175,8 @@ def foreign(case):
     if case.get("loss") == "ctc":
         arrays["y_true"] = np.array([[1, 2, 0]] * rows)
         arrays["y_pred"] = rng.normal(size=(rows, 6, 4)).astype(np.float32)
+    if "outside" in case:
+        arrays["y_true"][3, 0], arrays["y_pred"][5, 1] = -(2.0**-21), 1.0 + case["outside"]
     if "stored" in case:
         arrays["y_pred"] = arrays["y_pred"].astype(getattr(ml_dtypes, case["stored"], case["stored"]))
     if case.get("misaligned"):
