@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from ...errors import SourceError, StreamlossWarning, UsageError
+from ..uris import local_path, split_zip
 from .base import Allocate, HostSource, Selection, Source, nbytes
 from .bfloat16 import advice_on_dtype, is_bits, is_number, widened_chunk
 from .fingerprints import Fingerprint
+from .foreign_files import way_to_open
 from .numpy import open_array
 
 UNKNOWN = 1 << 40
@@ -157,6 +159,16 @@ class SourceReader:
         return array
 
 
+def _opened(path: str) -> str:
+    """Return the expression that opens what a path names."""
+    local = local_path(path)
+    if path.endswith(".npy"):
+        return f"numpy.load({path!r}, mmap_mode='r')"
+    if local is not None and (inside := split_zip(local)) is not None:
+        return f"zarr.open_array(zarr.storage.ZipStore({str(inside[0])!r}, mode='r'), path={inside[1]!r}, mode='r')"
+    return (local and way_to_open(local)) or f"zarr.open_array({path!r}, mode='r')"
+
+
 def as_lazy(array: Any, role: str, missing_chunks: str = "error") -> Any:
     """Return a Dask array as it is, and an array in memory or a Zarr array as a Dask array of it.
 
@@ -169,13 +181,9 @@ def as_lazy(array: Any, role: str, missing_chunks: str = "error") -> Any:
     if isinstance(array, da.Array):
         return da.map_blocks(widened_chunk, array, dtype=np.float32) if is_bits(array.dtype) else array
     if isinstance(array, str) or hasattr(array, "__fspath__"):
-        path = str(array)
-        opened = (
-            f"numpy.load({path!r}, mmap_mode='r')" if path.endswith(".npy") else f"zarr.open_array({path!r}, mode='r')"
-        )
         raise UsageError(
             f"{role} is a path, but another argument is a Dask array; expected Dask arrays, or arrays in memory. Pass "
-            f"{opened}."
+            f"{_opened(str(array))}."
         )
     if is_lazy(array):
         raise UsageError(f"{role} is a {type(array).__name__} of Dask; expected a dask.array.Array.")

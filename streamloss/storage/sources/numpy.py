@@ -13,6 +13,7 @@ from . import fingerprints
 from .base import Allocate, HostSource, Selection, Source, nbytes
 from .bfloat16 import advice_on_dtype, is_number, widened
 from .encoding import attributes_of, refuse_encoded
+from .foreign_files import explain_file
 
 _FAULT_AROUND = 1 << 16  # Linux maps up to so many bytes around the one that was touched
 
@@ -204,5 +205,8 @@ def open_npy(path: Path, role: str, missing_chunks: str = "error") -> Source:
     except FileNotFoundError:
         raise SourceError(f"{role}: there is no file {str(path)!r}.") from None
     except (OSError, ValueError, EOFError) as error:
-        raise SourceError(f"{role}: {str(path)!r} is not a readable .npy file: {error}") from error
+        other = explain_file(path, role)
+        raise SourceError(other or f"{role}: {str(path)!r} is not a readable .npy file: {error}") from error
+    if not isinstance(array, np.ndarray):  # numpy opens archives of any name
+        raise SourceError(explain_file(path, role) or f"{role}: {str(path)!r} is not a .npy file.")
     return open_array(array, role, missing_chunks, str(path))
