@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from ..planning.planner import make_plan
 from ..planning.request import Limits, LossRequest, Sources
 from ..storage.sources import MISSING_CHUNKS, Source, open_source
 from ..storage.sources.dask import as_lazy, is_lazy, open_lazy, refuse_unknown_chunks, refuse_weight_without_axis
+from ..storage.sources.encoding import attributes_of, same_units, units_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class Inputs:
     mask: Any = None
     lazy: bool = False
     """Whether they are Dask arrays, all of them; see :func:`prepare_inputs`."""
+    units: Mapping[str, str | None] = field(default_factory=dict)
+    """The units by role of arrays that became Dask arrays, which have none."""
 
     def by_role(self) -> dict[str, Any]:
         """Return the arrays by the names that errors give them."""
@@ -91,7 +94,8 @@ def prepare_inputs(
         for role, array in inputs.by_role().items()
         if array is not None and not _is_number(role, array)
     }
-    return replace(inputs, **arrays, lazy=True)
+    units = {role: units_of(attributes_of(array)) for role, array in inputs.by_role().items()}
+    return replace(inputs, **arrays, lazy=True, units=units)
 
 
 def plan_request(
@@ -103,6 +107,8 @@ def plan_request(
     DataError for what the evaluation would refuse before its first block.
     """
     sources = open_inputs(inputs, options.missing_chunks)
+    if inputs.lazy:
+        sources.y_true.units, sources.y_pred.units = inputs.units["y_true"], inputs.units["y_pred"]
     class_weight = _checked_class_weight(options.class_weight)
     _refuse_two_arrays(requests, inputs.y_pred)
     limits = Limits.unlimited() if inputs.lazy else _limits(options, losses_on_host)
@@ -116,9 +122,9 @@ def plan_request(
 
 def messages_about(plan: Plan) -> list[str]:
     """Return what is odd about the arrays of a plan, though it can be evaluated: integers as logits or probabilities of
-    a cross-entropy, which are often labels, and integers that may be the bits of bfloat16.
+    a cross-entropy, which are often labels, integers that may be the bits of bfloat16, and units that differ.
     """
-    messages: list[str] = []
+    messages = _units_that_differ(plan.y_true, plan.y_pred)
     dtypes = plan.y_true.dtype, plan.y_pred.dtype
     if dtypes[1].kind not in "biu":
         return messages
@@ -137,6 +143,15 @@ def messages_about(plan: Plan) -> list[str]:
             )
             messages.append(f"{loss.name}: y_pred has dtype {dtypes[1]}, but {what}; {guess}")
     return messages
+
+
+def _units_that_differ(y_true: Source, y_pred: Source) -> list[str]:
+    if y_true.units is None or y_pred.units is None or same_units(y_true.units, y_pred.units):
+        return []
+    return [
+        f"y_true ({y_true.where}) is in {y_true.units!r}, but y_pred ({y_pred.where}) in {y_pred.units!r}; if their "
+        "numbers are compared, convert one of them"
+    ]
 
 
 def _refuse_two_arrays(requests: Sequence[LossRequest], y_pred: Any) -> None:

@@ -32,6 +32,8 @@ class Source(Protocol):
     """A dtype of integers, floats or booleans, bfloat16 included; what opens the array refuses others."""
     dimensions: tuple[str | None, ...]
     """The names of the axes, as labelled arrays have them; empty where there are none."""
+    units: str | None
+    """The units of the numbers, as the attribute `units` states them; None where none does."""
     chunk_shape: tuple[int, ...]
     """The shape of the piece that is decoded as a whole: of a chunk or shard, or 1s where any piece is as good."""
     in_memory: bool
@@ -83,6 +85,7 @@ class HostSource:
     remote = False
     on_gpu = False
     dimensions: tuple[str | None, ...] = ()
+    units: str | None = None
 
     @property
     def device(self) -> None:

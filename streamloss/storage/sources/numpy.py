@@ -12,7 +12,7 @@ from ...errors import SourceError, UsageError
 from . import fingerprints
 from .base import Allocate, HostSource, Selection, Source, nbytes
 from .bfloat16 import advice_on_dtype, is_number, widened
-from .encoding import attributes_of, refuse_encoded
+from .encoding import attributes_of, refuse_encoded, units_of
 from .foreign_files import explain_file
 
 _FAULT_AROUND = 1 << 16  # Linux maps up to so many bytes around the one that was touched
@@ -175,7 +175,7 @@ def open_array(array: Any, role: str, missing_chunks: str = "error", where: str 
     memmap = _memmap_under(converted)
     source = ArraySource(converted, role) if memmap is None else MemmapSource(converted, memmap, role)
     source.where = where or source.where
-    source.dimensions = _dimensions_of(array)
+    source.dimensions, source.units = _dimensions_of(array), units_of(attributes_of(array))
     return widened(source)
 
 

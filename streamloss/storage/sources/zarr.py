@@ -22,7 +22,7 @@ from ...errors import CorruptChunkError, DataError, MissingChunkError, SourceErr
 from . import fingerprints
 from .base import Allocate, HostSource, Selection, Source, nbytes, selection_shape, touched
 from .bfloat16 import Widened, advice_on_dtype, is_number, widened
-from .encoding import refuse_encoded
+from .encoding import refuse_encoded, units_of
 from .zarr_codecs import ShardIndex, is_blosc
 from .zarr_local import local_chunks
 from .zarr_metadata import codec_names, dimensions_of, missing_number, outermost
@@ -58,7 +58,7 @@ class ZarrSource(HostSource):
         self._witnesses = Witnesses()
         self._is_listed_only = False  # whether only a group above has the array's metadata
         refuse_encoded(role, self.where, array.attrs.asdict(), array.dtype, missing_number(array))
-        self.dimensions = dimensions_of(array)
+        self.dimensions, self.units = dimensions_of(array), units_of(array.attrs.asdict())
         self._store = TrackingStore(array.store)
         self._store.blosc = is_blosc(outermost(array))
         self._track_shards(array)
