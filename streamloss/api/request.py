@@ -19,6 +19,7 @@ from ..planning.planner import make_plan
 from ..planning.request import Limits, LossRequest, Sources
 from ..storage.sources import MISSING_CHUNKS, Source, open_source
 from ..storage.sources.dask import LazyArray, as_lazy, is_lazy, refuse_unknown_chunks, refuse_weight_without_axis
+from ..storage.sources.encoding import same_units
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +128,9 @@ def plan_request(
 
 def messages_about(plan: Plan) -> list[str]:
     """Return what is odd about the arrays of a plan, though it can be evaluated: integers as logits or probabilities of
-    a cross-entropy, which are often labels, and integers that may be the bits of bfloat16.
+    a cross-entropy, which are often labels, integers that may be the bits of bfloat16, and units that differ.
     """
-    messages: list[str] = []
+    messages = _units_that_differ(plan.y_true, plan.y_pred)
     dtypes = plan.y_true.dtype, plan.y_pred.dtype
     if dtypes[1].kind not in "biu":
         return messages
@@ -148,6 +149,15 @@ def messages_about(plan: Plan) -> list[str]:
             )
             messages.append(f"{loss.name}: y_pred has dtype {dtypes[1]}, but {what}; {guess}")
     return messages
+
+
+def _units_that_differ(y_true: Source, y_pred: Source) -> list[str]:
+    if y_true.units is None or y_pred.units is None or same_units(y_true.units, y_pred.units):
+        return []
+    return [
+        f"y_true ({y_true.where}) is in {y_true.units!r}, but y_pred ({y_pred.where}) in {y_pred.units!r}; if their "
+        "numbers are compared, convert one of them"
+    ]
 
 
 def _refuse_two_arrays(requests: Sequence[LossRequest], y_pred: Any) -> None:

@@ -124,6 +124,7 @@ def test_axis_may_be_any():
     assert square.shape == (2,)
 
 
+@pytest.mark.filterwarnings("ignore:y_pred has dtype uint16, as has bfloat16")
 @pytest.mark.parametrize("dtype", ["float16", ">f4", "<f8", "int8", "uint16", "bool"])
 def test_predictions_of_any_dtype(dtype):
     values = np.array([0, 1, 1, 0])

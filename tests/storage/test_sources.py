@@ -245,7 +245,10 @@ def test_predictions_of_every_dtype_mean_their_values(tmp_path, dtype):
         ("runs.zarr/models", "is a Zarr group; name one of its arrays: logistic, prior"),
         ("runs.zarr", "is a Zarr group; name one of its arrays: models/logistic, models/prior, y"),
         ("empty", "it has no Zarr metadata"),
-        ("table.csv", r"it has no Zarr metadata .*Expected a file a\.npy, or store\.zarr/path"),
+        (
+            "table.csv",
+            r"is a table in text, .*pandas\.read_csv\('\S*table.csv'\)\['name'\]\.to_numpy\(\) as y_true",
+        ),
         ("torn.zarr", "its metadata cannot be read"),
         ("odd.zarr", "its metadata cannot be read"),
         ("nothing.npy", "not a readable .npy file"),

@@ -218,7 +218,7 @@ def test_zip_files_that_cannot_be_read_are_named(tmp_path):
         open_source(where, "y_true", "error")
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as other:
         other.writestr("readme.txt", "nothing")
-    with pytest.raises(SourceError, match=r"y_true: .*b.zip/p' is not a Zarr array: it has no Zarr metadata"):
+    with pytest.raises(SourceError, match=r"y_true: .*b.zip' is a compressed file or an archive; .*Unpack it"):
         open_source(tmp_path / "b.zip/p", "y_true", "error")
 
 

@@ -35,6 +35,8 @@ class Source(Protocol):
     """A dtype of integers, floats or booleans, bfloat16 included; what opens the array refuses others."""
     dimensions: tuple[str | None, ...]
     """The names of the axes, as labelled arrays have them; empty where there are none."""
+    units: str | None
+    """The units of the numbers, as the attribute `units` states them; None where none does."""
     chunk_shape: tuple[int, ...]
     """The shape of the piece that is decoded as a whole: of a chunk or shard, or 1s where any piece is as good."""
     in_memory: bool
@@ -99,6 +101,8 @@ class HostSource:
     def labels(self) -> Mapping[int, Labels]:
         """Return the labels of the array that the source was opened from."""
         return self.given_labels
+
+    units: str | None = None
 
     @property
     def device(self) -> None:

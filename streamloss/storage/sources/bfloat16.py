@@ -52,7 +52,7 @@ class Widened(HostSource):
         self._bits = bits
         self.role, self.where, self.shape = bits.role, bits.where, bits.shape
         self.dtype: np.dtype[Any] = np.dtype(np.float32)
-        self.chunk_shape, self.dimensions = bits.chunk_shape, bits.dimensions
+        self.chunk_shape, self.dimensions, self.units = bits.chunk_shape, bits.dimensions, bits.units
         self.in_memory, self.remote = bits.in_memory, bits.remote
 
     def __reduce__(self) -> Any:

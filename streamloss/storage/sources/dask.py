@@ -16,7 +16,7 @@ from .base import Allocate, HostSource, Selection, Source, nbytes
 from .bfloat16 import is_bits, widened_chunk
 from .dask_graphs import behind, refuse_encoded_behind
 from .dtypes import refuse_no_numbers
-from .encoding import attributes_of, refuse_encoded, refuse_masked
+from .encoding import attributes_of, refuse_encoded, refuse_masked, units_of
 from .fingerprints import Fingerprint
 from .labels import Labels, dimensions_of, labels_of
 from .recognition import is_of
@@ -164,10 +164,11 @@ class LazyArray(NamedTuple):
     array: Any
     dimensions: tuple[str | None, ...] = ()
     labels: Mapping[int, Labels] = MappingProxyType({})
+    units: str | None = None
 
     def open(self, role: str) -> DaskSource:
         source = DaskSource(self.array, role)
-        source.dimensions, source.given_labels = self.dimensions, self.labels
+        source.dimensions, source.given_labels, source.units = self.dimensions, self.labels, self.units
         return source
 
 
@@ -182,7 +183,9 @@ def as_lazy(array: Any, role: str, missing_chunks: str = "error") -> LazyArray:
 
     if is_of(array, "xarray", "DataArray", "Variable") and is_lazy(array):
         refuse_encoded(role, "a Dask array in xarray", attributes_of(array), np.dtype(array.dtype))
-        return as_lazy(array.data, role)._replace(dimensions=dimensions_of(array), labels=labels_of(array))
+        described = as_lazy(array.data, role)
+        units = units_of(attributes_of(array)) or described.units
+        return described._replace(dimensions=dimensions_of(array), labels=labels_of(array), units=units)
     if isinstance(array, da.Array):
         found = behind(array)
         if not found.is_all:
@@ -218,4 +221,4 @@ def _of_source(source: Source, chunks: Any = None) -> LazyArray:
         own = source.chunk_shape if max(source.chunk_shape, default=1) > 1 else "auto"
         meta = np.empty((0,) * len(source.shape), source.dtype)
         array = da.from_array(SourceReader(source), chunks=chunks or own, name=False, asarray=False, meta=meta)
-    return LazyArray(array, source.dimensions, source.labels())
+    return LazyArray(array, source.dimensions, source.labels(), source.units)

@@ -1,15 +1,16 @@
 """The attributes that change what stored numbers mean (CF conventions, as xarray and netCDF4 write them).
 
 Zarr, HDF5 and netCDF store numbers with attributes beside them: packed integers with a scale and an offset, numbers
-that stand for missing data, signed integers that are meant as unsigned ones, integers that are the bits of floats. A
-reader that does not know them takes
-codes for values. Every source that has attributes asks this module, whatever its container.
+that stand for missing data, signed integers that are meant as unsigned ones, integers that are the bits of floats, and
+units. A reader that does not know them takes codes for values, or compares kelvins with degrees. Every source that has
+attributes asks this module, whatever its container.
 """
 
 from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,6 +71,25 @@ def _cure(found: Mapping[str, Any]) -> str:
         "Store the unpacked values (xarray: decode and write as floats), or remove the attributes if no element is "
         "meant (format 2: fill_value null in .zarray)."
     )
+
+
+def units_of(attributes: Mapping[str, Any]) -> str | None:
+    """Return the units that attributes state; None where they state none."""
+    units = attributes.get("units")
+    return str(units).strip() or None if units is not None else None
+
+
+def same_units(one: str, other: str) -> bool:
+    """Return whether two texts name the same units, as far as ways of writing go: ``m s**-1``, ``m/s``, ``m s-1``."""
+    return _plain_units(one) == _plain_units(other)
+
+
+def _plain_units(units: str) -> str:
+    powers = units.replace("**", "").replace("^", "").replace("*", " ").replace("\N{DEGREE SIGN}", "deg")
+    products = re.sub(r"/\s*([A-Za-z]+)(\d*)", lambda match: f" {match[1]}-{match[2] or 1}", powers)
+    plain = " ".join(products.split())
+    bare = re.sub(r"^(degrees?|deg)?[ _]?", "", plain.lower())
+    return {"k": "K", "kelvin": "K", "kelvins": "K", "c": "degC", "celsius": "degC", "f": "degF"}.get(bare, plain)
 
 
 def _changes_meaning(key: str, value: Any, dtype: np.dtype[Any]) -> bool:

@@ -46,6 +46,7 @@ class GpuSource:
     remote = False
     on_gpu = True
     dimensions: tuple[str | None, ...] = ()
+    units: str | None = None
     filled = 0
 
     def __init__(self, array: Any, role: str) -> None:

@@ -14,7 +14,8 @@ from . import fingerprints
 from .base import Allocate, HostSource, Selection, Source, nbytes
 from .bfloat16 import widened
 from .dtypes import refuse_no_numbers
-from .encoding import attributes_of, refuse_encoded, refuse_masked
+from .encoding import attributes_of, refuse_encoded, refuse_masked, units_of
+from .foreign_files import explain_file
 from .labels import dimensions_of, labels_of
 from .recognition import is_of
 
@@ -174,6 +175,7 @@ def open_array(array: Any, role: str, missing_chunks: str = "error", where: str 
     source = ArraySource(converted, role) if memmap is None else MemmapSource(converted, memmap, role)
     source.where = where or source.where
     source.dimensions, source.given_labels = dimensions_of(array), labels_of(array)
+    source.units = units_of(attributes_of(array))
     return widened(source)
 
 
@@ -207,5 +209,8 @@ def open_npy(path: Path, role: str, missing_chunks: str = "error") -> Source:
     except FileNotFoundError:
         raise SourceError(f"{role}: there is no file {str(path)!r}.") from None
     except (OSError, ValueError, EOFError) as error:
-        raise SourceError(f"{role}: {str(path)!r} is not a readable .npy file: {error}") from error
+        other = explain_file(path, role)
+        raise SourceError(other or f"{role}: {str(path)!r} is not a readable .npy file: {error}") from error
+    if not isinstance(array, np.ndarray):  # numpy opens archives of any name
+        raise SourceError(explain_file(path, role) or f"{role}: {str(path)!r} is not a .npy file.")
     return open_array(array, role, missing_chunks, str(path))

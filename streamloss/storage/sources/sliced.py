@@ -20,7 +20,7 @@ from . import fingerprints
 from .base import Allocate, HostSource, Selection, Source, nbytes, selection_shape
 from .bfloat16 import widened
 from .dtypes import refuse_no_numbers
-from .encoding import attributes_of, refuse_encoded
+from .encoding import attributes_of, refuse_encoded, units_of
 from .hdf5 import StoredChunks
 from .labels import dimensions_of, labels_of
 from .numpy import open_array
@@ -42,6 +42,7 @@ class SlicedSource(HostSource):
         self.where = _where(array)
         self.shape = tuple(map(int, array.shape))
         self.dimensions, self.given_labels = dimensions_of(array), labels_of(array)
+        self.units = units_of(attributes_of(array))
         self._array = getattr(array, "variable", array) if is_of(array, "xarray", "DataArray") else array
         self._policy = missing_chunks
         self._lock: AbstractContextManager[Any] = _lock_of(array)

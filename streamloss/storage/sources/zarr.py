@@ -23,14 +23,14 @@ from . import fingerprints
 from .base import Allocate, HostSource, Selection, Source, nbytes, selection_shape, touched
 from .bfloat16 import Widened, widened
 from .dtypes import refuse_no_numbers
-from .encoding import refuse_encoded
+from .encoding import refuse_encoded, units_of
 from .labels import Labels
 from .zarr_codecs import ShardIndex, is_blosc
 from .zarr_labels import labels_beside
 from .zarr_local import local_chunks
 from .zarr_metadata import codec_names, dimensions_of, missing_number, outermost
 from .zarr_opening import array_names, metadata_key, open_local, open_stored, why
-from .zarr_presence import Witnesses, refuse_absent, refuse_vanished, vanished
+from .zarr_presence import Witnesses, refuse_absent, refuse_vanished, unreadable, vanished
 from .zarr_tracking import TrackingStore
 
 _CONCURRENT = 10  # chunks that zarr decodes at a time for one read ("async.concurrency")
@@ -59,7 +59,7 @@ class ZarrSource(HostSource):
         self._witnesses = Witnesses()
         self._is_listed_only = False  # whether only a group above has the array's metadata
         refuse_encoded(role, self.where, array.attrs.asdict(), array.dtype, missing_number(array))
-        self.dimensions = dimensions_of(array)
+        self.dimensions, self.units = dimensions_of(array), units_of(array.attrs.asdict())
         self._store = TrackingStore(array.store)
         self._store.blosc = is_blosc(outermost(array))
         self._track_shards(array)
@@ -238,11 +238,7 @@ class ZarrSource(HostSource):
             try:
                 self._array[tuple(slice(i * c, min((i + 1) * c, n)) for i, c, n in box)]
             except Exception as single:
-                what = f"{self.role}: chunk {self._key(coordinates)} of {self.where} cannot be"
-                why = f"{type(single).__name__}: {single}"
-                if isinstance(single, OSError):  # it may be whole: permissions, a mount that is gone
-                    return CorruptChunkError(f"{what} read: {why}. Make it readable, and evaluate again.")
-                return CorruptChunkError(f"{what} decoded: {why}. Write it again.")
+                return unreadable(self._opened, self.role, self.where, self._key(coordinates), single)
         return CorruptChunkError(f"{self.role}: cannot read {self.where}: {type(error).__name__}: {error}")
 
     def read_bytes(self, selection_shape: tuple[int, ...]) -> int:

@@ -23,12 +23,13 @@ from ...errors import SourceError
 from ..uris import split_store, split_zip
 from .bfloat16 import bits_of
 from .encoding import says_bfloat16
+from .foreign_files import ARCHIVE, explain_file, explain_stand_in, kind_of
 
 _CONSOLIDATED = (".zmetadata", "zarr.json")
 
 
 class Stored(NamedTuple):
-    """What was found at a path of a store."""
+    """An array or a group that was found in a store."""
 
     array: Any
     """The array, or a group."""
@@ -43,6 +44,8 @@ def open_local(path: Path, role: str) -> Stored:
     """
     in_zip = split_zip(path)
     place, inner = in_zip or split_store(path)
+    if not in_zip and not place.is_dir() and (other := explain_file(path, role)) is not None:
+        raise SourceError(other)
     if not place.exists():
         raise SourceError(f"{role}: there is no {str(place)!r}.")
     store: Store | None = None
@@ -52,7 +55,10 @@ def open_local(path: Path, role: str) -> Stored:
     except Exception as error:  # damaged metadata raises whatever its parser raises
         if not in_zip and (above := _under_a_group_above(place, inner)) is not None:
             return above
-        near = None if store is None else _nearby(store, inner)
+        near = "" if store is None else _nearby(store, inner)
+        other = None if near else _other_kind(place, inner, role, torn=store is None)
+        if other is not None:
+            raise SourceError(other) from error
         raise SourceError(f"{role}: {str(path)!r} is not a Zarr array: {near or why(error)}") from error
     if isinstance(found.array, zarr.Group):
         arrays = ", ".join(array_names(found.array)[:20]) or "none"
@@ -94,6 +100,17 @@ def why(error: Exception) -> str:
     if isinstance(error, zipfile.BadZipFile):
         return f"the zip file cannot be read: {error}. If it is still being written, or was copied in part, wait."
     return f"its metadata cannot be read: {type(error).__name__}: {error}"
+
+
+def _other_kind(place: Path, inner: str, role: str, torn: bool) -> str | None:
+    """Return the message about a file or directory of another kind, or about what stands in for the metadata.
+
+    A zip file that is `torn` is one all the same.
+    """
+    for document in ("zarr.json", ".zarray"):
+        if (found := explain_stand_in(place / inner / document, role)) is not None:
+            return found
+    return None if torn and kind_of(place) is ARCHIVE else explain_file(place, role)
 
 
 def _zip_store(place: Path) -> ZipStore:

@@ -16,8 +16,10 @@ from typing import Any
 
 import zarr
 from zarr.core.sync import sync
+from zarr.storage import LocalStore
 
-from ...errors import MissingChunkError
+from ...errors import CorruptChunkError, MissingChunkError
+from .foreign_files import explain_stand_in
 
 _SWAP = str.maketrans("./", "/.")
 WITNESSES = 8
@@ -72,6 +74,16 @@ def vanished(role: str, where: str, gone: str) -> MissingChunkError:
         f"{role}: {where} has vanished since it was opened: {gone} is gone (a folder that was removed, or a file "
         "system that is no longer mounted?). Restore it and evaluate again."
     )
+
+
+def unreadable(array: zarr.Array[Any], role: str, where: str, key: str, error: Exception) -> CorruptChunkError:
+    """Return the error about a chunk that is there, but cannot be read or decoded."""
+    if isinstance(array.store, LocalStore) and (found := explain_stand_in(array.store.root / key, role)) is not None:
+        return CorruptChunkError(found)
+    what, why = f"{role}: chunk {key} of {where} cannot be", f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError):  # it may be whole: permissions, a mount that is gone
+        return CorruptChunkError(f"{what} read: {why}. Make it readable, and evaluate again.")
+    return CorruptChunkError(f"{what} decoded: {why}. Write it again.")
 
 
 def refuse_absent(array: zarr.Array[Any], role: str, where: str, fill_is_meant: bool) -> bool:
