@@ -18,7 +18,7 @@ import streamloss as sl
 from exact import exact_sum, rounded
 from strategies import Case, cases, every_loss, over_rows
 from streamloss.execution import backends
-from streamloss.formulas._kinds import LabelSequence, Parametric, Sparse
+from streamloss.formulas._kinds import LabelSequence, OneHot, Parametric, Sparse
 
 LOSSES = every_loss()
 
@@ -126,7 +126,7 @@ def test_losses_do_not_depend_on_their_neighbours(name):
     for classes in (1, 2, 3, 255, 256, 257, 1023, 1025, 2500):
         y_pred = rng.random((5, classes), np.float32)
         match loss.spec.formula:
-            case Sparse():
+            case Sparse() | OneHot():
                 y_true = rng.integers(0, classes, 5)
             case Parametric():
                 y_true, y_pred = y_pred[:, 0].copy(), rng.random((5, 2), np.float32)

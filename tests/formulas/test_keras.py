@@ -60,6 +60,7 @@ def whole(name, y_pred, parameters):
     return y_pred
 
 
+@pytest.mark.filterwarnings("ignore:.*y_pred has dtype int32, but (logits|probabilities) are floats as a rule")
 @pytest.mark.parametrize("name", peers.SETTINGS)
 def test_losses_of_rows_are_those_of_keras(name):
     for parameters, rows in questions(name):
@@ -156,8 +157,12 @@ def test_functions_are_those_of_keras(name):
 
 
 def test_every_loss_of_keras_and_each_of_its_parameters_is_compared():
-    """A new loss, or a new parameter, must be compared too."""
+    """A new loss, or a new parameter, is compared too. Keras' main branch has smooth sparse labels: until a release
+    has them, they are compared with one-hot labels, in tests/api/test_losses.py.
+    """
     ours = {d.name: d for d in declarations() if d.peer == "Keras"}
+    library = peers.keras().losses
+    coming = {"SparseCategoricalCrossentropy": {"label_smoothing"}}
     assert peers.SETTINGS.keys() == ours.keys()
     for name, declaration in ours.items():
         varied = {
@@ -166,8 +171,9 @@ def test_every_loss_of_keras_and_each_of_its_parameters_is_compared():
             for k, value in setting.items()
             if value != declaration.parameters[k].default
         }
-        assert varied == declaration.parameters.keys(), name
-    library = peers.keras().losses
+        class_name = declaration.class_name
+        not_yet = coming.get(class_name, set()) - set(inspect.signature(getattr(library, class_name)).parameters)
+        assert varied == declaration.parameters.keys() - not_yet, name
     theirs = {n: c for n, c in vars(library).items() if isinstance(c, type) and c is not library.Loss}
     assert set(theirs) - {"Circle"} == {d.class_name for d in ours.values()}
     for declaration in ours.values():
@@ -539,6 +545,7 @@ def test_log_poisson_loss(dtype, full):
     assert_last_digit(got, terms, dtype)
 
 
+@pytest.mark.filterwarnings("ignore:.*y_pred has dtype int32, but logits are floats as a rule")
 @pytest.mark.parametrize("dtype", ["float16", ml_dtypes.bfloat16, "int32"])
 def test_logits_of_any_dtype_give_float32_binary_crossentropy(dtype):
     z, x = elements("float32")
