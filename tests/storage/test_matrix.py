@@ -285,7 +285,9 @@ def expected(defect: str, source: Callable[..., Any], role: str) -> Outcome:
     if defect == "unsigned":
         return Outcome(SourceError, ("_Unsigned", "unpacked"))
     if defect == "sentinel":
-        return Outcome(SourceError, ("masked" if source is of_netcdf4 else "_FillValue",))
+        return Outcome(SourceError, ("_FillValue", "Store the unpacked values"))
+    if defect == "nothing to decode" and (source, role) == (of_netcdf4, "mask"):
+        return Outcome(UsageError, ("dtype float64", "booleans"))  # netCDF4 decodes it all the same
     if defect in ("text", "complex"):
         return Outcome(SourceError, ("expected numbers", "dtype"))
     if defect.endswith("absent"):
