@@ -81,8 +81,8 @@ DATA = {
         "y_pred[0, 1] is inf", "expected a value in [0, 1]",
     ]),
     "probability just above 1": (
-        SCCE, labels(), predictions(8, [np.nextafter(np.float32(1), np.float32(2)), 0, 0]), None,
-        errors.ValueRangeError, ["y_pred[8, 0] is 1.00000012", "clip"],
+        SCCE, labels(), predictions(8, [np.float32(1.000001), 0, 0]), None,
+        errors.ValueRangeError, ["y_pred[8, 0] is 1.00000095", "clip_probabilities=True", "--clip-probabilities"],
     ),
     "weight negative": (SCCE, labels(), predictions(), weights(6, -0.25), errors.ValueRangeError, [
         "sample_weight[6] is -0.25", "expected a finite weight of at least 0", "weight of 0",
