@@ -12,7 +12,7 @@ import numpy as np
 
 from ...errors import SourceError, StreamlossWarning, UsageError
 from ..uris import local_path, split_zip
-from .base import Allocate, HostSource, Selection, Source, nbytes
+from .base import Allocate, HostSource, Selection, Source, fill_option, nbytes
 from .bfloat16 import advice_on_dtype, is_bits, is_number, widened_chunk
 from .fingerprints import Fingerprint
 from .foreign_files import way_to_open
@@ -152,7 +152,8 @@ class SourceReader:
         array = self._source.read(selection)
         if self._source.filled > before:
             warnings.warn(
-                f"{self._source.role}: chunks of {self._source.where} do not exist; their fill value was read",
+                f"{self._source.role}: chunks of {self._source.where} do not exist; their fill value was read. "
+                f"If it is meant, pass {fill_option(self._source.role)}",
                 StreamlossWarning,
                 stacklevel=2,
             )
