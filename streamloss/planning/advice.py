@@ -55,6 +55,22 @@ def advice_on_binary(spec: LossSpec) -> str:
     return f"For one column of {_scores(spec)} of class 1 use BinaryCrossentropy{_logits(spec)}."
 
 
+def advice_on_weight(role: str, weight: Shape, rows: Shape) -> str:
+    """Return what to do about a weight or mask that does not align with losses of the shape `rows`; a space before."""
+    if sorted(weight) == sorted(rows):
+        return " " + _transposed(weight, rows, role)
+    if 0 in weight:
+        return f" {role} has no rows: look how it was written, or selected."
+    if weight[:-1] == rows:
+        return (
+            f" A loss is one number for the last axis, of which {role} has {weight[-1]} entries: pass one for each "
+            "row; losses that take axis=None then have one for each element."
+        )
+    if weight[1:] == rows[1:] and len(weight) == len(rows):
+        return f" {_on_numbers_of_rows(weight[0], rows[0])}"
+    return ""
+
+
 def _on_one_number(spec: LossSpec, y_true: Shape, y_pred: Shape) -> str | None:
     """Advise on a loss that has one label for each row."""
     if y_true == y_pred:
@@ -123,13 +139,13 @@ def _other_axes(spec: LossSpec, y_true: Shape, y_pred: Shape) -> str | None:
             return f"If axis {fits[0]} of y_pred holds the classes, pass axis={fits[0]}."
         rows = y_pred[:-1]
         if len(rows) > 1 and sorted(y_true) == sorted(rows):
-            return _transposed(y_true, rows)
+            return _transposed(y_true, rows, "y_true")
     if len(y_true) > 1 and y_true != y_pred and sorted(y_true) == sorted(y_pred):
-        return _transposed(y_true, y_pred)
+        return _transposed(y_true, y_pred, "y_true")
     return None
 
 
-def _transposed(shape: Shape, wanted: Shape) -> str:
+def _transposed(shape: Shape, wanted: Shape, role: str) -> str:
     """Return how an array of `shape` has its axes in the order of `wanted`."""
     left = list(range(len(shape)))
     order = []
@@ -137,7 +153,7 @@ def _transposed(shape: Shape, wanted: Shape) -> str:
         axis = next(axis for axis in left if shape[axis] == n)
         order.append(axis)
         left.remove(axis)
-    how = "y_true.T" if len(shape) == 2 else f"y_true.transpose({', '.join(map(str, order))})"
+    how = f"{role}.T" if len(shape) == 2 else f"{role}.transpose({', '.join(map(str, order))})"
     return f"They have the same lengths in another order: pass {how} if it is the same data."
 
 
@@ -147,15 +163,23 @@ def _on_rows(y_true: Shape, y_pred: Shape) -> str:
         return "One label does not hold for all rows: pass one for each."
     if [n for n in y_true if n != 1] == [n for n in y_pred if n != 1]:
         return f"They differ in axes of length 1 alone: pass y_true.reshape({', '.join(map(str, y_pred))})."
+    if 0 in (y_true[0], y_pred[0]):
+        return f"{'y_pred' if y_true[0] else 'y_true'} has no rows: look how it was written, or selected."
     if y_true[0] != y_pred[0]:
-        return (
-            f"They have {y_true[0]:,} and {y_pred[0]:,} rows: pass rows=slice(0, {min(y_true[0], y_pred[0])}) "
-            f"(--rows 0:{min(y_true[0], y_pred[0])}) to evaluate the rows both have, if they do belong together."
-        )
+        return _on_numbers_of_rows(y_true[0], y_pred[0])
     if len(y_true) == len(y_pred):
         axis = next(axis for axis, (a, b) in enumerate(zip(y_true, y_pred, strict=True)) if a != b)
         return f"Axis {axis} has {y_true[axis]} entries in y_true and {y_pred[axis]} in y_pred: pass the same of both."
     return f"y_true has {len(y_true)} axes and y_pred {len(y_pred)}: pass, or pick, the part of each that is meant."
+
+
+def _on_numbers_of_rows(first: int, second: int) -> str:
+    """Return how to evaluate the rows that two arrays both have."""
+    both = min(first, second)
+    return (
+        f"They have {first:,} and {second:,} rows: pass rows=slice(0, {both}) (--rows 0:{both}) to evaluate the rows "
+        "both have, if they do belong together."
+    )
 
 
 def _axis(spec: LossSpec) -> int:

@@ -17,7 +17,7 @@ from ..core.blocks import Block
 from ..errors import ShapeError
 from ..formulas._kinds import LabelLayout
 from ..formulas._registry import LossSpec
-from .advice import advice_on_one_column, advice_on_shapes
+from .advice import advice_on_one_column, advice_on_shapes, advice_on_weight
 
 CLASS_AXIS = -1  # an axis read whole: the classes, or the features of one sample
 UNIT_AXIS = -2  # an axis of length 1 that the losses do not have
@@ -194,7 +194,7 @@ def align_weight(weight: Shape, rows: Shape, role: str = "sample_weight") -> Vie
     raise ShapeError(
         f"{role} has shape {weight} but the losses have shape {rows}; expected "
         f"{'a scalar, ' if role == 'sample_weight' else ''}the losses' shape, or their rank with 1s where one "
-        "entry holds for the whole axis."
+        f"entry holds for the whole axis.{advice_on_weight(role, weight, rows)}"
     )
 
 

@@ -76,7 +76,8 @@ class OnBlock:
                 declared = zip(views[source.role].axes, source.shape, strict=True)
                 expected = tuple(shape[axis] if axis >= 0 else size for axis, size in declared)
                 cure = WRONG_CHUNKS if source.known else UNKNOWN_CHUNKS
-                refuse_other_chunk(source, arrays[source.role], expected, position, cure)
+                place = tuple(position[axis] if axis >= 0 else 0 for axis in views[source.role].axes)
+                refuse_other_chunk(source, arrays[source.role], expected, place, cure)
         if 0 in shape:  # a filter left nothing of this chunk
             return self.of_nothing(shape)
         unknown = position if self._starts is None else None

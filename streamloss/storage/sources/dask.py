@@ -14,6 +14,7 @@ from ...errors import SourceError, StreamlossWarning, UsageError
 from ..uris import local_path, split_zip
 from .base import Allocate, HostSource, Selection, Source, fill_option, nbytes
 from .bfloat16 import advice_on_dtype, is_bits, is_number, widened_chunk
+from .encoding import refuse_masked
 from .fingerprints import Fingerprint
 from .foreign_files import way_to_open
 from .numpy import open_array
@@ -94,11 +95,7 @@ def refuse_other_chunk(
     `expected` is the shape, NaN for a length that is not known; `cure` is the advice for another shape.
     """
     name = f"{source.role}: the chunk at block {position} of a Dask array"
-    if isinstance(chunk, np.ma.MaskedArray) and np.ma.is_masked(chunk):
-        raise SourceError(
-            f"{name} has {int(np.ma.getmaskarray(chunk).sum()):,} elements that are masked: they hold no data. "
-            "Pass dask.array.ma.filled(array, value), with NaN and nan_policy='omit' to leave those rows out."
-        )
+    refuse_masked(name, chunk, "dask.array.ma.filled(array, value)")
     if not hasattr(chunk, "dtype") or not hasattr(chunk, "shape"):
         raise SourceError(
             f"{name} is a {type(chunk).__name__}; expected an array of {source.dtype}. Return one from the function."

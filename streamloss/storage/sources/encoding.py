@@ -79,6 +79,19 @@ def _plain_units(units: str) -> str:
     return {"k": "K", "kelvin": "K", "kelvins": "K", "c": "degC", "celsius": "degC", "f": "degF"}.get(bare, plain)
 
 
+def refuse_masked(place: str, values: Any, cure: str) -> None:
+    """Raise SourceError for a masked array that masks an element, which holds no data; `place` names the array."""
+    if not isinstance(values, np.ma.MaskedArray) or not np.ma.is_masked(values):
+        return
+    masked = np.ma.getmaskarray(values)
+    first = ", ".join(str(int(i)) for i in np.unravel_index(int(masked.argmax()), masked.shape))
+    count = int(masked.sum())
+    raise SourceError(
+        f"{place} has {count:,} masked element{'s' * (count > 1)}, the first at [{first}]: they hold no data. Pass "
+        f"{cure}, with NaN and nan_policy='omit' to leave those rows out; of a mask or weights, with 0."
+    )
+
+
 def _changes_meaning(key: str, value: Any, dtype: np.dtype[Any]) -> bool:
     if key == "scale_factor":
         return not _is_number(value, 1.0)

@@ -2,8 +2,8 @@
 
 A fingerprint holds the array's place and evidence of its content: a digest of sampled bytes, and settings, sizes and
 times of change. Equal times are no proof, as a loop over ``open_memmap``, ``tar`` or a mounted object store leave them:
-so bytes are read, evenly spread pieces of a file, or the beginning and the end of evenly spread chunks, at most 4 MiB.
-Of an array in memory it is a checksum of all bytes.
+so bytes are read, at most 4 MiB in evenly spread pieces of a file, or 8 MiB at the beginning and the end of evenly
+spread chunks. Of an array in memory it is a checksum of all bytes.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from ...errors import SourceError, UsageError
 from . import fingerprints
 from .base import Allocate, HostSource, Selection, Source, nbytes
 from .bfloat16 import advice_on_dtype, is_number, widened
-from .encoding import attributes_of, refuse_encoded, units_of
+from .encoding import attributes_of, refuse_encoded, refuse_masked, units_of
 from .foreign_files import explain_file
 
 _FAULT_AROUND = 1 << 16  # Linux maps up to so many bytes around the one that was touched
@@ -160,11 +160,7 @@ def open_array(array: Any, role: str, missing_chunks: str = "error", where: str 
         converted = np.asarray(values)
     except Exception as error:  # whatever a foreign __array__ raises
         raise SourceError(f"{role}: cannot make an array of {type(array).__name__}: {error}") from error
-    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
-        raise SourceError(
-            f"{role}: {int(np.ma.getmaskarray(values).sum()):,} elements are masked: they hold no data. "
-            "Pass array.filled(value), with NaN and nan_policy='omit' to leave those rows out."
-        )
+    refuse_masked(f"{role}: {where or f'a {type(array).__name__}'}", values, "array.filled(value)")
     if not is_number(converted.dtype):
         raise SourceError(
             f"{role}: expected numbers; received dtype {converted.dtype} from {where or type(array).__name__}. "
