@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import StreamlossWarning, ValueRangeError
 from ..storage.sources import Source
+from ..storage.sources.base import fill_option
 from .manifest import Manifest
 from .reductions import ratio_losses, totals
 from .snapshot import Snapshot
@@ -44,9 +45,12 @@ def evidence_message(manifest: Manifest, name: str) -> str:
 
 
 def _filled_message(role: str, count: int, where: str) -> str:
-    if count == 1:
-        return f"{role}: 1 chunk of {where} does not exist; its fill value was read"
-    return f"{role}: {count:,} chunks of {where} do not exist; their fill value was read"
+    read = (
+        f"1 chunk of {where} does not exist; its fill value was read"
+        if count == 1
+        else f"{count:,} chunks of {where} do not exist; their fill value was read"
+    )
+    return f"{role}: {read}. If it is meant, pass {fill_option(role)}"
 
 
 def warn_of_values(states: Mapping[str, State], messages: Iterable[str] = ()) -> list[str]:

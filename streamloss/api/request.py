@@ -252,7 +252,7 @@ def _open_mask(mask: Any, missing_chunks: str, opener: Callable[[Any, str, str],
         return None
     source = opener(mask, "mask", missing_chunks)
     if source.dtype.kind not in "biu":
-        raise UsageError(
+        raise ValueRangeError(
             f"mask has dtype {source.dtype}; expected booleans, or integers 0 and 1: whether a row counts."
         )
     return source

@@ -19,9 +19,19 @@ DEFECT = 70
 """The exit code of an unexpected exception: EX_SOFTWARE of sysexits.h."""
 
 EPILOG = """\b
-Exit codes: 0 done; 1 a --fail-if gate failed; 2 wrong usage or configuration;
-3 wrong data; 4 a result of some rows only; 5 the environment;
-70 a defect of streamloss; 75 stopped: the same command goes on; 130 interrupted.
+Exit codes:
+  0    done
+  1    a --fail-if gate failed
+  2    wrong usage: an argument, a setting, a name; a budget of memory too small;
+       an output that exists, or would replace what is not ours
+  3    wrong data: shapes or values without a loss; an array that is not found or
+       cannot be read, missing chunks; a state that cannot be read or merged
+  4    a result of some rows only, as `merge --partial` asks for
+  5    the environment: an output, state or checkpoint that cannot be written or
+       is in use; no scheduler, no GPU, a missing package
+  70   a defect of streamloss
+  75   stopped by SIGTERM, with a checkpoint: the same command goes on
+  130  interrupted; losses already written are valid
 """
 
 

@@ -531,7 +531,7 @@ def test_help(run):
     text, err = run("--help")
     assert err == ""
     for code in (0, 1, 2, 3, 4, 5, 75, 130):
-        assert re.search(rf"\b{code} \w", text[text.index("Exit codes") :])
+        assert re.search(rf"\b{code} +\w", text[text.index("Exit codes") :])
     for command in ("evaluate", "merge", "plan", "losses", "info"):
         assert f"\n  {command} " in text
         assert run(command, "--help")[0].startswith(f"Usage: streamloss {command}")

@@ -381,6 +381,10 @@ def test_missing_chunk_of_labels_is_read_with_a_word(store, tmp_path, capsys):
     said = capsys.readouterr()
     assert "streamloss: warning: y_true: 1 chunk" in said.err
     assert "fill value" in said.err
+    assert "missing_chunks={'y_true': 'fill'} (--missing-chunks y_true=fill)" in said.err
+    assert cli.run([*command(SCCE, store["y_true"], store["y_pred"]), "--missing-chunks", "y_true=fill"]) == 0
+    assert "fill value" not in (said_then := capsys.readouterr()).err
+    assert json.loads(said_then.out)["warnings"] == []
     assert len(json.loads(said.out)["warnings"]) == 1
     assert cli.run([*command(SCCE, store["y_true"], store["y_pred"]), "--missing-chunks", "error"]) == 3
 

@@ -56,7 +56,7 @@ def test_masks_come_from_chunks_and_spread_over_axes(tmp_path, dtype):
 
 
 def test_masks_that_are_none_are_refused():
-    with pytest.raises(UsageError, match=r"mask has dtype float64; expected booleans, or integers 0 and 1"):
+    with pytest.raises(ValueRangeError, match=r"mask has dtype float64; expected booleans, or integers 0 and 1"):
         evaluate("mse", LABELS, LABELS, mask=WEIGHTS)
     with pytest.raises(ValueRangeError, match=r"mask\[3\] is 2; expected booleans, or 0 and 1"):
         evaluate("mse", LABELS, LABELS, mask=np.where(np.arange(ROWS) == 3, 2, 1))

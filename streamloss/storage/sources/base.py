@@ -124,6 +124,11 @@ class HostSource:
         return ""
 
 
+def fill_option(role: str) -> str:
+    """Return how to say, in Python and on the command line, that missing chunks of one array mean their fill value."""
+    return f"missing_chunks={{{role!r}: 'fill'}} (--missing-chunks {role}=fill)"
+
+
 def nbytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
     """Return the bytes of an array of that shape and dtype."""
     return int(np.prod(shape, dtype=object)) * dtype.itemsize

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...errors import SourceError, StreamlossWarning, UsageError
-from .base import Allocate, HostSource, Selection, Source, nbytes
+from .base import Allocate, HostSource, Selection, Source, fill_option, nbytes
 from .bfloat16 import is_bits, widened_chunk
 from .dask_graphs import behind, refuse_encoded_behind
 from .dtypes import refuse_no_numbers
@@ -151,7 +151,8 @@ class SourceReader:
         array = self._source.read(selection)
         if self._source.filled > before:
             warnings.warn(
-                f"{self._source.role}: chunks of {self._source.where} do not exist; their fill value was read",
+                f"{self._source.role}: chunks of {self._source.where} do not exist; their fill value was read. "
+                f"If it is meant, pass {fill_option(self._source.role)}",
                 StreamlossWarning,
                 stacklevel=2,
             )

@@ -20,7 +20,7 @@ from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, Stor
 
 from ...errors import CorruptChunkError, DataError, MissingChunkError, SourceError
 from . import fingerprints
-from .base import Allocate, HostSource, Selection, Source, nbytes, selection_shape, touched
+from .base import Allocate, HostSource, Selection, Source, fill_option, nbytes, selection_shape, touched
 from .bfloat16 import Widened, widened
 from .dtypes import refuse_no_numbers
 from .encoding import refuse_encoded, units_of
@@ -109,13 +109,13 @@ class ZarrSource(HostSource):
             raise SourceError(
                 f"{self.role}: {self.where} has shards inside of other codecs ({', '.join(codec_names(array))}), so "
                 "missing chunks cannot be told. Write the array with sharding as its only outer codec, or pass "
-                "missing_chunks='fill' if all its chunks were written or its fill value is meant."
+                f"{fill_option(self.role)} if all its chunks were written or its fill value is meant."
             )
         index = ShardIndex.of(array, codec)
         if index is None:
             raise SourceError(
                 f"{self.role}: the shard index of {self.where} is encoded by {codec.index_codecs}, so missing "
-                "chunks cannot be told; expected little-endian bytes and crc32c. missing_chunks='fill' reads on."
+                f"chunks cannot be told; expected little-endian bytes and crc32c. {fill_option(self.role)} reads on."
             )
         self._store.index = index
 
@@ -188,7 +188,7 @@ class ZarrSource(HostSource):
             raise MissingChunkError(
                 f"{self.role}: chunk {key} of {self.where} does not exist; Zarr would read its elements as the "
                 f"fill value {self._array.fill_value}. Write the chunk, or pass missing_chunks='warn' or 'fill' if "
-                f"the fill value is meant, as where the writer skips chunks of it: {{{self.role!r}: 'fill'}} allows it "
+                f"the fill value is meant, as where the writer skips such chunks; {fill_option(self.role)} allows it "
                 "for this array only."
             )
         if self._policy == "warn":
