@@ -30,7 +30,6 @@ from streamloss.errors import (
     SourceError,
     StreamlossError,
     StreamlossWarning,
-    UsageError,
     ValueRangeError,
 )
 
@@ -268,7 +267,7 @@ def expected(defect: str, source: Callable[..., Any], role: str) -> Outcome:
         return Outcome(SourceError, ("1 masked element", "[", "filled"))
     if defect in ("masked", "nan"):  # xarray makes NaN of what is masked
         if role == "mask":
-            return Outcome(UsageError, ("dtype float", "booleans"))
+            return Outcome(ValueRangeError, ("dtype float", "booleans"))
         place = "[4, 3, 1] is NaN" if data else "[4, 3] is NaN"
         return Outcome(ValueRangeError, (place, "nan_policy='omit'" if data else "A weight of 0 leaves a row out"))
     if defect in ("short", "long"):
@@ -286,8 +285,6 @@ def expected(defect: str, source: Callable[..., Any], role: str) -> Outcome:
         return Outcome(SourceError, ("_Unsigned", "unpacked"))
     if defect == "sentinel":
         return Outcome(SourceError, ("_FillValue", "Store the unpacked values"))
-    if defect == "nothing to decode" and (source, role) == (of_netcdf4, "mask"):
-        return Outcome(UsageError, ("dtype float64", "booleans"))  # netCDF4 decodes it all the same
     if defect in ("text", "complex"):
         return Outcome(SourceError, ("expected numbers", "dtype"))
     if defect.endswith("absent"):

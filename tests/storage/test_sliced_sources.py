@@ -132,7 +132,7 @@ def test_chunks_are_known_to_the_plan(make, tmp_path):
 def test_masked_elements_are_refused_with_their_place(role, tmp_path):
     array = of_netcdf4(values(role).astype("i4"), tmp_path)
     array[7] = netCDF4.default_fillvals["i4"]
-    with pytest.raises(SourceError, match=rf"{role}: .*:a has 1 masked element in one block, the first at \[7\]"):
+    with pytest.raises(SourceError, match=rf"{role}: .*:a has 1 masked element, the first at \[7\]"):
         evaluate(role, array)
 
 

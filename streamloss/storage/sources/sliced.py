@@ -48,6 +48,8 @@ class SlicedSource(HostSource):
         self._lock: AbstractContextManager[Any] = _lock_of(array)
         self.dtype = self._dtype_of_slices()
         refuse_encoded(role, self.where, attributes_of(array), self.dtype)
+        self._unscaled = _was_scaled_by_one(array, self.dtype)
+        self.dtype = np.dtype(array.dtype) if self._unscaled else self.dtype
         self.chunk_shape = _chunks_of(array) or (1,) * len(self.shape)
         self._stored: StoredChunks | None = None
         if is_of(array, "h5py", "Dataset") and missing_chunks != "fill":
@@ -101,6 +103,8 @@ class SlicedSource(HostSource):
         values = self._slice(selection, allocate)
         if isinstance(values, np.ma.MaskedArray):
             values = self._unmasked(values, selection)
+        if self._unscaled:
+            values = values.astype(self.dtype)
         if values.dtype != self.dtype:
             raise SourceError(
                 f"{self.role}: a slice of {self.where} has dtype {values.dtype}; expected {self.dtype}, as others have."
@@ -117,9 +121,10 @@ class SlicedSource(HostSource):
             first = tuple(int(i) + s.start for i, s in zip(np.argwhere(masked)[0], selection, strict=True))
             count = int(masked.sum())
             raise SourceError(
-                f"{self.role}: {self.where} has {count:,} masked element{'s' * (count > 1)} in one block, the first at "
-                f"{list(first)}: they hold no data. Write them, as NaN if there are none; or, if the variable has a "
-                "_FillValue, open it with xarray.open_dataset, which reads NaN. nan_policy='omit' leaves such rows out."
+                f"{self.role}: {self.where} has {count:,} masked element{'s' * (count > 1)}, the first at "
+                f"{list(first)}: they hold no data (others of later blocks are not counted). Write them, as NaN if "
+                "there are none; or, if the variable has a _FillValue, open it with xarray.open_dataset, which reads "
+                "NaN. nan_policy='omit' leaves such rows out."
             )
         return data
 
@@ -178,6 +183,16 @@ def _where(array: Any) -> str:
     file = file_of(array)
     kind = f"{type(array).__module__.partition('.')[0]}.{type(array).__name__}"
     return f"a {kind}" if file is None else f"{file}:{name or getattr(array, 'name', '')}".removesuffix(":")
+
+
+def _was_scaled_by_one(array: Any, dtype: np.dtype[Any]) -> bool:
+    """Return whether netCDF4 gives integers as floats for a scale of 1, which changes nothing; float64 holds them."""
+    return (
+        is_of(array, "netCDF4", "Variable")
+        and (array.dtype.kind, dtype.kind) in (("i", "f"), ("u", "f"))
+        and array.dtype.itemsize < 8
+        and dtype.itemsize > array.dtype.itemsize
+    )
 
 
 def _lock_of(array: Any) -> AbstractContextManager[Any]:
