@@ -161,7 +161,7 @@ def evaluate(
         raise UnknownNameError("nan_policy", nan_policy, NAN_POLICIES)
     if not isinstance(clip_probabilities, bool):
         raise UsageError(f"clip_probabilities must be True or False; received {clip_probabilities!r}.")
-    inputs = prepare_inputs(Inputs(y_true, y_pred, sample_weight, mask), options.resumable, missing_chunks)
+    inputs = prepare_inputs(requests, Inputs(y_true, y_pred, sample_weight, mask), options.resumable, missing_chunks)
     plan = plan_request(requests, inputs, options, losses_on_host=out is not None)
     chosen = choose_executor(plan, inputs, options)
     messages = messages_about(plan)

@@ -74,7 +74,10 @@ class Inputs:
 
 
 def prepare_inputs(
-    inputs: Inputs, resumable: bool = False, missing_chunks: str | Mapping[str, str] | None = None
+    requests: Sequence[LossRequest],
+    inputs: Inputs,
+    resumable: bool = False,
+    missing_chunks: str | Mapping[str, str] | None = None,
 ) -> Inputs:
     """Return the inputs as they are; or, where one is a Dask array, all arrays as Dask arrays, whose missing chunks are
     errors by default.
@@ -88,6 +91,7 @@ def prepare_inputs(
             "shard and checkpoint need arrays that can be read again in parts; received Dask arrays. Store them "
             "(array.to_zarr), or evaluate without; Dask tries again what its workers lose."
         )
+    _refuse_two_arrays(requests, inputs.y_pred)  # before they become one
     policies = _policies(missing_chunks, lazy=True)
     refuse_weight_without_axis(inputs.sample_weight)
     described = {

@@ -75,7 +75,7 @@ def call(request: LossRequest, inputs: Inputs) -> Any:
     """Return the reduced loss as a float64 scalar or, for NONE, the array of losses of rows; a Dask array if one of
     the arrays is Dask's.
     """
-    inputs = prepare_inputs(inputs)
+    inputs = prepare_inputs((request,), inputs)
     plan = plan_request((request,), inputs, DEFAULTS, losses_on_host=not on_gpu(inputs.y_pred))
     for message in messages_about(plan):
         warnings.warn(message, StreamlossWarning, stacklevel=3)

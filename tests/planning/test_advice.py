@@ -2,6 +2,7 @@
 
 import itertools
 
+import dask.array as da
 import numpy as np
 import pytest
 
@@ -263,5 +264,7 @@ def test_mean_and_variance_as_two_arrays_are_refused(rows, of):
     for call in (L.GaussianNLL(), lambda y, p: sl.evaluate("gaussian_nll", y, p)):
         with pytest.raises(ShapeError, match=r"two arrays.*np\.stack\(\[mean, variance\], axis=-1\)"):
             call(np.zeros(rows), of([mean, variance]))
+        with pytest.raises(ShapeError, match=r"two arrays.*np\.stack"):
+            call(da.zeros(rows), of([mean, variance]))
     L.GaussianNLL()(np.zeros(rows), np.stack([mean, variance], axis=-1))
     L.GaussianNLL()([0.0, 1.0], [[0.0, 1.0], [0.0, 4.0]])  # nested lists are rows
