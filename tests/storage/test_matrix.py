@@ -289,9 +289,11 @@ def expected(defect: str, source: Callable[..., Any], role: str) -> Outcome:
         return Outcome(SourceError, ("expected numbers", "dtype"))
     if defect.endswith("absent"):
         if defect.startswith("all"):
-            return Outcome(MissingChunkError, ("missing_chunks=",))
+            return Outcome(MissingChunkError, ("missing_chunks=", "the fill value 0"))
         if role in ("y_pred", "mask"):
-            return Outcome(MissingChunkError, ("0.0" if source in ZARR_2 else "c/0/0", "missing_chunks=", role))
+            return Outcome(
+                MissingChunkError, ("0.0" if source in ZARR_2 else "c/0/0", "missing_chunks=", "the fill value 0", role)
+            )
         return Outcome(warning="1 chunk of")
     return NUMBER
 

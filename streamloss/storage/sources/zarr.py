@@ -28,7 +28,7 @@ from .labels import Labels
 from .zarr_codecs import ShardIndex, is_blosc
 from .zarr_labels import labels_beside
 from .zarr_local import local_chunks
-from .zarr_metadata import codec_names, dimensions_of, missing_number, outermost
+from .zarr_metadata import codec_names, dimensions_of, fill_of, missing_number, outermost
 from .zarr_opening import array_names, metadata_key, open_local, open_stored, why
 from .zarr_presence import Witnesses, refuse_absent, refuse_vanished, unreadable, vanished
 from .zarr_tracking import TrackingStore
@@ -187,7 +187,7 @@ class ZarrSource(HostSource):
         if self._policy == "error":
             raise MissingChunkError(
                 f"{self.role}: chunk {key} of {self.where} does not exist; Zarr would read its elements as the "
-                f"fill value {self._array.fill_value}. Write the chunk, or pass missing_chunks='warn' or 'fill' if "
+                f"fill value {fill_of(self._array)}. Write the chunk, or pass missing_chunks='warn' or 'fill' if "
                 f"the fill value is meant, as where the writer skips such chunks; {fill_option(self.role)} allows it "
                 "for this array only."
             )

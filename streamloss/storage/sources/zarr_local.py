@@ -25,6 +25,7 @@ from zarr.storage import LocalStore
 
 from .base import Selection
 from .zarr_codecs import ABSENT, ShardIndex, expect_blosc, expect_bytes, is_blosc, is_little
+from .zarr_metadata import fill_of
 
 Array = np.ndarray[Any, Any]
 Decode = Callable[[Any, Array], None]
@@ -39,9 +40,7 @@ class LocalChunks:
     def __init__(self, array: zarr.Array[Any], decode: Decode | None, shard: _Shard | None, keys: Path) -> None:
         self._array, self._decode, self._shard, self._keys = array, decode, shard, keys
         self._chunks = array.chunks
-        self._fill = (
-            np.zeros((), array.dtype) if array.fill_value is None else np.asarray(array.fill_value, array.dtype)
-        )
+        self._fill = np.asarray(fill_of(array), array.dtype)
         self._buffers = threading.local()
 
     def read(self, selection: Selection, out: Array) -> list[tuple[int, ...]]:

@@ -15,6 +15,11 @@ def missing_number(array: zarr.Array[Any]) -> Any:
     return array.metadata.fill_value if named else None
 
 
+def fill_of(array: zarr.Array[Any]) -> Any:
+    """Return the number that missing chunks are read as: 0 where format 2 states none."""
+    return 0 if array.fill_value is None else array.fill_value
+
+
 def codec_names(array: zarr.Array[Any]) -> list[str]:
     """Return the names of the codecs of an array of format 3."""
     return [str(codec.to_dict()["name"]) for codec in array.metadata.codecs]  # type: ignore[union-attr]

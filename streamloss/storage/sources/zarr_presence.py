@@ -21,6 +21,7 @@ from zarr.storage import LocalStore
 from ...errors import CorruptChunkError, MissingChunkError
 from .base import fill_option
 from .foreign_files import explain_stand_in
+from .zarr_metadata import fill_of
 
 _SWAP = str.maketrans("./", "/.")
 WITNESSES = 8
@@ -102,7 +103,7 @@ def refuse_absent(array: zarr.Array[Any], role: str, where: str, fill_is_meant: 
     if not found.any_chunk and not fill_is_meant:
         raise MissingChunkError(
             f"{role}: {where} has no chunk at all; Zarr would read every element as the fill value "
-            f"{array.fill_value}. Write the array, or pass {fill_option(role)} if the fill value is meant."
+            f"{fill_of(array)}. Write the array, or pass {fill_option(role)} if the fill value is meant."
         )
     return found.any_chunk
 
