@@ -307,7 +307,7 @@ def test_zarr_objects_that_are_no_array_of_numbers_are_refused():
         open_(group)
     with pytest.raises(SourceError, match="received dtype complex64"):
         open_(zarr.create_array(zarr.storage.MemoryStore(), shape=(3,), dtype="c8"))
-    with pytest.raises(SourceError, match="has dtype datetime64"):
+    with pytest.raises(SourceError, match="received dtype datetime64"):
         open_(zarr.create_array(zarr.storage.MemoryStore(), shape=(3,), dtype="M8[s]", zarr_format=2))
 
 

@@ -160,6 +160,8 @@ class SlicedSource(HostSource):
 
 def open_sliced(array: Any, role: str, missing_chunks: str) -> Source:
     """Open an array that gives slices; one of a class whose slices fail is converted as a whole, if it is small."""
+    if callable(getattr(array, "toarray", None)):  # a sparse one, whose slices are sparse
+        refuse_no_numbers(role, type(array).__name__, np.dtype(object), array)
     try:
         return widened(SlicedSource(array, role, missing_chunks))
     except CorruptChunkError:
