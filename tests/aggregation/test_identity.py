@@ -1,4 +1,4 @@
-"""Which array a saved state is of: its place and its bytes decide, not the times of its files."""
+"""A saved state knows its arrays by their places and bytes; times of files prove nothing."""
 
 import json
 import os

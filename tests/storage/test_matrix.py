@@ -248,7 +248,7 @@ CANNOT_EXIST: dict[str, set[Callable[..., Any]]] = {
 
 
 class Outcome(NamedTuple):
-    """What an evaluation must do: raise an error that holds these words beside the role, or return the sum, perhaps
+    """Hold what an evaluation must do: raise an error that has these words beside the role, or return the sum, perhaps
     with a warning.
     """
 
