@@ -174,6 +174,11 @@ def test_other_integers_are_not_warned_of():
         sl.evaluate("mse", np.ones(4), np.ones(4, dtype))
 
 
+@pytest.mark.parametrize("dtype", ["u2", "i2"])
+def test_images_against_images_are_not_warned_of(dtype):
+    assert sl.evaluate("mse", np.zeros(4, dtype), np.ones(4, dtype))["mean_squared_error"].sum == 4
+
+
 def test_dask_chunks_are_checked_before_they_are_widened():
     lying = da.ones(8, chunks=4).map_blocks(lambda chunk: chunk, dtype="V2", meta=np.empty(0, "V2"))
     with pytest.raises(SourceError, match=r"y_pred: the chunk .* has dtype float64"):
