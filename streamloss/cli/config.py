@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from ..core import cache_folder
 from ..core.types import ExecutorName
 from ..errors import ConfigError
 from .values import is_none, parse_loss, parse_rows, parse_shard, parse_value
@@ -166,7 +167,7 @@ def load(
     content: dict[str, Any] = _read(file) if file is not None else {}
     origin = dict.fromkeys(content, str(file))
     for variable, text in sorted(environment.items()):
-        if variable.startswith(ENVIRONMENT) and text:
+        if variable.startswith(ENVIRONMENT) and text and variable not in cache_folder.VARIABLES:
             key = variable.removeprefix(ENVIRONMENT).lower()
             content[key], origin[key] = parse_value(text), variable
     if flags.get("losses") not in (None, ()):  # before the settings, which may change the losses' parameters

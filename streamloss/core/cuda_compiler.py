@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import MachineError, MissingExtraError, NoGpuError
+from .compiler import with_dispatchers
 
 if util.find_spec("numba_cuda") is None:  # Numba's own numba.cuda is deprecated and does not compile our kernels
     raise MissingExtraError("evaluating on a GPU", "cuda")
@@ -65,7 +66,7 @@ class Launcher:
     def __init__(self, function: Callable[..., None]) -> None:
         self.function = function
         options = {} if SIMULATED else {"lto": False}  # which cuda.jit(lto=False)(function) would drop
-        self.dispatcher = cuda.jit(function, **options)
+        self.dispatcher = cuda.jit(_prepared(function), **options)
         self._compiled: set[Any] = set()
 
     def launch(self, blocks: int, threads: int, stream: Any, *arguments: Any) -> None:
@@ -93,7 +94,12 @@ def kernel(function: Callable[..., None]) -> Launcher:
 
 def device(function: Callable[..., Any]) -> Any:
     """Compile a function that kernels call. The scalar functions of formulas need no decorator of CUDA's."""
-    return cuda.jit(device=True)(function)
+    return cuda.jit(device=True)(_prepared(function))
+
+
+def _prepared(function: Callable[..., Any]) -> Any:
+    """Return a function as numba-cuda takes it: calling Numba's dispatchers, which it knows."""
+    return function if SIMULATED else with_dispatchers(function, function.__qualname__)
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:

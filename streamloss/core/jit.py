@@ -1,88 +1,95 @@
-"""The compiler's options, each with its reason; no other module names Numba's decorators.
+"""The declarations of functions that are compiled.
 
-``error_model="numpy"``: CUDA has no exceptions, so ``x / 0`` is inf (or NaN) on every target.
-``nogil=True``: chunks are evaluated by threads side by side.
-``fastmath=False``: fast-math flags let LLVM reorder sums and drop NaN checks; both would change bits.
-No ``cache=True``: a cached closure never hits (numba#6264), and the key ignores ``parallel=``
-(numba#6845), so the serial code of a loop could be loaded as its parallel one. The first loss of a process
-takes about four seconds, a further one about two: noise beside a pass over data that does not fit in memory.
+Declaring compiles nothing and does not import Numba: that waits until machine code is needed that is not in the kernel
+cache (:mod:`.kernel_cache`). A function is declared for its place in a kernel; :mod:`.compiler` has the options that
+Numba is given for each, with their reasons.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from __future__ import annotations
 
-import numba
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
+import functools
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, cast
+
+from .digest import Digestible, UnknownContentError, digest_of
 
 F = TypeVar("F", bound=Callable[..., Any])
+Kind = Literal["scalar", "no_alloc", "compile_once", "inline", "intrinsic", "loop"]
 
 
-def _njit(**options: bool | str) -> Callable[[F], F]:
-    return cast(Callable[[F], F], numba.njit(**options))  # type: ignore[call-overload]  # _nrt has no type
+class JitFunction(Digestible):
+    """A function that is compiled when something needs it. Called from Python, it is compiled by Numba, uncached."""
+
+    def __init__(self, function: Callable[..., Any], kind: Kind) -> None:
+        functools.update_wrapper(self, function)
+        self.py_func: Any = function
+        self.kind: Kind = kind
+        self._dispatchers: dict[bool, Any] = {}
+        self._digest = ""
+        self._digesting = False
+
+    @property
+    def digest(self) -> str:
+        """The kind and the content of the function and of all that it calls, the same in every process.
+
+        Raises UnknownContentError if it has none.
+        """
+        if not self._digest:
+            if self._digesting:
+                raise UnknownContentError(f"{self.py_func.__qualname__} calls itself")
+            self._digesting = True
+            try:
+                self._digest = f"{self.kind}-{digest_of(self.py_func)}"
+            finally:
+                self._digesting = False
+        return self._digest
+
+    def dispatcher(self, for_cache: bool = False) -> Any:
+        """Return what Numba calls the function by; `for_cache`: within a kernel whose machine code is kept."""
+        if for_cache not in self._dispatchers:
+            from . import compiler
+
+            self._dispatchers[for_cache] = compiler.dispatcher_of(self, for_cache)
+        return self._dispatchers[for_cache]
+
+    @property
+    def _numba_type_(self) -> Any:
+        """The type by which functions that others compile, such as kernels of a GPU, find the function."""
+        return self.dispatcher()._numba_type_
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.dispatcher()(*arguments)
 
 
 def scalar(function: F) -> F:
-    """Compile scalar mathematics, to be inlined into the loops that call it.
-
-    LLVM is told to inline (``forceinline``), or it would not vectorise the loop: four times slower, measured.
-    Numba's own inlining (``inline="always"``) does so too, at twice the compile time, and refuses ``*arguments``.
-    """
-    return _njit(nogil=True, error_model="numpy", fastmath=False, forceinline=True, _nrt=False)(function)
+    """Declare scalar mathematics, which is inlined into the loops that call it."""
+    return cast(F, JitFunction(function, "scalar"))
 
 
 def no_alloc(function: F) -> F:
-    """Compile a loop over arrays that its caller holds; it must not allocate.
-
-    Slices then need no reference counting (``_nrt=False``), whose atomic increments cost a third in short loops.
-    """
-    return _njit(nogil=True, error_model="numpy", fastmath=False, _nrt=False)(function)
+    """Declare a loop over arrays that its caller holds; like everything that is compiled, it must not allocate."""
+    return cast(F, JitFunction(function, "no_alloc"))
 
 
 def compile_once(function: Callable[..., Any]) -> Any:
-    """Compile a long loop as :func:`no_alloc` does, once, for other compiled loops to call; Python cannot call it."""
-    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return call_compiled(_njit(nogil=True, error_model="numpy", fastmath=False, _nrt=False, **options)(function))
-
-
-def call_compiled(compiled: Any) -> Any:
-    """Return a function with which loops call the machine code of a compiled function, instead of linking a copy of it.
+    """Declare a long loop that kernels call instead of holding a copy of it; Python cannot call it.
 
     Numba links the code of what a function calls into the function, where LLVM optimises it again and makes machine
-    code of it again, for each loop around it: half of the time to compile one. Small functions, which LLVM inlines, are
-    better linked.
+    code of it again, for each kernel: half of the time to compile one. Small functions, which LLVM inlines, are better
+    linked.
     """
-
-    @intrinsic
-    def call(typing: Any, *arguments: Any) -> Any:
-        compiled.compile(arguments)
-        found = compiled.overloads[arguments]
-
-        def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            unpacked = cgutils.unpack_tuple(builder, *values)  # type: ignore[no-untyped-call]
-            return context.call_internal(builder, found.fndesc, found.signature, unpacked)
-
-        together = types.StarArgTuple.from_types(arguments)  # type: ignore[no-untyped-call]
-        return found.signature.return_type(together), codegen
-
-    return call
+    return JitFunction(function, "compile_once")
 
 
 def inline(function: F) -> F:
-    """Compile a part of a loop within it, and never by itself: LLVM would optimise the same code once more for each
-    function around it. Numba cannot inline functions that take ``*arguments``.
+    """Declare a part of a loop that is compiled within it and never by itself. Numba cannot inline functions that take
+    ``*arguments``.
     """
-    return _njit(inline="always", nogil=True, error_model="numpy", fastmath=False)(function)
+    return cast(F, JitFunction(function, "inline"))
 
 
-def serial(function: F) -> F:
-    """Compile a loop that runs on the calling thread without the GIL, and may allocate."""
-    return _njit(nogil=True, error_model="numpy", fastmath=False)(function)
-
-
-def parallel(function: F) -> F:
-    """Compile a loop whose ``prange`` uses Numba's own threads; never call it from a thread pool,
-    where the ``workqueue`` threading layer aborts the process.
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """Declare an operation that is written as instructions of LLVM: `function` is one for ``numba.extending.intrinsic``
+    and imports what it needs of Numba when it is called.
     """
-    return _njit(parallel=True, error_model="numpy", fastmath=False)(function)
+    return JitFunction(function, "intrinsic")

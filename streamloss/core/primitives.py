@@ -2,25 +2,19 @@
 
 IEEE 754 defines each of them to the last bit, so whatever is built from them has the same bits on every machine. The C
 library's ``exp`` or ``log`` would not do: their last bits differ between platforms.
+
+Operations that are written as instructions of LLVM import Numba when they are compiled, and not before.
 """
 
-from typing import Any
+from typing import Any, cast
 
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
-
-from .jit import scalar
+from .jit import intrinsic, scalar
 
 
-def _untyped(function: Any) -> Any:
-    """Declare an intrinsic; Numba's decorator hides that callers do not pass the typing context."""
-    return intrinsic(function)
-
-
-@_untyped
+@intrinsic
 def fma(context: Any, a: Any, b: Any, c: Any) -> Any:
     """Return ``a * b + c`` rounded once. Processors without the instruction call a slower, equal function."""
+    from numba import types
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.fma(*args)
@@ -28,9 +22,11 @@ def fma(context: Any, a: Any, b: Any, c: Any) -> Any:
     return types.float64(types.float64, types.float64, types.float64), codegen
 
 
-@_untyped
+@intrinsic
 def bits_of(context: Any, x: Any) -> Any:
     """Return the 64 bits of a float64 as an int64."""
+    from llvmlite import ir
+    from numba import types
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.bitcast(args[0], ir.IntType(64))
@@ -38,9 +34,11 @@ def bits_of(context: Any, x: Any) -> Any:
     return types.int64(types.float64), codegen
 
 
-@_untyped
+@intrinsic
 def float_of(context: Any, bits: Any) -> Any:
     """Return the float64 that has the bits of an int64."""
+    from llvmlite import ir
+    from numba import types
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.bitcast(args[0], ir.DoubleType())
@@ -68,9 +66,11 @@ def two_diff(a: float, b: float) -> tuple[float, float]:
     return d, (err if abs(err) <= abs(d) else 0.0)
 
 
-@_untyped
+@intrinsic
 def _prefetch_line(context: Any, array: Any, index: Any) -> Any:
     """Fetch the cache line of ``array[index]``; `array` is contiguous and has one axis."""
+    from llvmlite import ir
+    from numba import types
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, value=args[0]).data
@@ -89,3 +89,54 @@ def prefetch(flat: Any, start: int, stop: int) -> None:
     """Fetch ``flat[start:stop]`` of a contiguous array before it is needed; processors follow no two rows at once."""
     for i in range(start, stop, 64 // flat.itemsize):
         _prefetch_line(flat, i)
+
+
+@intrinsic
+def flat(context: Any, array: Any) -> Any:
+    """Return a C-contiguous array with one axis; ``reshape`` would call a function of Numba's own library."""
+    return _viewed(array, array.dtype)
+
+
+@intrinsic
+def bytes_of(context: Any, array: Any) -> Any:
+    """Return the bytes of a C-contiguous array."""
+    from numba import types
+
+    return _viewed(array, types.uint8)
+
+
+def _viewed(array: Any, dtype: Any) -> Any:
+    """Return the signature and the code of a view with one axis: of the elements, or of their bytes."""
+    from llvmlite import ir
+    from numba import types
+    from numba.core.imputils import impl_ret_borrowed
+    from numba.np.arrayobj import populate_array
+
+    if array.layout != "C":
+        raise TypeError(f"expected a C-contiguous array; received the layout {array.layout}")
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source = context.make_array(signature.args[0])(context, builder, value=args[0])
+        view = context.make_array(signature.return_type)(context, builder)
+        items, size = source.nitems, source.itemsize
+        if dtype != array.dtype:
+            items, size = builder.mul(items, size), ir.Constant(size.type, 1)
+        cast(Any, populate_array)(
+            view, builder.bitcast(source.data, view.data.type), [items], [size], size, source.meminfo
+        )
+        return cast(Any, impl_ret_borrowed)(context, builder, signature.return_type, view._getvalue())
+
+    return types.Array(dtype, 1, "C", readonly=not array.mutable)(array), codegen
+
+
+@intrinsic
+def take_next(context: Any, counter: Any) -> Any:
+    """Return ``counter[0]`` and add 1 to it, as one step: each of the threads that ask is given another number."""
+    from llvmlite import ir
+    from numba import types
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, value=args[0]).data
+        return builder.atomic_rmw("add", data, ir.Constant(ir.IntType(64), 1), "monotonic")
+
+    return types.int64(counter), codegen

@@ -107,17 +107,14 @@ class CpuBackend:
         """Evaluate the rows. A block has at most ``planning.blocks.MAX_ROWS`` rows, so the limbs of the pieces of a
         parallel loop, added up, still fit int64.
         """
-        operands = Operands(*map(_frozen, operands))
-        settings = settings._replace(per_class=_frozen(settings.per_class))
         num_sums = sums_of(key, math.prod(operands.y_pred.shape[1:]))
         parallel = self._parallel and operands.y_pred.size >= PARALLEL_FROM and num_sums <= cpu.PIECES
-        with cpu.all_cores() if parallel else nullcontext(False) as free:
-            totals = empty_totals(cpu.PIECES if free else 1, num_sums, key.accumulation.num_counts)
-            if not free:
-                alone = Totals(totals.limbs[0], totals.counts[0])
-                return KernelResult(*alone, cpu.serial(key)(operands, settings, output, alone))
-            first_bad = np.full(cpu.PIECES, -1)
-            cpu.parallel(key)(operands, settings, output, totals, first_bad)
+        totals = empty_totals(cpu.PIECES if parallel else 1, num_sums, key.accumulation.num_counts)
+        if not parallel:
+            alone = Totals(totals.limbs[0], totals.counts[0])
+            return KernelResult(*alone, cpu.serial(key)(operands, settings, output, alone))
+        first_bad = np.full(cpu.PIECES, -1)
+        cpu.parallel(key)(operands, settings, output, totals, first_bad)
         bad = first_bad[first_bad >= 0]
         return KernelResult(totals.limbs.sum(axis=0), totals.counts.sum(axis=0), int(bad.min()) if bad.size else -1)
 
@@ -139,10 +136,3 @@ def sums_of(key: KernelKey, classes: int) -> int:
 
 def empty_totals(pieces: int, num_sums: int, num_counts: int) -> Totals:
     return Totals(np.zeros((pieces, num_sums, SIZE), np.int64), np.zeros((pieces, num_counts), np.int64))
-
-
-def _frozen(array: Array) -> Array:
-    """Return a read-only view: Numba would compile the loop again for each mixture of arrays that can be written to."""
-    view = array.view()
-    view.flags.writeable = False
-    return view

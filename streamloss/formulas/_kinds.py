@@ -218,11 +218,13 @@ class Overlap(Kind):
 class LabelSequence(Kind):
     """A sequence of labels, and a row over the classes for each time step.
 
-    ``loss(labels, scores, work)`` takes int64 labels (length,), which are not the first class, the blank; scores
-    (time, classes); and float64 work space (6, 2 * length + 1). It is infinite where the labels cannot be aligned.
+    ``loss(labels, scores, workspace)`` takes int64 labels (length,), which are not the first class, the blank; scores
+    (time, classes); and what ``new_workspace(longest, classes)`` returns. It is infinite where the labels cannot be
+    aligned.
     """
 
     loss: Callable[..., float]
+    new_workspace: Callable[[int, int], Any]
     y_pred: Interval = REAL
 
     label_layout: ClassVar[LabelLayout] = LabelLayout.SEQUENCE

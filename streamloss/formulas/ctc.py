@@ -8,7 +8,7 @@ digits.
 Weights of paths are ``(hi + lo) 2**exponent``: over a thousand steps they neither underflow nor gather roundings.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -86,7 +86,25 @@ def all_but(odds: Any, ahead: Any, places: Any, rest: float, stay: int, go: int)
     return value + (rest if rest > 0.0 else 0.0)
 
 
-def connectionist_temporal(labels: Any, scores: Any, work: Any) -> float:
+class Workspace(NamedTuple):
+    """The arrays that the loss of a row writes to."""
+
+    states: Any
+    """float64 (6, states): two weights of each state, with their errors and exponents."""
+    classes: Any
+    """float64 (3, classes): odds, mantissas and exponents."""
+    ahead: Any
+    """float64 (AHEAD,): the largest odds."""
+    places: Any
+    """int64 (AHEAD,): their classes."""
+
+
+def new_workspace(longest: int, classes: int) -> Workspace:
+    """Return the work space for rows of at most `longest` labels."""
+    return Workspace(np.empty((6, 2 * longest + 1)), np.empty((3, classes)), np.empty(AHEAD), np.empty(AHEAD, np.int64))
+
+
+def connectionist_temporal(labels: Any, scores: Any, workspace: Any) -> float:
     """Return the loss of one row, by the forward algorithm (Graves et al. 2006).
 
     State 2 i is the blank before label i, state 2 i + 1 that label.
@@ -94,8 +112,8 @@ def connectionist_temporal(labels: Any, scores: Any, work: Any) -> float:
     time, classes = scores.shape
     length = labels.shape[0]
     states = 2 * length + 1
-    odds, mantissas, exponents = np.empty(classes), np.empty(classes), np.empty(classes)
-    ahead, places = np.empty(AHEAD), np.empty(AHEAD, np.int64)
+    work, of_classes, ahead, places = workspace.states, workspace.classes, workspace.ahead, workspace.places
+    odds, mantissas, exponents = of_classes[0], of_classes[1], of_classes[2]
     hi, lo, exponent = work[0:2, :states], work[2:4, :states], work[4:6, :states]
     hi[0], lo[0], exponent[0] = 0.0, 0.0, ZERO
     hi[0, 0], exponent[0, 0] = 1.0, 0.0  # before the first step, as on the first blank
@@ -165,7 +183,7 @@ declare(
     "ctc",
     "CTC",
     "ctc_loss",
-    formula=LabelSequence(connectionist_temporal),
+    formula=LabelSequence(connectionist_temporal, new_workspace),
     doc="""
     Connectionist temporal classification: ``-log P(labels)``, where P adds up the probabilities of all ways to spread
     the labels over the time steps, with blanks between them.

@@ -19,7 +19,7 @@ from ..aggregation.accumulation import (
     weight_alone,
 )
 from ..aggregation.accumulator import add, add_within
-from ..core.jit import call_compiled, compile_once, inline, scalar
+from ..core.jit import compile_once, inline, scalar
 from .base import KEPT
 from .row_policy import is_proper, outcome_of, weighted
 
@@ -59,7 +59,7 @@ def weigh(values: Any, status: Any, weight: Any, weights: Any) -> int:
     return improper
 
 
-_add_any = call_compiled(add)
+_add_any = compile_once(add.py_func)  # type: ignore[attr-defined]
 
 
 @inline

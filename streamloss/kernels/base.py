@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from ..aggregation.accumulation import Accumulation
-from ..core.jit import no_alloc, scalar, serial
+from ..core.jit import no_alloc, scalar
 from ..core.types import Interval
 from ..formulas._float32 import in_single
 from ..formulas._kinds import Elementwise, Formula
@@ -111,12 +111,11 @@ class Kernel:
     rows: Callable[..., None]
     """``rows(y_true, y_pred, settings, values, status, workspace)`` writes the float64 `values` and the `status` of a
     tile's rows."""
-    new_workspace: Callable[..., Any]
-    """``new_workspace(y_pred)``: arrays that `rows` writes to, made once for many tiles."""
+    new_workspace: Callable[[Operands], Any]
+    """Returns the arrays that `rows` writes to, made once for many tiles."""
 
 
-@serial
-def no_workspace(y_pred: Any) -> int:
+def no_workspace(operands: Operands) -> int:
     return 0
 
 

@@ -1,82 +1,151 @@
-"""The processor's two loops over a block: on the calling thread without the GIL, and on all cores at once."""
+"""The processor's loop over the rows of a block: on the calling thread, or on all cores at once, without the GIL."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
-from numba import prange
 
-from ..core import jit as compile_as
-from ..core.jit import call_compiled
+from ..core.all_cores import run_on_all_cores
+from ..core.arguments import Flattened
+from ..core.jit import no_alloc
+from ..core.loop import Loop, loop
+from ..core.primitives import take_next
 from ..formulas._kinds import Overlap
+from . import whole_data
 from .accumulate import NUM_SPARE, accumulate_tile_of, weigh
-from .base import IGNORED, TILE, Ignore, KernelKey, Operands, Output, Settings, Totals
+from .base import IGNORED, TILE, Kernel, KernelKey, Operands, Output, Settings, Totals
 from .build import build
-from .whole_data import sums_over_rows
+from .workspace import empty
 
-PIECES = 64  # pieces of the parallel loop: enough to balance the cores, few enough that their states are small
+PIECES = 64  # pieces of rows for all cores: enough to balance them, few enough that their totals are small
 
-Loop = Callable[..., Any]
-
-_entered = threading.Lock()
-_forked = False
+Array = np.ndarray[Any, Any]
 
 
-def _after_fork() -> None:
-    global _forked  # noqa: PLW0603 (a fact about the process)
-    _forked = True
+class Workspace(NamedTuple):
+    """The arrays that a thread's loop over tiles writes to."""
+
+    values: Any
+    """float64 (TILE,): the losses of a tile, as are the next two"""
+    weights: Any
+    one_weight: Any
+    """The weight that all rows have."""
+    spare: Any
+    """float64 (NUM_SPARE, TILE)"""
+    status: Any
+    """int8 (TILE,)"""
+    of_kernel: Any
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+class _Compiled(NamedTuple):
+    loop: Loop
+    """``loop(operands, settings, output, totals, first_bad, next_piece, workspace)`` takes pieces of the rows, the next
+    one that no other thread has, as long as there are any. ``totals`` and ``first_bad`` have an entry for each piece;
+    ``next_piece`` int64 (1,) is shared by all threads."""
+    new_workspace: Callable[[Operands], Any]
+
+    def workspace(self, operands: Operands) -> Flattened:
+        """Return the calling thread's work space for rows like these: that of its last call, if it will do."""
+        y_true, y_pred = operands.y_true, operands.y_pred
+        about = self.loop, y_true.shape[1:], y_pred.shape[1:], y_pred.dtype
+        if getattr(_own, "about", None) != about:
+            _own.workspace = Flattened(self.new_workspace(operands))
+            _own.about = about
+        workspace: Flattened = _own.workspace
+        return workspace
 
 
-@contextlib.contextmanager
-def all_cores() -> Iterator[bool]:
-    """Yield whether the caller may use a parallel loop in this context.
+_own = threading.local()
+"""The last work space of each thread."""
 
-    Numba's thread pool may abort the process when a second thread enters it, and does not survive a fork:
-    then the serial loop, which has the same bits, must do.
+
+def serial(key: KernelKey) -> Callable[[Operands, Settings, Output, Totals], int]:
+    """Return ``run(operands, settings, output, totals)``, which returns the first bad row, or -1.
+
+    The arguments are the records of :mod:`.base`. It runs on the calling thread.
     """
-    free = not _forked and _entered.acquire(blocking=False)
-    try:
-        yield free
-    finally:
-        if free:
-            _entered.release()
+    compiled = _compiled(key)
+
+    def run(operands: Operands, settings: Settings, output: Output, totals: Totals) -> int:
+        first_bad, next_piece = np.full(1, -1), np.zeros(1, np.int64)
+        of_piece = Totals(totals.limbs[np.newaxis], totals.counts[np.newaxis])
+        compiled.loop(operands, settings, output, of_piece, first_bad, next_piece, compiled.workspace(operands))
+        return int(first_bad[0])
+
+    return run
+
+
+def parallel(key: KernelKey) -> Callable[[Operands, Settings, Output, Totals, Array], None]:
+    """Return ``run(operands, settings, output, totals, first_bad)``: the same over all cores.
+
+    ``totals`` holds an array of limbs and counts for each of PIECES pieces of the rows, to be added up by the caller;
+    ``first_bad`` int64 (PIECES,) takes each piece's first bad row or -1.
+    """
+    compiled = _compiled(key)
+
+    def run(operands: Operands, settings: Settings, output: Output, totals: Totals, first_bad: Array) -> None:
+        shared = [Flattened(value) for value in (operands, settings, output, totals, first_bad, np.zeros(1, np.int64))]
+        run_on_all_cores(compiled.loop, shared, lambda: compiled.workspace(operands), first_bad.size)
+
+    return run
 
 
 @cache
-def serial(key: KernelKey) -> Loop:
-    """Return ``loop(operands, settings, output, totals) -> int``: the first bad row, or -1.
-
-    The arguments are the records of :mod:`.base`. The loop runs on the calling thread without the GIL.
-    """
+def _compiled(key: KernelKey) -> _Compiled:
     if key.accumulation.per_ratio:
-        return sums_over_rows(cast(Overlap, key.formula), key.accumulation)
-    kernel, single = build(key.formula, key.single, key.layout), key.single
-    rows, new_workspace = kernel.rows, call_compiled(kernel.new_workspace)
-    accumulate_tile = accumulate_tile_of(key.accumulation)
+        rows_of_piece = whole_data.sums_over_rows(cast(Overlap, key.formula), key.accumulation)
+        return _Compiled(_loop_over_pieces(rows_of_piece), whole_data.new_workspace)
+    kernel = build(key.formula, key.single, key.layout)
 
-    @compile_as.serial
-    def loop_serial(operands: Any, settings: Any, output: Any, totals: Any) -> int:
+    def new_workspace(operands: Operands) -> Workspace:
+        spare, status = empty((NUM_SPARE, TILE)), empty(TILE, np.int8)
+        return Workspace(empty(TILE), empty(TILE), empty(TILE), spare, status, kernel.new_workspace(operands))
+
+    return _Compiled(_loop_over_pieces(losses_of_rows(key, kernel)), new_workspace)
+
+
+def _loop_over_pieces(rows_of_piece: Callable[..., int]) -> Loop:
+    @loop
+    def loop_over_pieces(
+        operands: Any, settings: Any, output: Any, totals: Any, first_bad: Any, next_piece: Any, workspace: Any
+    ) -> int:
+        n, pieces = operands.y_pred.shape[0], first_bad.size
+        size = (n + pieces - 1) // pieces
+        piece = take_next(next_piece)
+        while piece < pieces:
+            of_piece = Totals(totals.limbs[piece], totals.counts[piece])
+            a, b = min(piece * size, n), min((piece + 1) * size, n)
+            first_bad[piece] = rows_of_piece(operands, settings, output, of_piece, workspace, a, b)
+            piece = take_next(next_piece)
+        return 0
+
+    return loop_over_pieces
+
+
+def losses_of_rows(key: KernelKey, kernel: Kernel) -> Callable[..., int]:
+    """Return ``rows(operands, settings, output, totals, workspace, start, stop) -> int``, which evaluates some rows and
+    returns the first bad one, or -1.
+    """
+    rows, single, accumulate_tile = kernel.rows, key.single, accumulate_tile_of(key.accumulation)
+
+    @no_alloc
+    def rows_of_piece(
+        operands: Any, settings: Any, output: Any, totals: Any, workspace: Any, start: int, stop: int
+    ) -> int:
         y_true, y_pred, weight, mask = operands.y_true, operands.y_pred, operands.weight, operands.mask
-        n, nan_policy, out = y_pred.shape[0], settings.nan_policy, output.losses
-        work, status = np.empty((3 + NUM_SPARE, TILE)), np.empty(TILE, np.int8)
-        values, weights, one_weight, spare = work[0], work[1], work[2], work[3:]
-        workspace = new_workspace(y_pred)
+        nan_policy, out = settings.nan_policy, output.losses
+        values, weights, one_weight = workspace.values, workspace.weights, workspace.one_weight
+        status, spare = workspace.status, workspace.spare
         for r in range(TILE):  # where one weight is for all rows
             one_weight[r] = weight[0] if weight.size == 1 else 1.0
-        for a in range(0, n, TILE):
-            b = min(a + TILE, n)
+        for a in range(start, stop, TILE):
+            b = min(a + TILE, stop)
             m = b - a
-            rows(y_true[a:b], y_pred[a:b], settings, values, status, workspace)
+            rows(y_true[a:b], y_pred[a:b], settings, values, status, workspace.of_kernel)
             for r in range(min(b, mask.size) - min(a, mask.size)):
                 status[r] = status[r] if mask[a + r] else IGNORED
             improper = 0
@@ -94,31 +163,4 @@ def serial(key: KernelKey) -> Loop:
                     losses[r] = values[r]
         return -1
 
-    return loop_serial
-
-
-@cache
-def parallel(key: KernelKey) -> Loop:
-    """Return ``loop(operands, settings, output, totals, first_bad)``: the same over all cores.
-
-    ``totals`` holds an array of limbs and counts for each of PIECES pieces of the rows, to be added up by the caller;
-    ``first_bad`` int64 (PIECES,) takes each piece's first bad row or -1.
-    """
-    serial_loop = call_compiled(serial(key))
-
-    @compile_as.parallel
-    def loop_parallel(operands: Any, settings: Any, output: Any, totals: Any, first_bad: Any) -> None:
-        y_true, y_pred, weight, mask = operands.y_true, operands.y_pred, operands.weight, operands.mask
-        wanted, out, limbs, counts = output.wanted, output.losses, totals.limbs, totals.counts
-        enabled, label, arguments = settings.ignore.enabled, settings.ignore.label, settings.arguments
-        per_class, nan_policy = settings.per_class, settings.nan_policy
-        n = y_pred.shape[0]
-        size = -(-n // PIECES)
-        for piece in prange(PIECES):
-            a, b = min(piece * size, n), min((piece + 1) * size, n)
-            of_piece = Operands(y_true[a:b], y_pred[a:b], weight[a:b] if weight.size > 1 else weight, mask[a:b])
-            the_same = Settings(Ignore(enabled, label), arguments, per_class, nan_policy)  # no record goes into prange
-            bad = serial_loop(of_piece, the_same, Output(wanted, out[a:b]), Totals(limbs[piece], counts[piece]))
-            first_bad[piece] = a + bad if bad >= 0 else -1
-
-    return loop_parallel
+    return rows_of_piece

@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.jit import inline, scalar, serial
+from ..core.jit import inline, scalar
+from ..core.primitives import bytes_of, flat
 from ..formulas._kinds import MAXIMUM, Elementwise, Overlap, Rowwise
-from .base import BAD, KEPT, Kernel, compiled, count_outside_of, term_of, with_class_parameter
-from .row_reduction import NextRows, RowReduction, new_stats, passes_of
-from .summation_order import ERR, SUM, rows_at_once
+from .base import BAD, KEPT, Kernel, Operands, compiled, count_outside_of, term_of, with_class_parameter
+from .row_reduction import NextRows, Passes, RowReduction, new_stats, passes_of
+from .summation_order import ERR, SUM, rows_at_once, rows_at_once_in_loops
+from .workspace import empty
 
 
 class Workspace(NamedTuple):
@@ -38,26 +40,27 @@ def dense(formula: Rowwise | Overlap | Elementwise, single: bool, layout: str) -
     def rows(y_true: Any, y_pred: Any, settings: Any, values: Any, status: Any, workspace: Any) -> None:
         stats, sums, labels = workspace.stats, workspace.sums, workspace.labels
         n, classes = y_pred.shape
-        step = rows_at_once(classes)
+        step = rows_at_once_in_loops(classes)
         # bytes, so that loops which only prefetch these are the same for all dtypes
-        flat_true, width_true = y_true.reshape(n * classes).view(np.uint8), classes * y_true.itemsize
-        flat_pred, width_pred = y_pred.reshape(n * classes).view(np.uint8), classes * y_pred.itemsize
+        bytes_true, width_true = bytes_of(y_true), classes * y_true.itemsize
+        bytes_pred, width_pred = bytes_of(y_pred), classes * y_pred.itemsize
         for start in range(0, n, step):
             m = min(step, n - start)
             y, p, kept = y_true[start : start + m], y_pred[start : start + m], status[start : start + m]
             for r in range(m):
                 kept[r] = KEPT
-            if outside_true(y.reshape(m * classes)) + outside_pred(p.reshape(m * classes)) > 0:
+            if outside_true(flat(y)) + outside_pred(flat(p)) > 0:
                 for r in range(m):
                     kept[r] = BAD if outside_true(y[r]) + outside_pred(p[r]) > 0 else KEPT
             a, b = min(start + m, n), min(start + 2 * m, n)
-            next_rows = NextRows(flat_true[a * width_true : b * width_true], flat_pred[a * width_pred : b * width_pred])
+            coming = bytes_pred[a * width_pred : b * width_pred]
+            next_rows = NextRows(bytes_true[a * width_true : b * width_true], coming)
             run_passes(y, p, labels[:m], stats, settings, next_rows, workspace.of_passes, sums)
             losses, row_max, arguments = values[start : start + m], stats.row_max, settings.arguments
             for r in range(m):
                 losses[r] = finish(column(sums[SUM], r), column(sums[ERR], r), row_max[r], float(classes), arguments)
 
-    return Kernel(rows, _new_workspace_of(passes.new_workspace, terms))
+    return Kernel(rows, _new_workspace_of(passes, terms))
 
 
 def reduction_of(formula: Rowwise | Overlap | Elementwise, single: bool) -> RowReduction:
@@ -129,13 +132,12 @@ def _mean(formula: Elementwise, single: bool) -> RowReduction:
     return RowReduction(value, 1, formula.cancels or not single, formula.cancels, finish_sums)
 
 
-@cache
-def _new_workspace_of(new_workspace_of_passes: Callable[..., Any], terms: int) -> Callable[..., Any]:
-    @serial
-    def new_workspace(y_pred: Any) -> Any:
-        n = rows_at_once(y_pred.shape[1])
-        sums, labels = np.empty((2, terms, n)), np.zeros(n, np.int64)
-        return Workspace(new_workspace_of_passes(y_pred), new_stats(n), sums, labels)
+def _new_workspace_of(passes: Passes, terms: int) -> Callable[[Operands], Workspace]:
+    def new_workspace(operands: Operands) -> Workspace:
+        n = rows_at_once(operands.y_pred.shape[1])
+        sums, labels = empty((2, terms, n)), empty(n, np.int64)
+        labels[:] = 0
+        return Workspace(passes.new_workspace(operands), new_stats(n), sums, labels)
 
     return new_workspace
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..core.jit import inline
+from ..core.primitives import flat
 from ..formulas._kinds import Elementwise, Parametric
 from .base import BAD, KEPT, Kernel, compiled, count_outside_of, no_workspace, term_of
 
@@ -20,7 +21,7 @@ def elementwise(formula: Elementwise, single: bool) -> Kernel:
     @inline
     def rows(y_true: Any, y_pred: Any, settings: Any, values: Any, status: Any, workspace: Any) -> None:
         n = y_pred.shape[0]
-        y, p = y_true.reshape(n), y_pred.reshape(n)
+        y, p = flat(y_true), flat(y_pred)
         per_class, arguments = settings.per_class, settings.arguments
         status[:n] = KEPT
         if outside_true(y) + outside_pred(p) > 0:

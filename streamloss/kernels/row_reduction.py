@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.jit import inline, scalar, serial
+from ..core.jit import inline, scalar
 from .across_classes import LANES, NARROW, maxima_across_classes, sums_across_classes
 from .across_rows import maxima_across_rows, sums_across_rows
-from .base import RowsStats
+from .base import Operands, RowsStats
 from .summation_order import ACROSS_ROWS, ACROSS_SEGMENTS, ERR, SLOTS, SUM, rows_at_once
 from .transpose import to_columns
+from .workspace import empty
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class Passes:
     run: Callable[..., None]
     """``run(y, p, labels, stats, settings, next_rows, workspace, sums)`` with some rows' labels and predictions (rows,
     classes); it writes `stats` and `sums` (2, terms, rows)."""
-    new_workspace: Callable[..., Any]
-    """``new_workspace(y_pred)``: arrays that `run` writes to."""
+    new_workspace: Callable[[Operands], Any]
+    """Returns the arrays that `run` writes to."""
 
 
 class NextRows(NamedTuple):
@@ -148,31 +149,30 @@ def _passes_across_classes(reduction: RowReduction, layout: str) -> Passes:
     return Passes(passes_across_classes, _new_workspace_across_classes(terms, reduction.peak_of_prediction))
 
 
-@cache
-def _new_workspace_across_rows(terms: int) -> Callable[..., Any]:
-    @serial
-    def new_workspace(y_pred: Any) -> Any:
-        n, classes = rows_at_once(y_pred.shape[1]), y_pred.shape[1]
-        return WorkspaceAcrossRows(np.empty((2, classes, n)), np.empty((2, terms, classes, n)))
+def _new_workspace_across_rows(terms: int) -> Callable[[Operands], WorkspaceAcrossRows]:
+    def new_workspace(operands: Operands) -> WorkspaceAcrossRows:
+        classes = operands.y_pred.shape[1]
+        n = rows_at_once(classes)
+        return WorkspaceAcrossRows(empty((2, classes, n)), empty((2, terms, classes, n)))
 
     return new_workspace
 
 
-@cache
-def _new_workspace_across_classes(terms: int, peak_of_prediction: bool) -> Callable[..., Any]:
-    @serial
-    def new_workspace(y_pred: Any) -> Any:
-        lanes = np.empty(LANES, y_pred.dtype) if peak_of_prediction else np.empty(LANES, np.float64)
-        partials = np.empty((2, terms, NARROW, rows_at_once(y_pred.shape[1])))
-        return WorkspaceAcrossClasses(np.empty((2, terms, SLOTS)), partials, lanes)
+def _new_workspace_across_classes(terms: int, peak_of_prediction: bool) -> Callable[[Operands], WorkspaceAcrossClasses]:
+    def new_workspace(operands: Operands) -> WorkspaceAcrossClasses:
+        y_pred = operands.y_pred
+        lanes = empty(LANES, y_pred.dtype if peak_of_prediction else np.float64)
+        partials = empty((2, terms, NARROW, rows_at_once(y_pred.shape[1])))
+        return WorkspaceAcrossClasses(empty((2, terms, SLOTS)), partials, lanes)
 
     return new_workspace
 
 
-@serial
-def new_stats(n: int) -> Any:
-    """Return the :class:`~.base.RowsStats` of n rows; the maxima are NaN until there are some."""
-    return RowsStats(np.full(n, np.nan), np.empty(n), np.empty(n))
+def new_stats(n: int) -> RowsStats:
+    """Return the statistics of n rows; the maxima are NaN until there are some."""
+    stats = RowsStats(empty(n), empty(n), empty(n))
+    stats.row_max[:] = np.nan
+    return stats
 
 
 @scalar

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..core.jit import inline, scalar, serial
+from ..core.jit import inline, scalar
+from ..core.primitives import bytes_of, flat
 from ..formulas._kinds import MAXIMUM, OneHot, Sparse
 from . import dense
-from .base import BAD, IGNORED, KEPT, Kernel, compiled, count_outside_of
-from .row_reduction import NextRows, RowReduction, new_stats, passes_of
-from .summation_order import ERR, SUM, rows_at_once
+from .base import BAD, IGNORED, KEPT, Kernel, Operands, compiled, count_outside_of
+from .row_reduction import NextRows, Passes, RowReduction, new_stats, passes_of
+from .summation_order import ERR, SUM, rows_at_once, rows_at_once_in_loops
+from .workspace import empty
 
 
 class Workspace(NamedTuple):
@@ -74,9 +76,9 @@ def sparse(formula: Sparse | OneHot, single: bool, layout: str) -> Kernel:
         stats, sums, labels, p_label = workspace.stats, workspace.sums, workspace.labels, workspace.p_label
         ignore, row_max = settings.ignore, stats.row_max
         n, classes = y_pred.shape
-        step = rows_at_once(classes)
+        step = rows_at_once_in_loops(classes)
         # bytes, so that loops which only prefetch these are the same for all dtypes
-        flat, width = y_pred.reshape(n * classes).view(np.uint8), classes * y_pred.itemsize
+        bytes_pred, width = bytes_of(y_pred), classes * y_pred.itemsize
         for start in range(0, n, step):
             m = min(step, n - start)
             x, kept = y_pred[start : start + m], status[start : start + m]
@@ -86,18 +88,18 @@ def sparse(formula: Sparse | OneHot, single: bool, layout: str) -> Kernel:
                 labels[r] = label if usable else 0
                 kept[r] = KEPT if usable else BAD
                 kept[r] = IGNORED if (ignore.enabled != 0) & (label == ignore.label) else kept[r]
-            if outside_pred(x.reshape(m * classes)):
+            if outside_pred(flat(x)):
                 for r in range(m):
                     kept[r] = BAD if (kept[r] == KEPT) & (outside_pred(x[r]) > 0) else kept[r]
             for r in range(m):
                 p_label[r] = x[r, labels[r]]
                 row_max[r] = p_label[r] if by_label else np.nan
-            coming = flat[min(start + m, n) * width : min(start + 2 * m, n) * width]
+            coming = bytes_pred[min(start + m, n) * width : min(start + 2 * m, n) * width]
             next_rows = NextRows(coming[:0], coming)
             run_passes(x, x, labels[:m], stats, settings, next_rows, workspace.of_passes, sums)
             finish_rows(values[start : start + m], p_label, row_max, sums, classes, settings)
 
-    return Kernel(rows, _new_workspace_of(passes.new_workspace, reduction.terms))
+    return Kernel(rows, _new_workspace_of(passes, reduction.terms))
 
 
 def _finish_of(formula: Sparse | OneHot, reduction: RowReduction) -> Callable[..., None]:
@@ -119,12 +121,10 @@ def _finish_of(formula: Sparse | OneHot, reduction: RowReduction) -> Callable[..
     return finish_all if isinstance(formula, OneHot) else finish_others
 
 
-@cache
-def _new_workspace_of(new_workspace_of_passes: Callable[..., Any], terms: int) -> Callable[..., Any]:
-    @serial
-    def new_workspace(y_pred: Any) -> Any:
-        n = rows_at_once(y_pred.shape[1])
-        sums, labels = np.empty((2, terms, n)), np.empty(n, np.int64)
-        return Workspace(new_workspace_of_passes(y_pred), new_stats(n), sums, labels, np.empty(n))
+def _new_workspace_of(passes: Passes, terms: int) -> Callable[[Operands], Workspace]:
+    def new_workspace(operands: Operands) -> Workspace:
+        n = rows_at_once(operands.y_pred.shape[1])
+        sums, labels = empty((2, terms, n)), empty(n, np.int64)
+        return Workspace(passes.new_workspace(operands), new_stats(n), sums, labels, empty(n))
 
     return new_workspace

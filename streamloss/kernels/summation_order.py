@@ -36,12 +36,14 @@ SUM, ERR = 0, 1  # entries of the first axis of sums and slots: the sum, and wha
 Sums = Callable[..., None]
 
 
-@no_alloc
 def rows_at_once(classes: int) -> int:
     """Return how many rows are summed together: what they need stays in the first cache, and loops are long."""
     if classes <= FEW:
         return min(AT_ONCE, 8192 // classes // 8 * 8)
     return max(1, min(32, 8192 // classes))
+
+
+rows_at_once_in_loops = no_alloc(rows_at_once)
 
 
 @cache

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
-
-from ..core.jit import compile_once
+from ..core.jit import compile_once, intrinsic
+from ..core.primitives import flat
 
 WIDTH = 8  # of the squares that are transposed in registers: a vector of float64
 
 
-def _square(context: Any, matrix: Any, row: Any, column: Any, columns: Any) -> Any:
+@intrinsic
+def _transpose_square(context: Any, matrix: Any, row: Any, column: Any, columns: Any) -> Any:
     """``columns[column + j, row + i] = matrix[row + i, column + j]`` for i and j below WIDTH; both are C-contiguous.
 
     Three rounds in which vector i is interleaved with vector i + WIDTH / 2 transpose WIDTH vectors. Compilers do not
     find that by themselves: loops that copy element by element took longer than the exponentials that followed.
     """
+    from llvmlite import ir
+    from numba import types
+
     as_float = "fpext" if isinstance(matrix.dtype, types.Float) else "sitofp" if matrix.dtype.signed else "uitofp"
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -55,9 +56,6 @@ def _square(context: Any, matrix: Any, row: Any, column: Any, columns: Any) -> A
     return types.none(matrix, types.intp, types.intp, columns), codegen
 
 
-_transpose_square: Any = intrinsic(_square)
-
-
 @compile_once
 def to_columns(matrix: Any, columns: Any) -> None:
     """Rows as float64 columns: ``columns[j, r] = matrix[r, j]``."""
@@ -68,10 +66,10 @@ def to_columns(matrix: Any, columns: Any) -> None:
             for first in range(0, classes, WIDTH):
                 _transpose_square(matrix, row, min(first, classes - WIDTH), columns)
     elif classes == 2:  # a distance that is known is one LLVM has vectors for
-        flat, first, second = matrix.reshape(2 * n), columns[0], columns[1]
+        entries, first, second = flat(matrix), columns[0], columns[1]
         for r in range(n):
-            first[r] = flat[2 * r]
-            second[r] = flat[2 * r + 1]
+            first[r] = entries[2 * r]
+            second[r] = entries[2 * r + 1]
     else:
         for j in range(classes):
             column = columns[j]

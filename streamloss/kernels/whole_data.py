@@ -4,22 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..aggregation.accumulation import OUTCOME_COUNTED, OUTCOME_REFUSED, Accumulation
-from ..core.jit import serial
+from ..core.jit import no_alloc
 from ..formulas._kinds import Overlap
 from .accumulate import in_turn, sum_adder
-from .base import BAD, IGNORED, KEPT, TILE
+from .base import BAD, IGNORED, KEPT, TILE, Operands
 from .row_policy import outcome_of
+from .workspace import empty
+
+
+class Workspace(NamedTuple):
+    """The arrays that the loop writes to: float64 (TILE,)."""
+
+    labels: Any
+    predictions: Any
+    spare: Any
+
+
+def new_workspace(operands: Operands) -> Workspace:
+    """Return the work space of one thread."""
+    return Workspace(empty(TILE), empty(TILE), empty(TILE))
 
 
 @cache
 def sums_over_rows(formula: Overlap, accumulation: Accumulation) -> Callable[..., int]:
-    """Return the loop of :func:`streamloss.kernels.cpu.serial` for sums over the whole data; it writes no losses.
+    """Return ``rows(operands, settings, output, totals, workspace, start, stop) -> int``, which adds some rows up.
 
+    It is the loop of :func:`streamloss.kernels.cpu.losses_of_rows` for sums over the whole data; it writes no losses.
     ``totals.limbs`` holds the sums of each ratio, one ratio after the other; each entry of a row belongs to a ratio.
     """
     lowest, highest = formula.y_true.smallest, formula.y_true.largest
@@ -27,18 +42,19 @@ def sums_over_rows(formula: Overlap, accumulation: Accumulation) -> Callable[...
     num_sums = len(accumulation.sums)
     add_all = in_turn([sum_adder(total, k) for k, total in enumerate(accumulation.sums)])
 
-    @serial
-    def loop_whole_data(operands: Any, settings: Any, output: Any, totals: Any) -> int:
+    @no_alloc
+    def sums_of_rows(
+        operands: Any, settings: Any, output: Any, totals: Any, workspace: Any, start: int, stop: int
+    ) -> int:
         y_true, y_pred, mask = operands.y_true, operands.y_pred, operands.mask
         limbs, counts = totals.limbs, totals.counts
-        n, ratios = y_pred.shape
-        work = np.empty((3, TILE))
-        labels, predictions, spare = work[0], work[1], work[2]
+        labels, predictions, spare = workspace.labels, workspace.predictions, workspace.spare
+        ratios = y_pred.shape[1]
         for ratio in range(ratios):
             of_ratio = limbs[num_sums * ratio : num_sums * (ratio + 1)]
-            for a in range(0, n, TILE):
+            for a in range(start, stop, TILE):
                 m = 0
-                for r in range(a, min(a + TILE, n)):
+                for r in range(a, min(a + TILE, stop)):
                     y, p = np.float64(y_true[r, ratio]), np.float64(y_pred[r, ratio])
                     outside = y < lowest or y > highest or p < lowest_pred or p > highest_pred
                     status = BAD if outside else KEPT
@@ -54,4 +70,4 @@ def sums_over_rows(formula: Overlap, accumulation: Accumulation) -> Callable[...
                 add_all(labels[:m], predictions[:m], of_ratio, counts, spare)
         return -1
 
-    return loop_whole_data
+    return sums_of_rows

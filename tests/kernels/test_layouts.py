@@ -5,7 +5,7 @@ import pytest
 
 from kernel_calls import settings_of
 from streamloss.formulas._registry import LossSpec
-from streamloss.kernels.base import TILE, Ignore
+from streamloss.kernels.base import TILE, Ignore, Operands
 from streamloss.kernels.dense import dense
 from streamloss.kernels.sparse import sparse
 from streamloss.kernels.summation_order import ACROSS_CLASSES, ACROSS_ROWS, FEW, rows_at_once
@@ -46,13 +46,14 @@ def test_loops_across_rows_have_the_bits_of_loops_across_classes(name, given, dt
             found = []
             for kernel in kernels:
                 values, status = np.zeros(TILE), np.zeros(TILE, np.int8)
+                operands = Operands(labels if formula.integer_labels else y_true, y_pred, None, None)
                 kernel.rows(
-                    labels if formula.integer_labels else y_true,
+                    operands.y_true,
                     y_pred,
                     settings_of(spec, dtype, classes)._replace(ignore=Ignore(1, -1)),
                     values,
                     status,
-                    kernel.new_workspace(y_pred),
+                    kernel.new_workspace(operands),
                 )
                 values[(status != 0) | np.isnan(values)] = np.nan  # NaNs have many bits
                 found.append((values.tobytes(), status[:rows].tolist()))

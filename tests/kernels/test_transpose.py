@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from streamloss.core.jit import serial
+from streamloss.core.jit import no_alloc
 from streamloss.kernels.transpose import WIDTH, to_columns
 
 DTYPES = (np.float32, np.float64, np.uint8, np.int8, np.int32, np.int64, np.uint32)
 NUMBERS = (1, 2, 3, WIDTH - 1, WIDTH, WIDTH + 1, 2 * WIDTH, 2 * WIDTH + 5, 37)
 
 
-@serial
+@no_alloc
 def turned(rows, columns):
     """Other loops call it; Python cannot."""
     to_columns(rows, columns)

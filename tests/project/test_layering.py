@@ -33,8 +33,8 @@ itself, whose names are resolved on first use; an import inside a function count
 MOST_ENTRIES = 17
 """Folders of the repository and entries of the package together: what a newcomer reads before opening anything."""
 
-JIT, CUDA_COMPILER = "core.jit", "core.cuda_compiler"
-"""The only modules that name Numba's decorators, and those of numba-cuda."""
+COMPILER, CUDA_COMPILER = "core.compiler", "core.cuda_compiler"
+"""The only modules that name the decorators of Numba, and of numba-cuda."""
 
 BEHIND_CUDA = {"core.cuda_compiler", "core.cuda_memory", "execution.gpu", "storage.sources.gpu", "storage.sinks.gpu"}
 """Modules, beside kernels.cuda, that need numba-cuda: others import them inside functions only."""
@@ -184,11 +184,23 @@ def test_formulas_use_our_own_elementary_functions(module, path, tree):
 
 @pytest.mark.parametrize(("module", "path", "tree"), TREES)
 def test_numba_is_configured_in_one_place(module, path, tree):
-    if module in (JIT, CUDA_COMPILER):
+    if module in (COMPILER, CUDA_COMPILER):
         return
     for node in ast.walk(tree):
         text = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
         assert text not in ("njit", "jit", "vectorize", "guvectorize"), f"{path}:{node.lineno}: use streamloss.core.jit"
+
+
+@pytest.mark.parametrize(("module", "path", "tree"), TREES)
+def test_numba_is_imported_where_something_is_compiled(module, path, tree):
+    """A process that finds its kernels in the cache never waits for Numba's import."""
+    if module == COMPILER or module in BEHIND_CUDA or module.startswith("kernels.cuda"):
+        return
+    for node, lazy in statements(tree):
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        heavy = [name for name in names if name.partition(".")[0] in ("numba", "llvmlite")]
+        assert lazy or not heavy or module in ("core.machine_code", "core.kernel_cache"), f"{path}:{node.lineno}"
 
 
 def test_cuda_is_imported_only_where_it_was_asked_for():

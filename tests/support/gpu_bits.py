@@ -10,12 +10,11 @@ import numpy as np
 
 from kernel_calls import key_of, new_totals, settings_of
 from streamloss.aggregation.state import ExactSum
-from streamloss.core.cuda_compiler import SIMULATED
 from streamloss.core.cuda_memory import Pinned
 from streamloss.formulas._kinds import Parametric
 from streamloss.formulas._registry import LossSpec
 from streamloss.kernels import cpu
-from streamloss.kernels.base import Operands, Output, Totals
+from streamloss.kernels.base import Operands, Output
 from streamloss.kernels.cuda.launch import Lane, StoredArray
 
 LOGITS = {"from_logits": True}
@@ -77,10 +76,7 @@ class Compared:
         bad = np.empty(cpu.PIECES, np.int64)
         given = y_pred.astype(np.float32) if self._halves else y_pred
         operands, settings = Operands(y_true, given, weight, mask), self._settings
-        if SIMULATED:  # where the parallel loop would be compiled for a few rows
-            bad[:] = cpu.serial(self._key)(operands, settings, Output(True, ours), Totals(limbs[0], counts[0]))
-        else:
-            cpu.parallel(self._key)(operands, settings, Output(True, ours), totals, bad)
+        cpu.parallel(self._key)(operands, settings, Output(True, ours), totals, bad)
         assert bad.max() < 0, f"row {bad.max()} is refused"
         found, its_counts = new_totals(self._key)
         stored = StoredArray(y_pred.view(np.uint16) if self._halves else y_pred, self._halves)

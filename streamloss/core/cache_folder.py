@@ -1,0 +1,157 @@
+"""The folder of the kernel cache: which one it is, whether it can be trusted, and what is kept in it.
+
+Loading machine code is running it. So a folder and its files are used only if nobody but the user, or root, can have
+written them. Files are written apart and renamed, so that readers, on NFS too, see all of a file or none. Nothing here
+raises: where there can be no cache there is none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import sys
+import threading
+import time
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+SWITCH, PLACE = VARIABLES = "STREAMLOSS_CACHE", "STREAMLOSS_CACHE_DIR"
+"""Environment variables: ``STREAMLOSS_CACHE=0`` is no cache; the other names its folder."""
+SUFFIX = ".kernel"
+LIMIT = 256 << 20
+"""Bytes in the folder, beyond which the files that were used least recently are removed."""
+_DAY = 86400.0
+
+
+class Usage(NamedTuple):
+    """The content of the folder."""
+
+    files: int
+    size: int
+    """bytes"""
+
+
+@cache
+def folder() -> Path | None:
+    """Return the folder, which is made if need be; None where there is no cache."""
+    if os.environ.get(SWITCH, "").strip().lower() in ("0", "off", "false", "no"):
+        return None
+    try:
+        path = _place()
+        with contextlib.suppress(FileExistsError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=0o700)
+        return path if _is_trusted(path.stat(), stat.S_IFDIR) else None
+    except (OSError, RuntimeError, ValueError):  # RuntimeError: no home; ValueError: NUL
+        return None
+
+
+def _place() -> Path:
+    if given := os.environ.get(PLACE):
+        return Path(given).expanduser().absolute()
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(base):  # others are to be ignored, says the specification
+        return Path(base, "streamloss")
+    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "streamloss"
+
+
+def _is_trusted(found: os.stat_result, kind: int) -> bool:
+    """Return whether something is of a kind and only the user, or root, can have written it."""
+    if stat.S_IFMT(found.st_mode) != kind:
+        return False
+    if not hasattr(os, "geteuid"):
+        return True
+    return found.st_uid in (os.geteuid(), 0) and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _path(key: str) -> Path | None:
+    where = folder()
+    return None if where is None else where / (key + SUFFIX)
+
+
+def read(key: str) -> bytes | None:
+    """Return the content of a file, or None if there is none that can be trusted."""
+    path = _path(key)
+    if path is None:
+        return None
+    try:
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0)
+        with open(os.open(path, flags), "rb") as file:
+            found = os.fstat(file.fileno())
+            if not _is_trusted(found, stat.S_IFREG) or found.st_size > LIMIT:
+                return None
+            data = file.read()
+    except OSError:
+        return None
+    if time.time() - found.st_mtime > _DAY:  # the time of the last use, to a day
+        with contextlib.suppress(OSError):
+            os.utime(path)
+    return data
+
+
+def remove(key: str) -> None:
+    """Remove a file that is damaged."""
+    path = _path(key)
+    if path is not None:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def write(key: str, data: bytes) -> None:
+    """Keep the content of a file, if there is a place for it."""
+    path = _path(key)
+    if path is None:
+        return
+    apart = path.with_name(f".{key}.{os.getpid()}.{threading.get_ident()}.{time.monotonic_ns()}")
+    try:
+        try:
+            with open(os.open(apart, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+                file.write(data)
+            os.replace(apart, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                apart.unlink()
+            raise
+        _make_room(path.parent)
+    except OSError:
+        return
+
+
+def usage() -> Usage:
+    """Return how many files there are and how large they are."""
+    where = folder()
+    found = [] if where is None else _files(where)
+    return Usage(len(found), sum(file.size for file in found))
+
+
+class _File(NamedTuple):
+    used: float
+    size: int
+    path: str
+
+
+def _files(where: Path) -> list[_File]:
+    found = []
+    with contextlib.suppress(OSError), os.scandir(where) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):  # another process may remove it meanwhile
+                facts = entry.stat(follow_symlinks=False)
+                if entry.name.endswith(SUFFIX):
+                    found.append(_File(facts.st_mtime, facts.st_size, entry.path))
+                elif entry.name.startswith(".") and time.time() - facts.st_mtime > _DAY:
+                    os.unlink(entry)  # the rest of a writer that was killed
+    return found
+
+
+def _make_room(where: Path) -> None:
+    """Remove the files that were used least recently, as long as there are too many bytes."""
+    files = _files(where)
+    excess = sum(file.size for file in files) - LIMIT
+    for file in sorted(files):
+        if excess <= 0:
+            return
+        with contextlib.suppress(OSError):
+            os.unlink(file.path)
+        excess -= file.size
