@@ -1,13 +1,10 @@
 """Digests of functions: equal in every process for equal content, and different for everything else."""
 
-import json
-import subprocess
-import sys
 from types import FunctionType
-from typing import NamedTuple
 
 import pytest
 
+from other_process import run
 from streamloss.core import jit
 from streamloss.core.digest import UnknownContentError, digest_of
 
@@ -148,11 +145,6 @@ def test_declared_functions_that_call_each_other_have_no_digest():
         first.digest  # noqa: B018
 
 
-class Pair(NamedTuple):
-    a: int
-    b: int
-
-
 ALL = """
 import json
 from streamloss.formulas._registry import LossSpec, declarations
@@ -172,12 +164,8 @@ print(json.dumps(found))
 """
 
 
-def test_every_loss_has_the_same_digest_in_every_process():
+def test_every_loss_has_the_same_digest_in_every_process(tmp_path):
     """Also where strings are hashed in another way, which changes the order of sets."""
-    runs = [
-        subprocess.run([sys.executable, "-c", ALL], env={"PYTHONHASHSEED": seed, "PATH": ""}, capture_output=True)
-        for seed in ("1", "2")
-    ]
-    first, second = (json.loads(done.stdout) for done in runs)
+    first, second = (run(ALL, tmp_path / "cache", PYTHONHASHSEED=seed) for seed in (1, 2))
     assert first == second
     assert len(set(first)) > 200

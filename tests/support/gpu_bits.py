@@ -72,7 +72,7 @@ class Compared:
     def add(self, y_true: np.ndarray, y_pred: np.ndarray) -> None:
         mask, weight, n = np.empty(0, np.bool_), np.empty(0), len(y_pred)
         ours, theirs = np.empty(n, self._dtype), np.empty(n, self._dtype)
-        limbs, counts = totals = new_totals(self._key, cpu.PIECES)
+        totals = new_totals(self._key, cpu.PIECES)
         bad = np.empty(cpu.PIECES, np.int64)
         given = y_pred.astype(np.float32) if self._halves else y_pred
         operands, settings = Operands(y_true, given, weight, mask), self._settings
@@ -86,7 +86,7 @@ class Compared:
         bits = f"i{ours.itemsize}"
         self.rows += n
         self.different += int(np.count_nonzero(ours.view(bits) != theirs.view(bits)))
-        sums = [[ExactSum.of_limbs(each) for each in of] for of in (limbs.sum(axis=0), found)]
+        sums = [[ExactSum.of_limbs(each) for each in of] for of in (totals.limbs.sum(axis=0), found)]
         self.sums_differ |= sums[0] != sums[1]
 
 
