@@ -23,8 +23,11 @@ class Prepared(NamedTuple):
     """A call that is ready to be made."""
 
     run: Callable[[int], int]
-    """The loop's machine code; its argument is an address."""
+    """The loop's machine code; it takes the address of the words."""
     words: array.array[int]
+    """Its arguments."""
+    held: tuple[Any, ...]
+    """The same as they were given: the words hold the addresses of their arrays."""
 
     def __call__(self) -> int:
         address, _ = self.words.buffer_info()
@@ -48,14 +51,14 @@ class Loop:
         return self.prepare(*arguments)()
 
     def prepare(self, *arguments: Any) -> Prepared:
-        """Return a call with these arguments, with its machine code loaded. The caller keeps the arrays alive.
+        """Return a call with these arguments, with its machine code loaded.
 
         Raises TypeError for arguments that kernels do not take.
         """
         words: list[int] = []
         kinds = tuple([append_words(argument, words) for argument in arguments])
         run = self._loaded.get(kinds) or self._load(kinds)
-        return Prepared(run, array.array("q", words))
+        return Prepared(run, array.array("q", words), arguments)
 
     def _load(self, kinds: tuple[ArgumentKind, ...]) -> Callable[[int], int]:
         with self._loading:
