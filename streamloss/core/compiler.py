@@ -151,7 +151,7 @@ class _Part:
     def of(cls, function: Any, compiled: Any, arguments: Any) -> _Part:
         """Return the part for arguments of these Numba types, found or compiled."""
         try:
-            key = kernel_cache.key_of("part", function.digest, *map(_text_of_type, arguments))
+            key = kernel_cache.key_of("part", function.digest, *map(text_of_type, arguments))
         except UnknownContentError:
             key = None
         program = None if key is None else kernel_cache.find(key)
@@ -202,12 +202,12 @@ def _type_of(kind: ArgumentKind) -> Any:
     return {INT64: types.int64, FLOAT64: types.float64, BOOL: types.boolean}[kind]
 
 
-def _text_of_type(kind: Any) -> str:
+def text_of_type(kind: Any) -> str:
     """Return a text that two Numba types share only if they are equal; Numba's own omits the fields of records."""
     if isinstance(kind, types.BaseTuple):
         record = getattr(kind, "instance_class", None)
         name = "" if record is None else text_of_record(record)
-        return f"{name}({', '.join(map(_text_of_type, kind))})"  # type: ignore[call-overload]
+        return f"{name}({', '.join(map(text_of_type, kind))})"  # type: ignore[call-overload]
     return str(kind)
 
 

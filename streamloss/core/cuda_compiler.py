@@ -1,6 +1,6 @@
 """The compiler for CUDA: numba-cuda, which a successor with the same decorator may replace.
 
-Only this module, `cuda_memory` and `kernels.cuda.loads` depend on its internals.
+Only this module, `cuda_cache`, `cuda_memory` and `kernels.cuda.loads` depend on its internals.
 
 Kernels have the bits of the CPU only if no compiler fuses ``a * b + c``. NVVM does so unless it receives ``-fma=0``,
 for which numba-cuda has no argument; with it every operation is written with its rounding (``.rn``), and such
@@ -11,16 +11,18 @@ operations the assembler may not fuse either. The linker may, where it makes the
 from __future__ import annotations
 
 import contextlib
-import re
 import threading
 from collections.abc import Callable, Iterator
 from importlib import import_module, util
-from typing import Any
+from types import FunctionType
+from typing import Any, cast
 
 import numpy as np
 
 from ..errors import MachineError, MissingExtraError, NoGpuError
 from .compiler import with_dispatchers
+from .cuda_cache import FUSIBLE, KeptKernels
+from .jit import JitFunction
 
 if util.find_spec("numba_cuda") is None:  # Numba's own numba.cuda is deprecated and does not compile our kernels
     raise MissingExtraError("evaluating on a GPU", "cuda")
@@ -55,29 +57,54 @@ if not (SIMULATED or hasattr(np, "row_stack")):  # numba-cuda looks it up; NumPy
         f"numba-cuda needs a NumPy below 2.5; found {np.__version__}. Install one: pip install 'streamloss[cuda]'"
     )
 
-_FUSIBLE = re.compile(rb"\s(?:add|sub|mul|mad)\.f(?:32|64)\s")
-"""The operations of PTX that the assembler may fuse: those without a rounding."""
 _patching = threading.RLock()
 
 
 class Launcher:
-    """A kernel, compiled on its first launch for each combination of dtypes."""
+    """A kernel, found in the kernel cache or compiled on its first launch for each combination of dtypes."""
 
     def __init__(self, function: Callable[..., None]) -> None:
         self.function = function
-        options = {} if SIMULATED else {"lto": False}  # which cuda.jit(lto=False)(function) would drop
-        self.dispatcher = cuda.jit(_prepared(function), **options)
-        self._compiled: set[Any] = set()
+        self.options: dict[str, Any] = {} if SIMULATED else {"lto": False}  # cuda.jit(lto=False)(function) drops it
+        self._dispatchers: dict[tuple[int, ...], Any] = {}
+        self._launched: dict[tuple[Any, ...], Any] = {}
+        """The dispatchers that have a kernel for arguments of these kinds on this GPU."""
 
     def launch(self, blocks: int, threads: int, stream: Any, *arguments: Any) -> None:
         """Start the kernel on a stream, without waiting for it; only a first compilation is waited for."""
         kinds = current_device(), *map(_kind, arguments)  # a GPU may need machine code of its own
-        if kinds in self._compiled and not SIMULATED:
-            self.dispatcher[blocks, threads, stream](*arguments)
+        dispatcher = self._launched.get(kinds)
+        if dispatcher is not None and not SIMULATED:
+            dispatcher[blocks, threads, stream](*arguments)
             return
         with unfused():  # its lock serves the simulator, too, which runs one kernel at a time
-            self.dispatcher[blocks, threads, stream](*arguments)
-        self._compiled.add(kinds)
+            dispatcher = self.dispatcher()
+            dispatcher[blocks, threads, stream](*arguments)
+        self._launched[kinds] = dispatcher
+
+    def dispatcher(self) -> Any:
+        """Return numba-cuda's dispatcher for GPUs like the current one: what is found is for one capability."""
+        capability = (0, 0) if SIMULATED else tuple(cuda.get_current_device().compute_capability)
+        if capability not in self._dispatchers:
+            made = cuda.jit(_prepared(self.function), **self.options)
+            if not SIMULATED:
+                made._cache = KeptKernels(cast(FunctionType, self.function), capability, made.targetoptions)
+            self._dispatchers[capability] = made
+        return self._dispatchers[capability]
+
+
+class CudaFunction(JitFunction):
+    """A function that kernels call, with a digest like all that is compiled."""
+
+    def dispatcher(self, for_cache: bool = False) -> Any:
+        """Return what numba-cuda calls the function by."""
+        if not self._dispatchers:
+            if self.kind == "cuda_intrinsic":
+                made = import_module("numba.cuda.extending").intrinsic(self.py_func)
+            else:
+                made = cuda.jit(device=True)(_prepared(self.py_func))
+            self._dispatchers[False] = made
+        return self._dispatchers[False]
 
 
 def _kind(argument: Any) -> Any:
@@ -93,8 +120,8 @@ def kernel(function: Callable[..., None]) -> Launcher:
 
 
 def device(function: Callable[..., Any]) -> Any:
-    """Compile a function that kernels call. The scalar functions of formulas need no decorator of CUDA's."""
-    return cuda.jit(device=True)(_prepared(function))
+    """Declare a function that kernels call. The scalar functions of formulas need no decorator of CUDA's."""
+    return cuda.jit(device=True)(function) if SIMULATED else CudaFunction(function, "cuda_device")
 
 
 def _prepared(function: Callable[..., Any]) -> Any:
@@ -104,7 +131,9 @@ def _prepared(function: Callable[..., Any]) -> Any:
 
 def intrinsic(function: Callable[..., Any]) -> Any:
     """Declare a function that kernels call and that is written as instructions of LLVM."""
-    return import_module("numba.cuda.extending").intrinsic(function)
+    if SIMULATED:
+        return import_module("numba.cuda.extending").intrinsic(function)
+    return CudaFunction(function, "cuda_intrinsic")
 
 
 @contextlib.contextmanager
@@ -126,7 +155,7 @@ def unfused() -> Iterator[None]:
             if threading.get_ident() != this_thread:  # a kernel that is not ours
                 return original(modules, **options)
             code: bytes = original(modules, **{**options, "fma": False})
-            found = _FUSIBLE.search(code)
+            found = FUSIBLE.search(code)
             if found or {"gen-lto", "gen_lto"} & set(options):
                 received = found.group().decode().strip() if found else "code whose operations the linker chooses"
                 raise MachineError(

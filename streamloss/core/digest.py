@@ -19,7 +19,7 @@ import numpy as np
 
 from .arguments import text_of_record
 
-LIBRARIES = frozenset({"math", "numpy", "numba", "numba.core.types", "numba.types", "llvmlite.ir"})
+LIBRARIES = frozenset({"math", "numpy", "numba", "numba.core.types", "numba.cuda", "numba.types", "llvmlite.ir"})
 """Modules whose members are what their version says; the versions are in the keys of the kernel cache."""
 
 

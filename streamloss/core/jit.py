@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, cast
 from .digest import Digestible, UnknownContentError, digest_of
 
 F = TypeVar("F", bound=Callable[..., Any])
-Kind = Literal["scalar", "no_alloc", "compile_once", "inline", "intrinsic", "loop"]
+Kind = Literal["scalar", "no_alloc", "compile_once", "inline", "intrinsic", "loop", "cuda_device", "cuda_intrinsic"]
 
 
 class JitFunction(Digestible):

@@ -21,7 +21,7 @@ C_LIBRARY = frozenset({"memset", "memcpy", "memmove", "fma", "sqrt", "floor"})
 
 
 class Module(NamedTuple):
-    """A relocatable object file."""
+    """A relocatable object file; in the kernel cache also PTX, for a GPU."""
 
     code: bytes
     calls: tuple[str, ...]
@@ -32,7 +32,8 @@ class Program(NamedTuple):
     """Machine code that is called by one symbol."""
 
     entry: str
-    """The symbol: of a kernel ``int64 entry(int64 *words)``, of a part of kernels a function as Numba calls them."""
+    """The symbol: of a kernel ``int64 entry(int64 *words)``, of a part of kernels a function as Numba calls them; or of
+    a kernel for a GPU."""
     returns: str
     """The name of a Numba type."""
     modules: Mapping[str, Module]

@@ -36,7 +36,14 @@ MOST_ENTRIES = 17
 COMPILER, CUDA_COMPILER = "core.compiler", "core.cuda_compiler"
 """The only modules that name the decorators of Numba, and of numba-cuda."""
 
-BEHIND_CUDA = {"core.cuda_compiler", "core.cuda_memory", "execution.gpu", "storage.sources.gpu", "storage.sinks.gpu"}
+BEHIND_CUDA = {
+    "core.cuda_cache",
+    "core.cuda_compiler",
+    "core.cuda_memory",
+    "execution.gpu",
+    "storage.sources.gpu",
+    "storage.sinks.gpu",
+}
 """Modules, beside kernels.cuda, that need numba-cuda: others import them inside functions only."""
 
 PACKAGE_NAMES = {"evaluate", "plan", "merge"}

@@ -35,7 +35,7 @@ TOTALS = accumulation_of()
 
 # The compiler asks the GPU, which is not there, for its capability.
 asked = list(CAPABILITIES[:1])
-dispatcher.get_current_device = lambda: SimpleNamespace(compute_capability=asked[0])
+dispatcher.get_current_device = toolkit.cuda.get_current_device = lambda: SimpleNamespace(compute_capability=asked[0])
 codegen.CUDACodeLibrary._ensure_cc = lambda self, cc=None: asked[0]
 
 
@@ -53,7 +53,7 @@ def signature_of(label, prediction, result, arguments):
 
 def compiled(launcher, signature):
     """Compile the kernel as a launch does."""
-    return dispatcher._Kernel(launcher.function, signature, **launcher.dispatcher.targetoptions)._codelibrary
+    return dispatcher._Kernel(launcher.function, signature, **launcher.dispatcher().targetoptions)._codelibrary
 
 
 def machine_code(library):
@@ -87,7 +87,7 @@ def report_refusals(launcher, signature):
     nvvm.compile_ir = lambda modules, **options: heeding(modules, **{k: v for k, v in options.items() if k != "fma"})
     print(json.dumps({"kernel": "unheeded", "refused": refusal(launcher, signature)}), flush=True)
     nvvm.compile_ir = heeding
-    launcher.dispatcher.targetoptions["lto"] = True
+    launcher.dispatcher().targetoptions["lto"] = True
     print(json.dumps({"kernel": "linked late", "refused": refusal(launcher, signature)}), flush=True)
 
 

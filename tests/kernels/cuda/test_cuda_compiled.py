@@ -1,20 +1,13 @@
 """CUDA without a GPU: kernels compile to machine code that fuses nothing, spills nothing, and can be launched."""
 
-import importlib.metadata
 import re
 
-import numpy as np
 import pytest
 
-from cuda_process import run
+from cuda_process import needs_compiler, run
 from streamloss.formulas._registry import declarations
 
-COMPILER = {"numba-cuda", "nvidia-nvvm", "nvidia-cuda-nvrtc", "nvidia-nvjitlink", "nvidia-cuda-nvdisasm"}
-installed = {str(found.metadata["Name"]).lower() for found in importlib.metadata.distributions()}
-pytestmark = pytest.mark.skipif(
-    not installed >= COMPILER or not hasattr(np, "row_stack"),
-    reason="needs NVIDIA's compiler and NumPy below 2.5: pip install 'streamloss[cuda]' nvidia-cuda-nvdisasm",
-)
+pytestmark = needs_compiler
 
 
 @pytest.fixture(scope="module")
