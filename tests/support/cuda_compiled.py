@@ -35,7 +35,8 @@ TOTALS = accumulation_of()
 
 # The compiler asks the GPU, which is not there, for its capability.
 asked = list(CAPABILITIES[:1])
-dispatcher.get_current_device = toolkit.cuda.get_current_device = lambda: SimpleNamespace(compute_capability=asked[0])
+the_gpu = lambda: SimpleNamespace(id=0, compute_capability=asked[0])  # noqa: E731
+dispatcher.get_current_device = toolkit.cuda.get_current_device = the_gpu
 codegen.CUDACodeLibrary._ensure_cc = lambda self, cc=None: asked[0]
 
 

@@ -7,16 +7,20 @@ import hashlib
 import json
 import re
 import sys
+from types import SimpleNamespace
 
-from numba.cuda import dispatcher
+import numpy as np
+from numba import types
+from numba.cuda import args, codegen, dispatcher
 from numba.cuda.cudadrv import nvvm
 
 import cuda_compiled
 from streamloss.core import cuda_cache, kernel_cache
 from streamloss.core import cuda_compiler as toolkit
 from streamloss.core.machine_code import Module, Program
+from streamloss.formulas._kinds import Elementwise
 from streamloss.formulas._registry import LossSpec
-from streamloss.kernels.cuda import accumulate, elementwise
+from streamloss.kernels.cuda import accumulate, classes, elementwise, loads
 
 FLOAT, LONG = cuda_compiled.FLOAT, cuda_compiled.LONG
 array = cuda_compiled.array
@@ -40,23 +44,26 @@ dispatcher.compile_cuda, nvvm.compile_ir = counting_functions, counting_modules
 
 
 def launcher_of(name):
-    """Return the kernel, new in this process, and the types of its arguments."""
+    """Return the kernel of a loss, new in this process, and the types of its arguments."""
     if name == "gather":
         return accumulate.gatherer.__wrapped__(accumulate.ThreadSums.of(cuda_compiled.TOTALS)), GATHERED
-    form = cuda_compiled.WIDTHS[FLOAT]
-    formula = LossSpec.of(name, {}).formula
-    launcher = elementwise.elementwise(formula, True, form, form, cuda_compiled.TOTALS)
-    return launcher, cuda_compiled.signature_of(FLOAT, FLOAT, FLOAT, 0)
+    spec, form = LossSpec.of(name, {}), cuda_compiled.WIDTHS[FLOAT]
+    label, totals = LONG if spec.formula.integer_labels else FLOAT, cuda_compiled.TOTALS
+    if isinstance(spec.formula, Elementwise):
+        launcher = elementwise.elementwise(spec.formula, True, form, form, totals)
+    else:
+        launcher = classes.classes(spec.formula, True, loads.Form(), form, classes.LANES, totals)
+    return launcher, cuda_compiled.signature_of(label, FLOAT, FLOAT, len(spec.arguments(np.dtype(np.float64))))
 
 
-def wanted(name, capabilities=((9, 0),), options=(), compilers="", planted=""):
+def wanted(name, capabilities=((9, 0),), options=(), compilers=(), planted=""):
     """Return how the kernel came, and what it is, for the last of the capabilities.
 
     `planted` is first put into the cache as its code.
     """
     launcher, signature = launcher_of(name)
     launcher.options.update(options)
-    cuda_cache._compilers = lambda: (*compilers_of(), compilers)
+    cuda_cache._compilers = lambda: (*compilers_of(), *compilers)
     before = how_many()
     for capability in capabilities:
         cuda_compiled.asked[0] = tuple(capability)
@@ -101,10 +108,44 @@ def all_keys():
     return found
 
 
+class OnGpu(args.ArgHint):
+    """A contiguous array of integers that would be on a GPU."""
+
+    def __init__(self, *shape):
+        self.shape, self.ndim, self.dtype = shape, len(shape), np.dtype(np.int64)
+        self._numba_type_ = types.Array(types.int64, self.ndim, "C")
+
+    def is_c_contiguous(self):
+        return True
+
+    is_f_contiguous = is_c_contiguous
+
+    def to_device(self, retr, stream=0):
+        layout = SimpleNamespace(strides_in_bytes=None, is_contiguous_c=True, is_contiguous_f=False)
+        size = int(np.prod(self.shape))
+        return SimpleNamespace(size=size, dtype=self.dtype, ptr=4096, shape=self.shape, _layout=layout)
+
+
+def launched():
+    """Return what CUDA's driver would be given by two launches of a kernel, the first of which finds it or compiles."""
+    given = []
+
+    def launch(stream, config, kernel, *arguments):
+        given.append([config.grid, config.block, kernel, [getattr(value, "value", value) for value in arguments]])
+
+    dispatcher.launch = launch
+    codegen.CUDACodeLibrary.get_cufunc = lambda self: SimpleNamespace(kernel=[self._entry_name, self.get_asm_str()])
+    launcher, _ = launcher_of("gather")
+    for blocks in (128, 256):
+        launcher.launch(blocks, 32, 0, 7, 32, OnGpu(3, 2, 40), OnGpu(3, 5), OnGpu(1), OnGpu(86))
+    return {"counts": [kernel_cache.counts.found, kernel_cache.counts.compiled], "given": given}
+
+
 def main():
     for line in sys.stdin:
         asked = json.loads(line)
-        print(json.dumps(all_keys() if asked == "keys" else wanted(**asked)), flush=True)
+        done = {"keys": all_keys, "launch": launched}[asked]() if isinstance(asked, str) else wanted(**asked)
+        print(json.dumps(done), flush=True)
 
 
 if __name__ == "__main__":

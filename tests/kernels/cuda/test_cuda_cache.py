@@ -13,10 +13,10 @@ COMPILED = {"found": 0, "compiled": 1}
 FOUND = {"found": 1, "compiled": 0, "by Numba": 0, "by NVVM": 0}
 
 
-def asked(folder, *requests, **variables):
+def asked(folder, *requests, switch="1", **variables):
     """Return what a process finds that asks for kernels one after the other."""
     lines = "".join(json.dumps(request) + "\n" for request in requests)
-    return run("cuda_kept.py", lines, STREAMLOSS_CACHE="1", STREAMLOSS_CACHE_DIR=str(folder), **variables)
+    return run("cuda_kept.py", lines, STREAMLOSS_CACHE=switch, STREAMLOSS_CACHE_DIR=str(folder), **variables)
 
 
 def how(found):
@@ -48,9 +48,17 @@ def test_a_second_process_compiles_nothing_and_has_the_same_code(filled):
 
 
 def test_without_a_cache_the_code_is_the_same(filled):
-    (found,) = run("cuda_kept.py", json.dumps(GATHER), STREAMLOSS_CACHE="0", STREAMLOSS_CACHE_DIR=str(filled[0]))
+    (found,) = asked(filled[0], GATHER, switch="0")
     assert how(found) == COMPILED
     assert found["kernel"] == filled[1][0]
+
+
+def test_a_kernel_that_is_found_is_launched_like_one_that_was_compiled(filled):
+    """By numba-cuda itself, as far as the call of CUDA's driver."""
+    (compiled,), (found,) = (asked(filled[0], "launch", switch=switch) for switch in "01")
+    assert (compiled["counts"], found["counts"]) == ([0, 1], [1, 0])
+    assert found["given"] == compiled["given"]
+    assert [grid for grid, *_ in found["given"]] == [[128, 1, 1], [256, 1, 1]]
 
 
 def test_a_damaged_file_is_compiled_again(copy):
@@ -64,7 +72,7 @@ def test_a_damaged_file_is_compiled_again(copy):
 
 
 def test_another_target_option_or_compiler_is_another_kernel(copy):
-    others = {"capabilities": [[8, 0]]}, {"options": {"opt": False}}, {"compilers": "another NVVM"}
+    others = {"capabilities": [[8, 0]]}, {"options": {"opt": False}}, {"compilers": ["another NVVM"]}
     requests = [GATHER | other for other in others]
     found = asked(copy, *requests, *requests, GATHER)
     assert [how(kernel) for kernel in found[:3]] == [COMPILED] * 3
