@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint bench billion gpu clean
+.PHONY: demo test lint bench billion startup gpu clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python examples/demo.py
@@ -17,6 +17,10 @@ bench: $(VENV)/.bench
 
 billion: $(VENV)/.bench
 	$(BIN)/python bench/billion.py
+
+# Processor time of a first loss, with and without kernels in the cache, beside peers: a few minutes.
+startup: $(VENV)/.bench
+	$(BIN)/python bench/startup.py
 
 # On a machine with a GPU: compares its rows and sums with those of the CPU, bit for bit, then measures its kernels.
 gpu: $(VENV)/.ready

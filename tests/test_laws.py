@@ -19,6 +19,7 @@ from exact import exact_sum, rounded
 from strategies import Case, cases, every_loss, over_rows
 from streamloss.execution import backends
 from streamloss.formulas._kinds import LabelSequence, OneHot, Parametric, Sparse
+from streamloss.kernels import cpu
 
 LOSSES = every_loss()
 
@@ -27,6 +28,7 @@ LOSSES = every_loss()
 def parallel_loops(small_blocks):
     """Use the loop over all cores for arrays of any size, too."""
     small_blocks.setattr(backends, "PARALLEL_FROM", 0)
+    small_blocks.setattr(cpu, "ELEMENTS_PER_THREAD", 1)
 
 
 def stored(data: st.DataObject, array: np.ndarray) -> zarr.Array:

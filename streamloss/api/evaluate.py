@@ -16,6 +16,7 @@ from ..aggregation.checks import check_snapshot, evidence_message
 from ..aggregation.manifest import Manifest
 from ..aggregation.snapshot import Snapshot
 from ..core.blocks import Ranges
+from ..core.kernel_cache import counts
 from ..core.machine import DEFAULT_MEMORY
 from ..core.types import Progress
 from ..errors import StreamlossWarning, UnknownNameError, UsageError
@@ -136,7 +137,7 @@ def evaluate(
     (0.15625, 2)
 
     """
-    begin = time.perf_counter()
+    begin, compiled_before = time.perf_counter(), counts.seconds
     options = Options(
         class_weight=class_weight,
         reduction=reduction,
@@ -176,7 +177,8 @@ def evaluate(
             messages += check_snapshot(snapshot)
             write_ratios(plan, snapshot.result.states, sinks)
         check_sinks(plan, snapshot.result.covered, sinks)
-    return result_of(snapshot, plan.to_dict(), chosen.name, chosen.workers_used or plan.workers, messages)
+    workers_used, compiling = chosen.workers_used or plan.workers, counts.seconds - compiled_before
+    return result_of(snapshot, plan.to_dict(), chosen.name, workers_used, messages, compiling)
 
 
 def plan(

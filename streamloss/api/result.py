@@ -136,6 +136,8 @@ class Result(Mapping[str, LossResult]):
     warnings: tuple[str, ...] = ()
     partial: Snapshot | None = None
     """The exact states, with the rows and inputs that they are of; only for shards, checkpoints and merges."""
+    compile_seconds: float = 0.0
+    """The part of `seconds` in which this process compiled kernels; 0 where all were in the cache."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the exact states, for :func:`streamloss.merge`, to a new file or over states that were saved before.
@@ -164,7 +166,9 @@ class Result(Mapping[str, LossResult]):
 
     @property
     def rows_per_second(self) -> float:
-        return self.rows / self.seconds if self.seconds else math.inf
+        """The speed of the evaluation, without the time in which kernels were compiled."""
+        seconds = self.seconds - self.compile_seconds
+        return self.rows / seconds if seconds > 0 else math.inf
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result for JSON; ``schema`` changes when a reader would have to."""
@@ -176,6 +180,7 @@ class Result(Mapping[str, LossResult]):
             "losses": {name: loss.to_dict() for name, loss in self.losses.items()},
             "rows": self.rows,
             "seconds": round(self.seconds, 6),
+            "compile_seconds": round(self.compile_seconds, 6),
             "rows_per_second": round(self.rows_per_second, 1),
             "bytes_read": self.bytes_read,
             "peak_memory_bytes": self.peak_memory,
@@ -191,7 +196,12 @@ class Result(Mapping[str, LossResult]):
 
 
 def result_of(
-    snapshot: Snapshot, plan: Mapping[str, Any], executor: str, workers: int, messages: Sequence[str]
+    snapshot: Snapshot,
+    plan: Mapping[str, Any],
+    executor: str,
+    workers: int,
+    messages: Sequence[str],
+    compile_seconds: float = 0.0,
 ) -> Result:
     """Return the result of the blocks that a snapshot holds."""
     manifest, of_blocks = snapshot.manifest, snapshot.result
@@ -212,6 +222,7 @@ def result_of(
         plan,
         tuple(messages),
         snapshot if manifest.fingerprinted else None,
+        min(compile_seconds, of_blocks.seconds),
     )
 
 

@@ -197,6 +197,49 @@ def losses(name: str | None, form: str | None) -> None:
     show_losses(name, form)
 
 
+DTYPE = click.Choice(
+    ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
+)
+FLOATS = click.Choice(["float16", "float32", "float64"])
+
+
+@cli.command("compile")
+@click.argument("config", required=False, type=click.Path(dir_okay=False))
+@click.option("--loss", "losses", multiple=True, metavar="NAME[:KEY=VALUE,...]", help="A loss; repeat for several.")
+@click.option(
+    "--dtype",
+    "dtypes",
+    multiple=True,
+    type=FLOATS,
+    default=["float32"],
+    show_default=True,
+    help="Of predictions, as are the next ones: repeat for several.",
+)
+@click.option("--labels", multiple=True, type=DTYPE, help="Of labels; default: int64 for classes, else as --dtype.")
+@click.option(
+    "--weights",
+    multiple=True,
+    type=click.Choice(["none", "float32", "float64"]),
+    default=["none"],
+    show_default=True,
+    help="Of weights.",
+)
+@click.option(
+    "--classes", multiple=True, type=click.IntRange(min=1), help="Numbers of classes; default: all that differ."
+)
+def compile_ahead(**given: Any) -> None:
+    """Compile kernels ahead of time, of --loss or of the losses in CONFIG (TOML), and keep them on disk.
+
+    For the image of a container, or for workers that share a folder: STREAMLOSS_CACHE_DIR names it.
+
+    \b
+    STREAMLOSS_CACHE_DIR=/opt/kernels streamloss compile --loss mse --dtype float32
+    """
+    from .compile import run_compile
+
+    run_compile(**given)
+
+
 @cli.command()
 def info() -> None:
     """Versions and machine, for a bug report."""

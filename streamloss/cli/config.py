@@ -185,6 +185,23 @@ def load(
         raise ConfigError("\n".join(["the configuration does not fit:", *lines])) from None
 
 
+class _LossesAlone(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    losses: list[LossConfig] = Field(min_length=1)
+
+
+def load_losses(file: Path | None, flags: Sequence[str]) -> list[Any]:
+    """Return the losses of --loss, or else of a configuration. Raises ConfigError for wrong ones, and for none."""
+    content = {"losses": _losses(flags)} if flags else _read(file) if file is not None else {}
+    origin = dict.fromkeys(content, "--loss" if flags else str(file))
+    try:
+        return [loss.to_loss() for loss in _LossesAlone.model_validate(content).losses]
+    except ValidationError as error:
+        lines = [_explain(e, origin) for e in error.errors()]
+        raise ConfigError("\n".join(["the losses do not fit:", *lines])) from None
+
+
 def _losses(given: Any) -> Any:
     """Return the tables that --loss means; values that mean none are returned as they are, for the schema to refuse."""
     try:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import platform
 import sys
 
 import click
 from rich.text import Text
 
-from ..core.machine import DEFAULT_MEMORY, available_cpus
+from ..core import cache_folder
+from ..core.machine import DEFAULT_MEMORY, available_cpus, megabytes
 from ..core.version import __version__
 from ..formulas._parameters import Parameter
 from ..formulas._registry import Declaration, declarations, find
@@ -102,6 +104,7 @@ def show_info() -> None:
     click.echo(f"python     {platform.python_version()} on {platform.platform()}, {platform.machine()}")
     click.echo(f"processors {available_cpus()}")
     click.echo(f"memory     {DEFAULT_MEMORY} unless --memory says otherwise")
+    click.echo(f"kernels    {_kernel_cache()}")
     for package in (
         "numba",
         "llvmlite",
@@ -119,6 +122,18 @@ def show_info() -> None:
         except importlib.metadata.PackageNotFoundError:
             version = "not installed"
         click.echo(f"{package:<10} {version}")
+
+
+def _kernel_cache() -> str:
+    """Return where compiled kernels are kept, how much there is, and of what use it was."""
+    where, usage = cache_folder.folder(), cache_folder.usage()
+    if where is None:
+        off = os.environ.get(cache_folder.SWITCH)
+        return f"not kept: {f'{cache_folder.SWITCH}={off}' if off else 'no folder that only you can write to'}"
+    return (
+        f"{where}: {usage.files:,} files, {megabytes(usage.size)} of {megabytes(cache_folder.LIMIT)}; "
+        f"{usage.found:,} found, {usage.compiled:,} compiled"
+    )
 
 
 def _describe(declaration: Declaration) -> dict[str, object]:

@@ -76,7 +76,8 @@ def summary(result: Result) -> str:
     merged = result.executor == "merge"
     how = f"merged from {result.workers} states" if merged else f"{result.workers} x {result.executor}"
     rate = f" ({result.rows_per_second:,.0f} rows/s)" if result.rows_per_second >= 1 else ""
+    compiling = f", {result.compile_seconds:.2f} s of them compiling" if result.compile_seconds >= 0.01 else ""
     return (
-        f"{result.rows:,} rows in {result.seconds:.2f} s{rate}, "
+        f"{result.rows:,} rows in {result.seconds:.2f} s{compiling}{rate}, "
         f"{how}, peak memory {result.peak_memory / 2**20:,.0f} MiB"
     )

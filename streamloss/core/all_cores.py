@@ -12,8 +12,8 @@ from .loop import Loop
 from .machine import available_cpus
 
 
-def run_on_all_cores(loop: Loop, shared: Sequence[Any], workspace: Callable[[], Any], pieces: int) -> None:
-    """Run a loop on as many threads as there are processors and pieces of work.
+def run_on_all_cores(loop: Loop, shared: Sequence[Any], workspace: Callable[[], Any], most_threads: int) -> None:
+    """Run a loop on as many threads as there are processors, and at most `most_threads`.
 
     The loop takes the next piece that no other thread has, until there is none. Its arguments are those that all
     threads share, and then the work space of the thread, which `workspace` returns. The calling thread takes part, and
@@ -24,7 +24,7 @@ def run_on_all_cores(loop: Loop, shared: Sequence[Any], workspace: Callable[[], 
     def help_out() -> None:
         loop(*shared, workspace())
 
-    helpers = [_pool(os.getpid()).submit(help_out) for _ in range(min(available_cpus(), pieces) - 1)]
+    helpers = [_pool(os.getpid()).submit(help_out) for _ in range(min(available_cpus(), most_threads) - 1)]
     run()
     for helper in helpers:
         if not helper.cancel():  # one that has not begun has nothing left to do

@@ -22,15 +22,25 @@ SWITCH, PLACE = VARIABLES = "STREAMLOSS_CACHE", "STREAMLOSS_CACHE_DIR"
 SUFFIX = ".kernel"
 LIMIT = 256 << 20
 """Bytes in the folder, beyond which the files that were used least recently are removed."""
+_MOST_USES = 1 << 20
 _DAY = 86400.0
 
 
+_USES = "uses"
+"""The name of the file to which each process appends a byte for a kernel that it found or had to compile."""
+_FOUND, _COMPILED = b"+", b"-"
+
+
 class Usage(NamedTuple):
-    """The content of the folder."""
+    """The content of the folder, and its use."""
 
     files: int
     size: int
     """bytes"""
+    found: int
+    """The number of times that a process found a kernel here, and"""
+    compiled: int
+    """that it had to compile one."""
 
 
 @cache
@@ -119,11 +129,31 @@ def write(key: str, data: bytes) -> None:
         return
 
 
-def usage() -> Usage:
-    """Return how many files there are and how large they are."""
+def note_use(found: bool) -> None:
+    """Count that a kernel was found, or that it had to be compiled. Bytes that are appended need no lock."""
     where = folder()
-    found = [] if where is None else _files(where)
-    return Usage(len(found), sum(file.size for file in found))
+    if where is None:
+        return
+    with contextlib.suppress(OSError):
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK | getattr(os, "O_NOFOLLOW", 0)
+        file = os.open(where / _USES, flags, 0o600)
+        try:
+            if os.fstat(file).st_size > _MOST_USES:  # begin again
+                os.ftruncate(file, 0)
+            os.write(file, _FOUND if found else _COMPILED)
+        finally:
+            os.close(file)
+
+
+def usage() -> Usage:
+    """Return how many files there are, how large they are, and how often they were of use."""
+    where = folder()
+    if where is None:
+        return Usage(0, 0, 0, 0)
+    files, uses = _files(where), b""
+    with contextlib.suppress(OSError):
+        uses = (where / _USES).read_bytes()
+    return Usage(len(files), sum(file.size for file in files), uses.count(_FOUND), uses.count(_COMPILED))
 
 
 class _File(NamedTuple):

@@ -156,11 +156,9 @@ class _Part:
             key = None
         program = None if key is None else kernel_cache.find(key)
         if program is not None and program.returns in _RETURNED:
-            kernel_cache.counts.found += 1
             _modules.update(program.modules)
             return cls(program.entry, _RETURNED[program.returns])
         compiled.compile(arguments)
-        kernel_cache.counts.compiled += 1
         made = compiled.overloads[arguments]
         part = cls(made.fndesc.llvm_func_name, made.signature.return_type)
         if key is not None and str(part.returns) in _RETURNED:

@@ -7,6 +7,7 @@ file can be out of date. A file that is damaged is removed, and its kernel compi
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.util
@@ -14,7 +15,9 @@ import json
 import os
 import platform
 import sys
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,12 +35,38 @@ _IRRELEVANT = {"NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER", 
 """Settings of Numba that change no machine code of ours."""
 
 
-@dataclass
 class Counts:
-    """The kernels, and parts of kernels, that this process has looked for."""
+    """The kernels that this process has looked for."""
 
-    found: int = 0
-    compiled: int = 0
+    def __init__(self) -> None:
+        self.found = 0
+        self.compiled = 0
+        self.compiling = 0
+        """The number of threads that compile a kernel now."""
+        self.seconds = 0.0
+        """The time that compiling took, of all threads together."""
+        self._changing = threading.Lock()
+
+    def count_found(self) -> None:
+        """Count a kernel that was in the cache."""
+        with self._changing:
+            self.found += 1
+        cache_folder.note_use(found=True)
+
+    @contextlib.contextmanager
+    def while_compiling(self) -> Iterator[None]:
+        """Count a kernel that is compiled while the context lasts."""
+        begin = time.perf_counter()
+        with self._changing:
+            self.compiling += 1
+        try:
+            yield
+        finally:
+            with self._changing:
+                self.compiling -= 1
+                self.compiled += 1
+                self.seconds += time.perf_counter() - begin
+        cache_folder.note_use(found=False)
 
 
 counts = Counts()

@@ -73,12 +73,12 @@ class Loop:
             key = None
         program = None if key is None else kernel_cache.find(key)
         if program is not None:
-            kernel_cache.counts.found += 1
+            kernel_cache.counts.count_found()
             return program
-        from . import compiler
+        with kernel_cache.counts.while_compiling():
+            from . import compiler  # which imports Numba
 
-        program = compiler.program_of(self.function, kinds)
-        kernel_cache.counts.compiled += 1
+            program = compiler.program_of(self.function, kinds)
         if key is not None:
             kernel_cache.keep(key, program)
         return program

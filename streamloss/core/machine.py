@@ -66,3 +66,8 @@ def peak_memory() -> int:
 def mib(size: int) -> str:
     """Return a size in bytes as text in MiB."""
     return f"{size / 2**20:,.0f} MiB"
+
+
+def megabytes(size: int) -> str:
+    """Return a size in bytes as text in MB, to a tenth."""
+    return f"{size / 1e6:,.1f} MB"

@@ -19,8 +19,8 @@ from .probabilities import Slacks
 
 Array = np.ndarray[Any, Any]
 
-PARALLEL_FROM = 1 << 17
-"""Elements from which one block is worth the compilation and start of the loop over all cores."""
+PARALLEL_FROM = 2 * cpu.ELEMENTS_PER_THREAD
+"""Elements from which one block is worth a second thread."""
 
 
 class KernelResult(NamedTuple):
@@ -71,7 +71,7 @@ class Backend(Protocol):
 
 
 class CpuBackend:
-    """The processor; `parallel`: all cores, by Numba's threads, which a thread of a pool must not ask for."""
+    """The processor; `parallel`: all cores for one block, where no other thread evaluates another one."""
 
     holds_arrays = False
 

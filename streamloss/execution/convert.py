@@ -19,21 +19,28 @@ NOT_A_LABEL = np.int64(np.iinfo(np.int64).min)
 """The stand-in for a label that is no integer of 64 bits; kernels refuse it as out of range."""
 
 
+def contiguous(data: Array, dtype: Any = None) -> Array:
+    """Return values as a contiguous array whose elements begin where the processor wants them; the array itself where
+    it is that already. Arrays over bytes that came through a network begin anywhere.
+    """
+    return np.require(data, dtype, ["C_CONTIGUOUS", "ALIGNED"])
+
+
 def floating(data: Array, least: np.dtype[Any] | None = None) -> Array:
     """Return values as contiguous native float32 or float64; the array itself where it is that already.
 
     `least` float64 widens float32, which is exact: fewer combinations of dtypes are compiled.
     """
     dtype = floating_dtype(data.dtype)
-    return np.ascontiguousarray(data, dtype if least is None else np.promote_types(dtype, least))
+    return contiguous(data, dtype if least is None else np.promote_types(dtype, least))
 
 
 def targets(data: Array, least: np.dtype[Any]) -> Array:
     """Return labels that are numbers as a contiguous array of `TARGETS`; the array itself where it is that already."""
     if data.dtype == np.bool_:
-        return np.ascontiguousarray(data).view(np.uint8)
+        return contiguous(data).view(np.uint8)
     if data.dtype in (np.uint8, np.int64):
-        return np.ascontiguousarray(data)
+        return contiguous(data)
     return floating(data, least)
 
 
@@ -72,20 +79,20 @@ def mask(data: Array) -> Array | None:
     """Return booleans from booleans or integers 0 and 1; None where there is another integer."""
     if data.dtype.kind != "b" and ((data != 0) & (data != 1)).any():
         return None
-    return np.ascontiguousarray(data, np.bool_)
+    return contiguous(data, np.bool_)
 
 
 def weights(data: Array) -> Array:
     """Return weights as contiguous float32 or float64."""
-    return np.ascontiguousarray(data, np.float32 if data.dtype == np.float32 else np.float64)
+    return contiguous(data, np.float32 if data.dtype == np.float32 else np.float64)
 
 
 def labels(data: Array) -> Array:
     """Return labels as a contiguous array of `LABELS`; fractions, NaN and integers beyond int64 become NOT_A_LABEL."""
     if data.dtype.kind == "b":
-        return np.ascontiguousarray(data).view(np.uint8)
+        return contiguous(data).view(np.uint8)
     if data.dtype.kind == "i" or (data.dtype.kind == "u" and data.dtype.itemsize < 8):
-        return np.ascontiguousarray(data, next(dtype for dtype in LABELS if np.can_cast(data.dtype, dtype)))
+        return contiguous(data, next(dtype for dtype in LABELS if np.can_cast(data.dtype, dtype)))
     if data.dtype.kind == "u":
         return np.where(data > np.uint64(np.iinfo(np.int64).max), NOT_A_LABEL, data.astype(np.int64))
     values = data.astype(np.float64)

@@ -10,7 +10,7 @@ from .block import Run, run_block
 
 
 class InlineExecutor:
-    """Evaluates the blocks in their order; with ``parallel=True`` each on all cores, with Numba's threads."""
+    """Evaluates the blocks in their order; with ``parallel=True`` each on all cores."""
 
     name = "inline"
     workers_used: int | None = None

@@ -21,6 +21,7 @@ from .base import IGNORED, TILE, Kernel, KernelKey, Operands, Output, Settings, 
 from .build import build
 from .workspace import empty
 
+ELEMENTS_PER_THREAD = 1 << 16  # take 40 microseconds or more, ten times what it takes to start a thread
 PIECES = 64  # pieces of rows for all cores: enough to balance them, few enough that their totals are small
 
 Array = np.ndarray[Any, Any]
@@ -89,7 +90,9 @@ def parallel(key: KernelKey) -> Callable[[Operands, Settings, Output, Totals, Ar
 
     def run(operands: Operands, settings: Settings, output: Output, totals: Totals, first_bad: Array) -> None:
         shared = [Flattened(value) for value in (operands, settings, output, totals, first_bad, np.zeros(1, np.int64))]
-        run_on_all_cores(compiled.loop, shared, lambda: compiled.workspace(operands), first_bad.size)
+        worth_starting = max(1, operands.y_pred.size // ELEMENTS_PER_THREAD)
+        threads = min(first_bad.size, worth_starting)
+        run_on_all_cores(compiled.loop, shared, lambda: compiled.workspace(operands), threads)
 
     return run
 

@@ -33,10 +33,28 @@ def test_reductions_need_nothing_heavy():
     assert loaded_after("import streamloss; streamloss.Reduction.SUM; print()") == []
 
 
-def test_a_loss_loads_numba_but_not_zarr():
+def test_a_loss_loads_neither_numba_nor_zarr():
     loaded = loaded_after("import streamloss; streamloss.losses.MeanSquaredError(); print()")
-    assert "numba" in loaded
-    assert "zarr" not in loaded
+    assert not {"numba", "zarr", "dask"} & set(loaded)
+
+
+def test_a_local_evaluation_with_kernels_in_the_cache_loads_no_compiler(tmp_path):
+    """Nor Dask; rich only for what it shows, a table or a bar."""
+    create = f"""
+import numpy as np, zarr
+for name in "ab":
+    zarr.create_array({str(tmp_path)!r} + f"/{{name}}.zarr", data=np.zeros(9, np.float32))
+"""
+    subprocess.run([sys.executable, "-c", create], check=True)
+    evaluate = f"""
+from streamloss.cli import run
+run(["evaluate", "--loss", "mse", "--y-true", {str(tmp_path / "a.zarr")!r}, "--y-pred", {str(tmp_path / "b.zarr")!r}])
+print()"""
+    loaded_after(evaluate)  # compiles, if need be
+    assert not {"numba", "dask", "distributed"} & set(loaded_after(evaluate))
+    script = f"{evaluate}\nimport sys\nprint(*(m for m in sys.modules if m.startswith('rich.')))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert not {"rich.progress", "rich.live", "rich.markdown", "rich.syntax"} & set(done.stdout.split())
 
 
 def test_the_local_path_knows_nothing_of_dask(tmp_path):

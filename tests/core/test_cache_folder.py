@@ -33,10 +33,19 @@ def test_files_are_kept_for_the_user_alone(place):
     assert stat.S_IMODE(place.stat().st_mode) == 0o700
     (file,) = place.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert cache_folder.usage() == (1, 4)
+    assert cache_folder.usage()[:2] == (1, 4)
     cache_folder.remove(KEY)
     assert cache_folder.read(KEY) is None
-    assert cache_folder.usage() == (0, 0)
+    assert cache_folder.usage() == (0, 0, 0, 0)
+
+
+def test_uses_are_counted_over_processes(place, monkeypatch):
+    for found in (True, False, True, True):
+        cache_folder.note_use(found)
+    assert cache_folder.usage() == (0, 0, 3, 1)
+    monkeypatch.setattr(cache_folder, "_MOST_USES", 3)
+    cache_folder.note_use(True)
+    assert cache_folder.usage() == (0, 0, 1, 0), "the file begins again before it is large"
 
 
 def test_the_place_is_that_of_the_variables(tmp_path, monkeypatch):
@@ -74,7 +83,8 @@ def nothing_is_kept():
     cache_folder.write(KEY, b"code")
     cache_folder.remove(KEY)
     assert cache_folder.read(KEY) is None
-    assert cache_folder.usage() == (0, 0)
+    cache_folder.note_use(True)
+    assert cache_folder.usage() == (0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("where", ["/dev/null/cache", "/proc/cache", "a\0b"])
@@ -170,7 +180,7 @@ def test_files_that_were_used_least_recently_go_first(place, monkeypatch):
     assert cache_folder.read("0") == bytes(100), "used again today"
     cache_folder.write("4", bytes(100))
     assert {file.stem for file in place.iterdir()} == {"0", "2", "3", "4"}
-    assert cache_folder.usage() == (4, 400)
+    assert cache_folder.usage()[:2] == (4, 400)
 
 
 def test_what_a_killed_writer_left_goes_after_a_day(place):

@@ -45,6 +45,16 @@ def test_a_billion_rows_less_a_few(capsys):
     assert [run["rows"] for run in result["scaling"]] == [10_000]
 
 
+def test_start_up(capsys, monkeypatch):
+    import startup
+
+    monkeypatch.setattr(startup, "LOSSES", {"mean squared error": startup.LOSSES["mean squared error"]})
+    seconds = startup.main(rounds=1)
+    assert {"mean squared error, streamloss, cold", "streamloss evaluate, process, streamloss, cold"} <= seconds.keys()
+    cold, warm = (seconds[f"mean squared error, streamloss, {how}"] for how in ("cold", "kernels in the cache"))
+    assert warm < cold
+
+
 @pytest.mark.slow
 def test_the_costs_of_scheduling(capsys):
     import cluster
