@@ -1,9 +1,10 @@
 """CUDA kernels in the kernel cache, as PTX: it takes the place of the cache that numba-cuda has itself.
 
-Four fifths of the time to compile a kernel is Numba's: types, and LLVM's code in text. So a kernel is found by what it
-is made of, before Numba sees it, and not by that text. What is found becomes a kernel of numba-cuda's in the way in
-which its own cache makes them, so it is linked and launched as if it had just been compiled. numba-cuda pickles whole
-objects under the names and the times of source files; here is PTX alone, under a digest of all that it depends on.
+Four fifths of the time to compile a kernel is Numba's: types, and code of LLVM as text. So a kernel is found by what it
+is made of, before Numba sees it, and not by that text, which also differs between processes. What is found becomes a
+kernel of numba-cuda in the way in which its own cache restores them, so it is linked and launched like one that it has
+just compiled. That cache pickles whole objects, under the names and times of source files; this one keeps PTX alone,
+under a digest of all that it depends on.
 """
 
 from __future__ import annotations
@@ -31,43 +32,37 @@ _IN_LIBRARIES = ("_entry_name", "_ptx_cache", "_linking_files", "_setup_function
 
 
 class KeptKernels:
-    """The kernels of one function for GPUs of one capability; a dispatcher asks for them before it compiles."""
+    """The kernels of a dispatcher for GPUs of one capability: found or compiled.
 
-    cache_path = None  # as numba-cuda's own caches say where they have nothing to tell
+    It stands where numba-cuda has its own cache, which a dispatcher asks for kernels that it has not had before.
+    """
 
-    def __init__(self, function: FunctionType, capability: tuple[int, ...], options: dict[str, Any]) -> None:
-        self._function, self._capability, self._options = function, capability, options
+    def __init__(self, function: FunctionType, dispatcher: Any, capability: tuple[int, ...]) -> None:
+        self._function, self._dispatcher, self._capability = function, dispatcher, capability
 
     def load_overload(self, arguments: Any, context: Any) -> Any:
-        """Return the kernel for arguments of these Numba types, or None."""
-        key = self._key(arguments)
+        """Return the kernel for arguments of these Numba types, with machine code for the current GPU."""
+        key = self.key(arguments)
         program = None if key is None else kernel_cache.find(key)
-        if program is None:
-            return None
-        ptx = program.modules[program.entry].code
-        if FUSIBLE.search(ptx):
-            return None
-        kernel_cache.counts.found += 1
-        return _kernel_of(program.entry, ptx.decode(), arguments)
-
-    def save_overload(self, arguments: Any, kernel: Any) -> None:
-        """Keep a kernel that was compiled, if its PTX is all that there is to it."""
-        kernel_cache.counts.compiled += 1
-        key, library = self._key(arguments), kernel._codelibrary
-        ptx = "\n".join(library.get_asm_strs())
+        if program is not None and not FUSIBLE.search(program.modules[program.entry].code):
+            kernel_cache.counts.count_found()
+            return _kernel_of(program.entry, program.modules[program.entry].code.decode(), arguments)
+        with kernel_cache.counts.while_compiling():
+            compiled = import_module("numba.cuda.dispatcher")._Kernel
+            kernel = compiled(self._dispatcher.py_func, arguments, **self._dispatcher.targetoptions)
+            kernel.bind()  # as dispatchers do
+        ptx = kernel._codelibrary.get_asm_str()
         if key is not None and _described(kernel) == _described(_kernel_of(kernel.entry_name, ptx, arguments)):
-            modules = {kernel.entry_name: Module(ptx.encode(), ())}
-            kernel_cache.keep(key, Program(kernel.entry_name, "none", modules))
+            kernel_cache.keep(key, Program(kernel.entry_name, "none", {kernel.entry_name: Module(ptx.encode(), ())}))
+        return kernel
 
-    def flush(self) -> None:
-        """Forget nothing: no file can be out of date."""
-
-    def _key(self, arguments: Any) -> str | None:
+    def key(self, arguments: Any) -> str | None:
+        """Return the key of a kernel in the kernel cache; None if it is compiled in each process."""
         try:
             digest = digest_of(self._function)
-        except UnknownContentError:  # it is compiled in each process
+        except UnknownContentError:
             return None
-        target = str(self._capability), repr(sorted(self._options.items()))
+        target = str(self._capability), repr(sorted(self._dispatcher.targetoptions.items()))
         return kernel_cache.key_of("cuda", digest, *target, *_compilers(), *map(text_of_type, arguments))
 
 

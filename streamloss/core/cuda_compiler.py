@@ -88,7 +88,7 @@ class Launcher:
         if capability not in self._dispatchers:
             made = cuda.jit(_prepared(self.function), **self.options)
             if not SIMULATED:
-                made._cache = KeptKernels(cast(FunctionType, self.function), capability, made.targetoptions)
+                made._cache = KeptKernels(cast(FunctionType, self.function), made, capability)
             self._dispatchers[capability] = made
         return self._dispatchers[capability]
 

@@ -69,7 +69,7 @@ def wanted(name, capabilities=((9, 0),), options=(), compilers=(), planted=""):
         cuda_compiled.asked[0] = tuple(capability)
         with toolkit.unfused():
             if planted:
-                key = launcher.dispatcher()._cache._key(signature)
+                key = launcher.dispatcher()._cache.key(signature)
                 kernel_cache.keep(key, Program("planted", "none", {"planted": Module(planted.encode(), ())}))
             kernel = launcher.dispatcher().compile(signature)
     library = kernel._codelibrary
@@ -99,7 +99,7 @@ def all_keys():
     found = {}
 
     def collect(name, launcher, signature):
-        found[name] = launcher.dispatcher()._cache._key(signature)
+        found[name] = launcher.dispatcher()._cache.key(signature)
 
     cuda_compiled.report, report = collect, cuda_compiled.report
     cuda_compiled.asked[0] = cuda_compiled.CAPABILITIES[0]
