@@ -108,9 +108,9 @@ class KernelKey(NamedTuple):
 class Kernel:
     """A formula's compiled loop over the rows of a tile."""
 
-    rows: Callable[..., None]
-    """``rows(y_true, y_pred, settings, values, status, workspace)`` writes the float64 `values` and the `status` of a
-    tile's rows."""
+    rows: Callable[..., int]
+    """``rows(y_true, y_pred, settings, values, status, workspace)`` writes the float64 `values` of a tile's rows, and
+    their `status` if any is not KEPT: then it returns a positive number, else 0."""
     new_workspace: Callable[[Operands], Any]
     """Returns the arrays that `rows` writes to, made once for many tiles."""
 

@@ -16,8 +16,8 @@ from ..core.loop import Loop, loop
 from ..core.primitives import take_next
 from ..formulas._kinds import Overlap
 from . import whole_data
-from .accumulate import NUM_SPARE, accumulate_tile_of, weigh
-from .base import IGNORED, TILE, Kernel, KernelKey, Operands, Output, Settings, Totals
+from .accumulate import NUM_SPARE, accumulate_tile_of, accumulate_weighted_of, weigh
+from .base import IGNORED, KEPT, TILE, Kernel, KernelKey, Operands, Output, Settings, Totals
 from .build import build
 from .workspace import empty
 
@@ -134,6 +134,7 @@ def losses_of_rows(key: KernelKey, kernel: Kernel) -> Callable[..., int]:
     returns the first bad one, or -1.
     """
     rows, single, accumulate_tile = kernel.rows, key.single, accumulate_tile_of(key.accumulation)
+    accumulate_weighted = accumulate_weighted_of(key.accumulation, single)
 
     @no_alloc
     def rows_of_piece(
@@ -148,16 +149,32 @@ def losses_of_rows(key: KernelKey, kernel: Kernel) -> Callable[..., int]:
         for a in range(start, stop, TILE):
             b = min(a + TILE, stop)
             m = b - a
-            rows(y_true[a:b], y_pred[a:b], settings, values, status, workspace.of_kernel)
-            for r in range(min(b, mask.size) - min(a, mask.size)):
-                status[r] = status[r] if mask[a + r] else IGNORED
+            odd = rows(y_true[a:b], y_pred[a:b], settings, values, status, workspace.of_kernel)
+            if (
+                odd == 0
+                and mask.size == 0
+                and weight.size > 1
+                and accumulate_weighted(values[:m], weight[a:b], spare, totals)
+            ):
+                if output.wanted:
+                    losses = out[a:b]
+                    for r in range(m):
+                        losses[r] = spare[0, r]
+                continue
+            if odd == 0 and (mask.size > 0 or weight.size > 0):
+                status[:m] = KEPT
+            if mask.size > 0:
+                for r in range(m):
+                    status[r] = status[r] if mask[a + r] else IGNORED
+                odd = 1
             improper = 0
             if weight.size > 1:
                 improper = weigh(values, status, weight[a:b], weights)
             elif weight.size == 1:
                 improper = weigh(values, status, one_weight[:m], weights)
             used = weights[: m if weight.size > 0 else 0]
-            bad = accumulate_tile(values[:m], status, used, improper == 0, nan_policy, single, spare, totals)
+            clean = odd == 0 and improper == 0
+            bad = accumulate_tile(values[:m], status, used, clean, nan_policy, single, spare, totals)
             if bad >= 0:
                 return a + bad
             if output.wanted:

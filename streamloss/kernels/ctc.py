@@ -18,9 +18,9 @@ def ctc(formula: LabelSequence) -> Kernel:
     outside_pred = count_outside_of(formula.y_pred)
 
     @inline
-    def rows(y_true: Any, y_pred: Any, settings: Any, values: Any, status: Any, workspace: Any) -> None:
+    def rows(y_true: Any, y_pred: Any, settings: Any, values: Any, status: Any, workspace: Any) -> int:
         n, classes = y_pred.shape[0], y_pred.shape[2]
-        longest = y_true.shape[1]
+        longest, odd = y_true.shape[1], 0
         for r in range(n):
             labels, scores = y_true[r], y_pred[r]
             length = 0
@@ -34,6 +34,8 @@ def ctc(formula: LabelSequence) -> Kernel:
             if wrong == 0:
                 values[r] = loss(labels[:length], scores, workspace)
                 status[r] = IMPOSSIBLE if values[r] == np.inf else KEPT
+            odd += 0 if status[r] == KEPT else 1
+        return odd
 
     def new_workspace(operands: Operands) -> Any:
         return formula.new_workspace(operands.y_true.shape[1], operands.y_pred.shape[2])

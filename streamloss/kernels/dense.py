@@ -37,10 +37,10 @@ def dense(formula: Rowwise | Overlap | Elementwise, single: bool, layout: str) -
     run_passes, column = passes.run, column_of(terms)
 
     @inline
-    def rows(y_true: Any, y_pred: Any, settings: Any, values: Any, status: Any, workspace: Any) -> None:
+    def rows(y_true: Any, y_pred: Any, settings: Any, values: Any, status: Any, workspace: Any) -> int:
         stats, sums, labels = workspace.stats, workspace.sums, workspace.labels
         n, classes = y_pred.shape
-        step = rows_at_once_in_loops(classes)
+        step, odd = rows_at_once_in_loops(classes), 0
         # bytes, so that loops which only prefetch these are the same for all dtypes
         bytes_true, width_true = bytes_of(y_true), classes * y_true.itemsize
         bytes_pred, width_pred = bytes_of(y_pred), classes * y_pred.itemsize
@@ -49,7 +49,9 @@ def dense(formula: Rowwise | Overlap | Elementwise, single: bool, layout: str) -
             y, p, kept = y_true[start : start + m], y_pred[start : start + m], status[start : start + m]
             for r in range(m):
                 kept[r] = KEPT
-            if outside_true(flat(y)) + outside_pred(flat(p)) > 0:
+            outside = outside_true(flat(y)) + outside_pred(flat(p))
+            odd += outside
+            if outside > 0:
                 for r in range(m):
                     kept[r] = BAD if outside_true(y[r]) + outside_pred(p[r]) > 0 else KEPT
             a, b = min(start + m, n), min(start + 2 * m, n)
@@ -59,6 +61,7 @@ def dense(formula: Rowwise | Overlap | Elementwise, single: bool, layout: str) -
             losses, row_max, arguments = values[start : start + m], stats.row_max, settings.arguments
             for r in range(m):
                 losses[r] = finish(column(sums[SUM], r), column(sums[ERR], r), row_max[r], float(classes), arguments)
+        return odd
 
     return Kernel(rows, _new_workspace_of(passes, terms))
 

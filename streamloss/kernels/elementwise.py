@@ -19,16 +19,17 @@ def elementwise(formula: Elementwise, single: bool) -> Kernel:
     outside_pred = count_outside_of(formula.y_pred)
 
     @inline
-    def rows(y_true: Any, y_pred: Any, settings: Any, values: Any, status: Any, workspace: Any) -> None:
+    def rows(y_true: Any, y_pred: Any, settings: Any, values: Any, status: Any, workspace: Any) -> int:
         n = y_pred.shape[0]
         y, p = flat(y_true), flat(y_pred)
         per_class, arguments = settings.per_class, settings.arguments
-        status[:n] = KEPT
-        if outside_true(y) + outside_pred(p) > 0:
+        odd = outside_true(y) + outside_pred(p)
+        if odd > 0:
             for r in range(n):
                 status[r] = BAD if outside_true(y[r : r + 1]) + outside_pred(p[r : r + 1]) > 0 else KEPT
         for r in range(n):
             values[r] = term(per_class, 0, (np.float64(y[r]), np.float64(p[r])), arguments)
+        return odd
 
     return Kernel(rows, no_workspace)
 
@@ -41,11 +42,14 @@ def parametric(formula: Parametric, single: bool) -> Kernel:
     highs = (true.largest, first.largest, second.largest)
 
     @inline
-    def rows(y_true: Any, y_pred: Any, settings: Any, values: Any, status: Any, workspace: Any) -> None:
+    def rows(y_true: Any, y_pred: Any, settings: Any, values: Any, status: Any, workspace: Any) -> int:
+        odd = 0
         for r in range(y_pred.shape[0]):
             y, a, b = np.float64(y_true[r]), np.float64(y_pred[r, 0]), np.float64(y_pred[r, 1])
             outside = (y < lows[0]) | (y > highs[0]) | (a < lows[1]) | (a > highs[1]) | (b < lows[2]) | (b > highs[2])
             status[r] = BAD if outside else KEPT
+            odd += 1 if outside else 0
             values[r] = term(y, a, b, *settings.arguments)
+        return odd
 
     return Kernel(rows, no_workspace)

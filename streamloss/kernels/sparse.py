@@ -72,11 +72,11 @@ def sparse(formula: Sparse | OneHot, single: bool, layout: str) -> Kernel:
     by_label = isinstance(formula, Sparse) and formula.pivot == "label"
 
     @inline
-    def rows(y_true: Any, y_pred: Any, settings: Any, values: Any, status: Any, workspace: Any) -> None:
+    def rows(y_true: Any, y_pred: Any, settings: Any, values: Any, status: Any, workspace: Any) -> int:
         stats, sums, labels, p_label = workspace.stats, workspace.sums, workspace.labels, workspace.p_label
         ignore, row_max = settings.ignore, stats.row_max
         n, classes = y_pred.shape
-        step = rows_at_once_in_loops(classes)
+        step, odd = rows_at_once_in_loops(classes), 0
         # bytes, so that loops which only prefetch these are the same for all dtypes
         bytes_pred, width = bytes_of(y_pred), classes * y_pred.itemsize
         for start in range(0, n, step):
@@ -88,7 +88,11 @@ def sparse(formula: Sparse | OneHot, single: bool, layout: str) -> Kernel:
                 labels[r] = label if usable else 0
                 kept[r] = KEPT if usable else BAD
                 kept[r] = IGNORED if (ignore.enabled != 0) & (label == ignore.label) else kept[r]
-            if outside_pred(flat(x)):
+            for r in range(m):
+                odd += 0 if kept[r] == KEPT else 1
+            outside = outside_pred(flat(x))
+            odd += outside
+            if outside > 0:
                 for r in range(m):
                     kept[r] = BAD if (kept[r] == KEPT) & (outside_pred(x[r]) > 0) else kept[r]
             for r in range(m):
@@ -98,6 +102,7 @@ def sparse(formula: Sparse | OneHot, single: bool, layout: str) -> Kernel:
             next_rows = NextRows(coming[:0], coming)
             run_passes(x, x, labels[:m], stats, settings, next_rows, workspace.of_passes, sums)
             finish_rows(values[start : start + m], p_label, row_max, sums, classes, settings)
+        return odd
 
     return Kernel(rows, _new_workspace_of(passes, reduction.terms))
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from exact import exact_sum, rounded
-from streamloss.aggregation.accumulator import SIZE, add
+from streamloss.aggregation.accumulator import MOST_AT_ONCE, SIZE, add, add_rounded_within, add_within
 from streamloss.aggregation.identity import StateIdentity
 from streamloss.aggregation.state import ExactSum, State
 from streamloss.errors import StateError
@@ -162,3 +162,54 @@ def test_keys_of_an_identity_that_another_version_wrote_stay():
     assert read.to_bytes() == written
     with pytest.raises(StateError, match='"later"'):
         read.merge(State.empty(StateIdentity("mse", {}, "float32", False)))
+
+
+EDGES = [
+    0.0,
+    -0.0,
+    1.0,
+    2.0**-22,
+    2.0**-23,
+    2.0**-73,
+    2.0**-74,
+    2.0**29,
+    -(2.0**29),
+    2.0**29 - 1,
+    2.0**30,
+    2.0**31,
+    1e300,
+]
+EDGES += [
+    math.nextafter(2.0**29, math.inf),
+    math.nextafter(-(2.0**29), -math.inf),
+    5e-324,
+    math.nan,
+    math.inf,
+    -math.inf,
+]
+
+
+@given(
+    st.lists(st.sampled_from(EDGES) | st.floats(width=32) | st.floats(-1.0, 1.0), min_size=1, max_size=40),
+    st.booleans(),
+)
+def test_two_parts_add_exactly_or_nothing(values, rounds):
+    array, limbs = np.array(values), np.zeros(SIZE, np.int64)
+    with np.errstate(over="ignore"):
+        kept = array.astype(np.float32).astype(np.float64) if rounds else array.copy()
+    if (add_rounded_within if rounds else add_within)(limbs, array):
+        assert ExactSum.of_limbs(limbs).exactly() == sum(map(Fraction, kept.tolist()), Fraction(0))
+    else:
+        assert not limbs.any()
+        fine = [math.isfinite(v) and abs(v) < 2.0**29 and (v * 2.0**73).is_integer() for v in kept.tolist()]
+        assert not all(fine), "two parts would have held all of them"
+    assert array.tobytes() == kept.tobytes()
+
+
+@pytest.mark.parametrize("value", [2.0**29 - 2.0**-22, -(2.0**29 - 2.0**-22), 2.0**-73, 1 / 3])
+def test_two_parts_of_many_values_do_not_overflow(value):
+    value = float(np.float32(value)) if abs(value) < 1 else value
+    for n, added in ((MOST_AT_ONCE, True), (MOST_AT_ONCE + 1, False)):
+        limbs = np.zeros(SIZE, np.int64)
+        assert add_within(limbs, np.full(n, value)) == added
+        assert ExactSum.of_limbs(limbs).exactly() == (n * Fraction(value) if added else 0)
