@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import textwrap
 
@@ -75,7 +76,7 @@ def summary(result: Result) -> str:
     """Return one line with the rows, the time, the speed and the memory of a run."""
     merged = result.executor == "merge"
     how = f"merged from {result.workers} states" if merged else f"{result.workers} x {result.executor}"
-    rate = f" ({result.rows_per_second:,.0f} rows/s)" if result.rows_per_second >= 1 else ""
+    rate = f" ({result.rows_per_second:,.0f} rows/s)" if 1 <= result.rows_per_second < math.inf else ""
     compiling = f", {result.compile_seconds:.2f} s of them compiling" if result.compile_seconds >= 0.01 else ""
     return (
         f"{result.rows:,} rows in {result.seconds:.2f} s{compiling}{rate}, "

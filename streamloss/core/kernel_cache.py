@@ -44,7 +44,8 @@ class Counts:
         self.compiling = 0
         """The number of threads that compile a kernel now."""
         self.seconds = 0.0
-        """The time that compiling took, of all threads together."""
+        """The time in which any thread compiled."""
+        self._begin = 0.0
         self._changing = threading.Lock()
 
     def count_found(self) -> None:
@@ -56,8 +57,9 @@ class Counts:
     @contextlib.contextmanager
     def while_compiling(self) -> Iterator[None]:
         """Count a kernel that is compiled while the context lasts."""
-        begin = time.perf_counter()
         with self._changing:
+            if self.compiling == 0:
+                self._begin = time.perf_counter()
             self.compiling += 1
         try:
             yield
@@ -65,7 +67,8 @@ class Counts:
             with self._changing:
                 self.compiling -= 1
                 self.compiled += 1
-                self.seconds += time.perf_counter() - begin
+                if self.compiling == 0:
+                    self.seconds += time.perf_counter() - self._begin
         cache_folder.note_use(found=False)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from functools import cache
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -97,8 +96,15 @@ def parallel(key: KernelKey) -> Callable[[Operands, Settings, Output, Totals, Ar
     return run
 
 
-@cache
 def _compiled(key: KernelKey) -> _Compiled:
+    """Return the loop of a kernel, one for all threads: whoever comes first compiles it."""
+    return _loops.get(key) or _loops.setdefault(key, _declared(key))
+
+
+_loops: dict[KernelKey, _Compiled] = {}
+
+
+def _declared(key: KernelKey) -> _Compiled:
     if key.accumulation.per_ratio:
         rows_of_piece = whole_data.sums_over_rows(cast(Overlap, key.formula), key.accumulation)
         return _Compiled(_loop_over_pieces(rows_of_piece), whole_data.new_workspace)

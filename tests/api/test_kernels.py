@@ -1,5 +1,7 @@
 """Kernels compiled ahead of time, and found again by evaluations."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,8 @@ from streamloss.kernels import cpu
 
 EVALUATE = """
 import json, sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import streamloss as sl
 from streamloss.core.kernel_cache import counts
@@ -97,7 +101,7 @@ def test_a_kernel_from_the_cache_has_the_bits_of_one_that_was_compiled(name, own
     counts = kernel_cache.counts
 
     def evaluated():
-        cpu._compiled.cache_clear()  # as in a process that begins
+        cpu._loops.clear()  # as in a process that begins
         return sl.evaluate(loss, y_true, y_pred)[loss.name].state.to_bytes()
 
     before = counts.compiled
@@ -106,3 +110,12 @@ def test_a_kernel_from_the_cache_has_the_bits_of_one_that_was_compiled(name, own
     before, found = counts.compiled, counts.found
     assert evaluated() == compiled
     assert (counts.compiled, counts.found > found) == (before, True)
+
+
+def test_threads_that_need_a_kernel_at_once_compile_it_once(own_cache):
+    cpu._loops.clear()
+    before = kernel_cache.counts.compiled
+    loss, rows = sl.losses.LogCosh(), np.zeros(100, np.float64)
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: float(loss(rows, rows)), range(16))) == {0.0}
+    assert kernel_cache.counts.compiled == before + 1

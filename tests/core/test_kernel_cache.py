@@ -1,5 +1,6 @@
 """The kernel cache: what is found is right, whoever made it and whatever happened to its file."""
 
+import contextlib
 import json
 import os
 import random
@@ -328,3 +329,17 @@ def test_a_function_whose_content_is_unknown_is_compiled_in_each_process(own_cac
     with pytest.raises(Exception, match="Untyped global name 'unknown'"):  # as Numba says
         total(np.zeros(3))
     assert not kernels(own_cache)
+
+
+def test_the_time_of_compiling_is_that_in_which_any_thread_compiled(monkeypatch):
+    counts, now = kernel_cache.Counts(), [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    with counts.while_compiling():
+        now[0] = 1.0
+        with counts.while_compiling():  # of another thread
+            now[0] = 3.0
+    now[0] = 10.0
+    with contextlib.suppress(ValueError), counts.while_compiling():
+        now[0] = 10.5
+        raise ValueError
+    assert (counts.seconds, counts.compiled, counts.compiling) == (3.5, 3, 0)

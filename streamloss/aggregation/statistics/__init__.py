@@ -18,18 +18,23 @@ def known() -> dict[str, Statistic]:
     return {module.STATISTIC.name: module.STATISTIC for module in modules}
 
 
-@cache
+_accumulations: dict[tuple[str, ...], Accumulation] = {}
+
+
 def accumulation_of(statistics: tuple[str, ...] = ()) -> Accumulation:
     """Return what is added up for a loss of rows: the totals that every evaluation has, and those of `statistics`.
 
-    There is one object for each choice, so that kernels made for it are found again. Raises KeyError for an unknown
-    name.
+    There is one object for each choice, also if threads ask for it at once, so that kernels made for it are found
+    again. Raises KeyError for an unknown name.
     """
-    chosen = [known()[name] for name in ("totals", *statistics)]
-    return Accumulation(
-        tuple(total for statistic in chosen for total in statistic.sums),
-        tuple(held for statistic in chosen for held in statistic.counts),
-    )
+    if statistics not in _accumulations:
+        chosen = [known()[name] for name in ("totals", *statistics)]
+        made = Accumulation(
+            tuple(total for statistic in chosen for total in statistic.sums),
+            tuple(held for statistic in chosen for held in statistic.counts),
+        )
+        _accumulations.setdefault(statistics, made)
+    return _accumulations[statistics]
 
 
 def values_of(state: State, statistics: Sequence[str]) -> dict[str, Any]:
