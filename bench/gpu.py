@@ -1,7 +1,7 @@
 """Compare rows and sums on a GPU with those of the CPU, bit for bit, and then measure its kernels (`make gpu`).
 
-Results go to bench/results/gpu.json. Where a bit differs nothing is timed, and the exit code is 1. PyTorch (eager and
-compiled) and Liger are timed beside it where they are installed; arrays are then theirs, read in place.
+Results go to bench/results/GPU/gpu.json. Where a bit differs nothing is timed, and the exit code is 1. PyTorch (eager
+and compiled) and Liger are timed beside it where they are installed; arrays are then theirs, read in place.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 import streamloss as sl
 from streamloss.core.cuda_compiler import SIMULATED, cuda, require_gpu
 from streamloss.core.cuda_memory import Pinned
-from timing import RESULTS, machine
+from timing import folder_of, machine
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from gpu_bits import LOGITS, SPARSE, compare, narrowed
@@ -163,7 +163,7 @@ class Report:
         print(" ".join(f"{key}={value}" for key, value in row.items()), flush=True)
         self.rows.append(row)
         text = json.dumps({"machine": self._about, "rows": self.rows}, indent=1)
-        (RESULTS / "gpu.json").write_text(text + "\n", encoding="utf-8")
+        (folder_of(self._about["gpu"]) / "gpu.json").write_text(text + "\n", encoding="utf-8")
 
 
 def main() -> int:

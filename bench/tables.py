@@ -1,4 +1,4 @@
-"""Write the tables of docs/speed.md, and the short one of README.md, from results/*.json."""
+"""Write the tables of docs/speed.md, for each processor, and the short one of README.md, from results/*/*.json."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ SHORT = (
 
 
 def write() -> None:
-    speed, billion = load("speed"), load("billion")
-    replace(ROOT / "README.md", short(speed, billion))
-    replace(ROOT / "docs" / "speed.md", long(speed, billion))
+    processors = sorted(path.parent for path in RESULTS.glob("*/speed.json"))
+    results = [(load(folder, "speed"), load(folder, "billion")) for folder in processors]
+    replace(ROOT / "README.md", short(*results[0]))
+    replace(ROOT / "docs" / "speed.md", "\n\n".join(long(*measured) for measured in results))
 
 
-def load(name: str) -> dict[str, Any] | None:
-    path = RESULTS / f"{name}.json"
+def load(folder: Path, name: str) -> dict[str, Any] | None:
+    path = folder / f"{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
@@ -49,9 +50,18 @@ def short(speed: dict[str, Any] | None, billion: dict[str, Any] | None) -> str:
 def long(speed: dict[str, Any] | None, billion: dict[str, Any] | None) -> str:
     lines = []
     if speed:
-        lines += [where(speed["machine"]), "", *comparison(speed["rows"])]
+        lines += [f"## {speed['machine']['processor']}", "", where(speed["machine"]), "", *comparison(speed["rows"])]
     if billion:
-        lines += ["", "## A billion rows", "", where(billion["machine"]), "", *one_run(billion), "", *scaling(billion)]
+        lines += [
+            "",
+            f"## A billion rows on {billion['machine']['processor']}",
+            "",
+            where(billion["machine"]),
+            "",
+            *one_run(billion),
+            "",
+            *scaling(billion),
+        ]
     return "\n".join(lines)
 
 

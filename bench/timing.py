@@ -10,6 +10,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -74,9 +75,16 @@ def _processor() -> str:
     return f"{name or platform.machine()}, {vectors}"
 
 
+def folder_of(device: str) -> Path:
+    """Return the folder in results/ of a processor or a GPU, which is made if need be."""
+    folder = RESULTS / re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def save(name: str, content: Mapping[str, Any]) -> Path:
-    """Write the content and the machine to results/ as JSON, and return the path."""
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"machine": machine(), **content}, indent=1) + "\n", encoding="utf-8")
+    """Write the content and the machine to results/PROCESSOR/ as JSON, and return the path."""
+    about = machine()
+    path = folder_of(about["processor"]) / f"{name}.json"
+    path.write_text(json.dumps({"machine": about, **content}, indent=1) + "\n", encoding="utf-8")
     return path

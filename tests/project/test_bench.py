@@ -78,3 +78,14 @@ def test_tables_hold_every_row_and_the_ratio(tmp_path):
     assert "old" not in text
     assert text.startswith("before")
     assert text.endswith("after\n")
+
+
+def test_results_are_kept_by_processor(tmp_path, monkeypatch):
+    import timing
+
+    monkeypatch.setattr(timing, "RESULTS", tmp_path)
+    first = timing.save("speed", {"rows": []})
+    monkeypatch.setattr(timing, "_processor", lambda: "Another (R) Model/5, AVX2")
+    second = timing.save("speed", {"rows": []})
+    assert second == tmp_path / "another-r-model-5-avx2" / "speed.json"
+    assert {path.parent for path in tmp_path.glob("*/speed.json")} == {first.parent, second.parent}
