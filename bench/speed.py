@@ -1,4 +1,4 @@
-"""Measure speed against peers and limits; write results/PROCESSOR/speed.json, and tables in docs/speed.md and README.md.
+"""Measure speed against peers and limits; write results/PROCESSOR/speed.json, and tables in docs/speed.md and README.
 
     make bench                              (or: python bench/speed.py [--small])
 
