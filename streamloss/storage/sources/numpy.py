@@ -35,7 +35,7 @@ class ArraySource(HostSource):
         self.where = "in memory"
         self.shape = array.shape
         self.dtype = array.dtype
-        self.chunk_shape = (1,) * array.ndim
+        self.chunk_shape = self.piece_shape = (1,) * array.ndim
         self._array = array
 
     def read(self, selection: Selection, allocate: Allocate = np.empty) -> np.ndarray[Any, Any]:
@@ -61,6 +61,7 @@ class MemmapSource(HostSource):
         self.shape = array.shape
         self.dtype = array.dtype
         self.chunk_shape = (1,) * array.ndim
+        self.piece_shape = self.chunk_shape if array.flags.c_contiguous else None  # else a page has rows of many pieces
         self._array = array
         self._memmap = memmap
         mapping: Any = getattr(memmap, "_mmap", None)
