@@ -84,7 +84,7 @@ def test_no_chunk_is_cut_that_is_read_as_a_whole(tmp_path, of_bytes):
     assert [piece.start[0] for piece in of_block] == [0, *range(150 - 37, 900 - 37, 150)]
 
 
-@pytest.mark.parametrize("store", ["compressed", "in memory", "read by zarr"])
+@pytest.mark.parametrize("store", ["compressed", "in memory", "mapped", "read by zarr"])
 def test_what_pieces_would_not_speed_up_is_not_cut(tmp_path, of_bytes, store):
     of_bytes(1)
     path = tmp_path / "p.zarr"
@@ -92,6 +92,9 @@ def test_what_pieces_would_not_speed_up_is_not_cut(tmp_path, of_bytes, store):
         predictions = stored(path, LOGITS, (10, CLASSES), compressors=zarr.codecs.BloscCodec())
     elif store == "read by zarr":
         predictions = stored(path, LOGITS, (10, CLASSES), serializer=zarr.codecs.BytesCodec(endian="big"))
+    elif store == "mapped":
+        np.save(path, LOGITS)
+        predictions = f"{path}.npy"
     else:
         predictions = LOGITS
     assert [len(of_block) for of_block in pieces_of_plan(SPARSE, LABELS, predictions)] == [1]

@@ -61,7 +61,6 @@ class MemmapSource(HostSource):
         self.shape = array.shape
         self.dtype = array.dtype
         self.chunk_shape = (1,) * array.ndim
-        self.piece_shape = self.chunk_shape if array.flags.c_contiguous else None  # else a page has rows of many pieces
         self._array = array
         self._memmap = memmap
         mapping: Any = getattr(memmap, "_mmap", None)
