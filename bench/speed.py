@@ -23,6 +23,7 @@ def main(small: bool) -> None:
     results = in_memory.run(elements, rounds, classes)
     with tempfile.TemporaryDirectory() as folder:
         results += reading.run(Path(folder), rows, rounds)
+        results += reading.shares(Path(folder), elements * 5 // 2, rounds)
     if not small:
         print("written:", save("speed", {"rows": results}))
         tables.write()

@@ -25,22 +25,35 @@ PACKAGES = (
 OURS = "streamloss"
 
 
-def take_turns(candidates: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+Clock = Callable[[], float]
+"""``time.perf_counter``, or on a machine that others share ``time.process_time``: the processors' seconds."""
+
+
+def take_turns(
+    candidates: Mapping[str, Callable[[], Any]], rounds: int, clock: Clock = time.perf_counter
+) -> dict[str, float]:
     """Return the median seconds of each, after one round that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for turn in range(rounds + 1):
         for name, candidate in candidates.items():
             gc.collect()
-            begin = time.perf_counter()
+            begin = clock()
             candidate()
             if turn:
-                seconds[name].append(time.perf_counter() - begin)
+                seconds[name].append(clock() - begin)
     return {name: median(values) for name, values in seconds.items()}
 
 
-def measure(case: str, unit: str, amount: float, candidates: Mapping[str, Callable[[], Any]], rounds: int) -> dict:
+def measure(
+    case: str,
+    unit: str,
+    amount: float,
+    candidates: Mapping[str, Callable[[], Any]],
+    rounds: int,
+    clock: Clock = time.perf_counter,
+) -> dict:
     """Return a row of the results, `amount` per second of each candidate, and print it."""
-    rates = {name: amount / seconds for name, seconds in take_turns(candidates, rounds).items()}
+    rates = {name: amount / seconds for name, seconds in take_turns(candidates, rounds, clock).items()}
     shown = ", ".join(f"{name} {rate:,.2f}" for name, rate in rates.items())
     print(f"{case:<44} {unit}: {shown}", flush=True)
     return {"case": case, "unit": unit, "rates": rates}

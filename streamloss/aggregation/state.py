@@ -35,7 +35,7 @@ class ExactSum:
     def of_limbs(cls, limbs: Any) -> Self:
         """Return the sum that an accumulator's int64 array holds (see :mod:`streamloss.aggregation.accumulator`)."""
         *radix, nan, positive, negative = limbs.tolist()
-        return cls(sum(limb << (32 * k) for k, limb in enumerate(radix)), nan, positive, negative)
+        return cls(sum([limb << (32 * k) for k, limb in enumerate(radix) if limb]), nan, positive, negative)
 
     @classmethod
     def of_count(cls, count: int) -> Self:

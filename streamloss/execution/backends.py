@@ -42,6 +42,9 @@ class Backend(Protocol):
     holds_arrays: bool
     """Whether arrays that are evaluated may be on the backend's device and not in the host's memory."""
 
+    takes_pieces: bool
+    """Whether a block is best evaluated in pieces that fit a core's caches."""
+
     def activate(self) -> AbstractContextManager[Any]:
         """Return a context in which the calling thread works with this backend's device."""
 
@@ -77,6 +80,7 @@ class CpuBackend:
 
     def __init__(self, parallel: bool = False) -> None:
         self._parallel = parallel
+        self.takes_pieces = not parallel  # all cores share a block: a piece would be too little for them
         self.buffers = BufferPool()
 
     def activate(self) -> AbstractContextManager[Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..aggregation.block_result import BlockResult
 from ..aggregation.state import State, States
@@ -15,6 +15,7 @@ from ..storage.sinks import Sink
 from .backends import Backend, CpuBackend
 from .inputs import BlockInputs, labels_beside_0_and_1
 from .loss_on_block import NAN_POLICIES, LossOnBlock
+from .pieces import pieces_of
 
 __all__ = [
     "NAN_POLICIES",
@@ -90,20 +91,52 @@ def run_block(run: Run, block: Block, backend: Backend | None = None) -> States:
 
 
 def _run_block(run: Run, block: Block, backend: Backend) -> States:
-    plan, inputs = run.plan, BlockInputs(run.plan, block, backend.buffers, run.nan_policy)
+    passes = [_pass_of(run, block, equal, backend) for equal in run.plan.equal_losses]
+    states: list[State] | None = None
+    done = 0
+    for piece in pieces_of(run.plan, block) if backend.takes_pieces else [block]:
+        found = _run_piece(run, piece, slice(done, done + piece.rows), passes, backend)
+        states = found if states is None else [a.merge(b) for a, b in zip(states, found, strict=True)]
+        done += piece.rows
+    assert states is not None
+    by_name: dict[str, State] = {}
+    for this, state in zip(passes, states, strict=True):
+        for loss in this.written:
+            run.sinks[loss.name].write(block, this.losses.reshape(block.shape))
+        by_name.update((loss.name, state) for loss in this.equal)
+    return tuple(by_name[loss.name] for loss in run.plan.losses)
+
+
+class _Pass(NamedTuple):
+    """Losses that differ only in name or reduction: they are evaluated once."""
+
+    equal: Sequence[PlannedLoss]
+    written: Sequence[PlannedLoss]
+    """Those whose losses of rows are written."""
+    losses: Any
+    """(rows,) of the block, where losses are written; else None."""
+
+    @property
+    def first(self) -> PlannedLoss:
+        return self.written[0] if self.written else self.equal[0]
+
+
+def _pass_of(run: Run, block: Block, equal: Sequence[PlannedLoss], backend: Backend) -> _Pass:
+    written = [loss for loss in equal if loss.name in run.sinks and loss.alignment.ratio_shape is None]
+    losses = backend.new_losses(run.sinks[written[0].name], block, written[0].dtype) if written else None
+    return _Pass(equal, written, losses)
+
+
+def _run_piece(run: Run, piece: Block, rows: slice, passes: Sequence[_Pass], backend: Backend) -> list[State]:
+    """Evaluate some rows of a block, a block of their own; return a state for each pass."""
+    plan, inputs = run.plan, BlockInputs(run.plan, piece, backend.buffers, run.nan_policy)
     weight, mask = backend.weight_of(plan, inputs), backend.mask_of(plan, inputs)
-    states: dict[str, State] = {}
-    for equal in plan.equal_losses:
-        written = [loss for loss in equal if loss.name in run.sinks and loss.alignment.ratio_shape is None]
-        first = written[0] if written else equal[0]
-        losses: Any = backend.new_losses(run.sinks[first.name], block, first.dtype) if written else None
-        binary = run.all_binary.get(first.name)
-        on_block = LossOnBlock(plan, first, inputs, weight, mask, run.nan_policy, backend)
-        state = on_block.evaluate(losses, binary)
-        for loss in written:
-            run.sinks[loss.name].write(block, losses.reshape(block.shape))
-        states.update((loss.name, state) for loss in equal)
-    return tuple(states[loss.name] for loss in plan.losses)
+    states = []
+    for this in passes:
+        on_piece = LossOnBlock(plan, this.first, inputs, weight, mask, run.nan_policy, backend)
+        losses = None if this.losses is None else this.losses[rows]
+        states.append(on_piece.evaluate(losses, run.all_binary.get(this.first.name)))
+    return states
 
 
 def all_labels_are_binary(plan: Plan, loss: PlannedLoss, nan_policy: str) -> bool:

@@ -97,6 +97,8 @@ def _device_of(plan: Plan) -> int | None:
 class GpuBackend:
     """A stream of a GPU and its memory, for one thread. What a GPU cannot evaluate goes to the processor."""
 
+    takes_pieces = False
+
     def __init__(self, plan: Plan, pinned: Pinned, device: int) -> None:
         """`device` is for plans without arrays on a GPU."""
         of_arrays = _device_of(plan)

@@ -186,6 +186,8 @@ def find(name: str) -> Declaration:
     Raises UnknownNameError otherwise, which explains the other library's name or suggests a name that is nearly the
     same, and UsageError for a loss of ``REFUSED``.
     """
+    if (declaration := _DECLARATIONS.get(name)) is not None:  # asked for each block
+        return declaration
     known = _all()
     ours = without_keras(str(name))
     if (declaration := known.get(ours)) is not None:

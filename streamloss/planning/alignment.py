@@ -59,6 +59,9 @@ class View:
 
     def to_rows(self, data: Array, block_shape: Shape) -> Array:
         """Return the rectangle under a block as (rows,), with the axes of classes behind."""
+        rank = len(block_shape)
+        if self.axes == (*range(rank), *[CLASS_AXIS] * (len(self.axes) - rank)) and data.shape[:rank] == block_shape:
+            return data.reshape(-1, *data.shape[rank:])
         classes = tuple(i for i, axis in enumerate(self.axes) if axis == CLASS_AXIS)
         ones = tuple(i for i, axis in enumerate(self.axes) if axis == UNIT_AXIS)
         data = np.moveaxis(data, classes, range(-len(classes), 0)) if classes else data

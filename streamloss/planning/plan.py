@@ -92,6 +92,18 @@ class Plan:
         return Sources(self.y_true, self.y_pred, self.sample_weight, self.mask).arrays
 
     @property
+    def views(self) -> tuple[tuple[Source, View], ...]:
+        """All arrays that are read, each with how a loss sees it, once."""
+        found: dict[tuple[str, View], Source] = {}
+        for loss in self.losses:
+            found[self.y_true.role, loss.alignment.y_true] = self.y_true
+            found[self.y_pred.role, loss.alignment.y_pred] = self.y_pred
+        for source, view in ((self.sample_weight, self.weight_view), (self.mask, self.mask_view)):
+            if source is not None and not isinstance(source, float) and view is not None:
+                found[source.role, view] = source
+        return tuple((source, view) for (_, view), source in found.items())
+
+    @property
     def weighted(self) -> bool:
         return self.sample_weight is not None or self.class_weight is not None
 

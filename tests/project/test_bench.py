@@ -35,6 +35,15 @@ def test_reading_zarr(capsys, tmp_path):
     assert all({"streamloss", "only zarr"} <= set(row["rates"]) for row in rows)
 
 
+def test_the_shares_of_reading_and_computing(capsys, tmp_path):
+    import reading
+
+    rows = reading.shares(tmp_path, 100_000, 1)
+    assert len(rows) == 9
+    assert all({"streamloss", "only bytes and codec", "only computing"} <= set(row["rates"]) for row in rows)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_billion_rows_less_a_few(capsys):
     import billion
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -39,6 +40,9 @@ class Source(Protocol):
     """The units of the numbers, as the attribute `units` states them; None where none does."""
     chunk_shape: tuple[int, ...]
     """The shape of the piece that is decoded as a whole: of a chunk or shard, or 1s where any piece is as good."""
+    piece_shape: tuple[int, ...] | None
+    """The shape of the pieces, from an index that is a multiple of it, in which the array is read as fast as at once;
+    None where more is read faster at once."""
     in_memory: bool
     """Whether reading is free."""
     remote: bool
@@ -87,6 +91,7 @@ class Source(Protocol):
 class HostSource:
     """The answers that most sources outside a GPU's memory share; each gives its own where it has another."""
 
+    piece_shape: tuple[int, ...] | None = None
     in_memory = False
     remote = False
     on_gpu = False
@@ -131,7 +136,7 @@ def fill_option(role: str) -> str:
 
 def nbytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
     """Return the bytes of an array of that shape and dtype."""
-    return int(np.prod(shape, dtype=object)) * dtype.itemsize
+    return math.prod(map(int, shape)) * dtype.itemsize
 
 
 def selection_shape(selection: Selection) -> tuple[int, ...]:

@@ -53,7 +53,7 @@ class Widened(HostSource):
         self.role, self.where, self.shape = bits.role, bits.where, bits.shape
         self.dtype: np.dtype[Any] = np.dtype(np.float32)
         self.chunk_shape, self.dimensions, self.units = bits.chunk_shape, bits.dimensions, bits.units
-        self.in_memory, self.remote = bits.in_memory, bits.remote
+        self.piece_shape, self.in_memory, self.remote = bits.piece_shape, bits.in_memory, bits.remote
 
     def __reduce__(self) -> Any:
         return Widened, (self._bits,)

@@ -43,6 +43,7 @@ class GpuSource:
     """An array in a GPU's memory: `on_device` returns views of it, and `read` copies to the host."""
 
     in_memory = True
+    piece_shape: tuple[int, ...] | None = None
     remote = False
     on_gpu = True
     dimensions: tuple[str | None, ...] = ()

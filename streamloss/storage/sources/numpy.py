@@ -35,7 +35,7 @@ class ArraySource(HostSource):
         self.where = "in memory"
         self.shape = array.shape
         self.dtype = array.dtype
-        self.chunk_shape = (1,) * array.ndim
+        self.chunk_shape = self.piece_shape = (1,) * array.ndim
         self._array = array
 
     def read(self, selection: Selection, allocate: Allocate = np.empty) -> np.ndarray[Any, Any]:

@@ -68,6 +68,7 @@ class ZarrSource(HostSource):
         self.shape = self._array.shape
         self.dtype = self._array.dtype
         self.chunk_shape = self._array.shards or self._array.chunks
+        self.piece_shape = None if self._local is None else self._local.piece_shape
         self.remote = isinstance(array.store, FsspecStore | ObjectStore)
 
     def __reduce__(self) -> Any:

@@ -9,8 +9,10 @@ transposed or big-endian elements, remote stores, ...) are read by zarr: see :fu
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import math
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +25,7 @@ import zarr
 from zarr.codecs import BytesCodec, GzipCodec, ShardingCodec, ZstdCodec
 from zarr.storage import LocalStore
 
-from .base import Selection
+from .base import Selection, nbytes
 from .zarr_codecs import ABSENT, ShardIndex, expect_blosc, expect_bytes, is_blosc, is_little
 from .zarr_metadata import fill_of
 
@@ -38,10 +40,14 @@ class LocalChunks:
     """
 
     def __init__(self, array: zarr.Array[Any], decode: Decode | None, shard: _Shard | None, keys: Path) -> None:
-        self._array, self._decode, self._shard, self._keys = array, decode, shard, keys
+        self._array, self._decode, self._shard, self._keys = array, decode, shard, str(keys) + os.sep
         self._chunks = array.chunks
         self._fill = np.asarray(fill_of(array), array.dtype)
+        self._chunk_bytes = nbytes(self._chunks, array.dtype)
+        self._row_bytes = self._chunk_bytes // self._chunks[0]
         self._buffers = threading.local()
+        self.piece_shape = None if decode is not None else (1, *self._chunks[1:])
+        """The shape of what is read as a whole: rows of what is not compressed are read by themselves."""
 
     def read(self, selection: Selection, out: Array) -> list[tuple[int, ...]]:
         """Fill `out`, a contiguous array of the selection's shape; return the coordinates of the missing chunks."""
@@ -52,23 +58,28 @@ class LocalChunks:
             low = [max(s.start, b) for s, b in zip(selection, begin, strict=True)]
             high = [min(s.stop, b + c) for s, b, c in zip(selection, begin, self._chunks, strict=True)]
             target = out[tuple(slice(a - s.start, b - s.start) for a, b, s in zip(low, high, selection, strict=True))]
-            if target.shape == self._chunks and target.flags.c_contiguous:
-                found = self._read_chunk(coordinates, target)
+            rows = slice(0, self._chunks[0]) if self._decode else slice(low[0] - begin[0], high[0] - begin[0])
+            shape = (rows.stop - rows.start, *self._chunks[1:])
+            if target.shape == shape and target.flags.c_contiguous:
+                found = self._read_rows(coordinates, rows, target)
             else:
-                chunk = self._buffer("chunk", self._chunks, self._array.dtype)
-                if found := self._read_chunk(coordinates, chunk):
+                part = self._buffer("chunk", shape, self._array.dtype)
+                if found := self._read_rows(coordinates, rows, part):
+                    begin[0] += rows.start
                     inside = zip(low, high, begin, strict=True)
-                    target[...] = chunk[tuple(slice(a - b, c - b) for a, c, b in inside)]
+                    target[...] = part[tuple(slice(a - b, c - b) for a, c, b in inside)]
             if not found:
                 target[...] = self._fill
                 missing.append(coordinates)
         return missing
 
-    def _read_chunk(self, coordinates: tuple[int, ...], into: Array) -> bool:
-        """Decode a chunk into C-contiguous memory of its shape; return whether the chunk exists."""
+    def _read_rows(self, coordinates: tuple[int, ...], rows: slice, into: Array) -> bool:
+        """Decode the rows of a chunk, all of one that is compressed, into C-contiguous memory of their shape; return
+        whether the chunk exists.
+        """
         target = into.reshape(-1).view(np.uint8)
         if self._shard is None:
-            return self._read_file(self._path(coordinates), 0, None, target)
+            return self._read_file(self._path(coordinates), 0, None, rows, target)
         per_shard = self._shard.chunks_per_shard
         outer = tuple(i // n for i, n in zip(coordinates, per_shard, strict=True))
         index = self._shard.index(self._path(outer))
@@ -76,28 +87,31 @@ class LocalChunks:
             return False
         inner = tuple(i % n for i, n in zip(coordinates, per_shard, strict=True))
         offset, length = index[inner]
-        return bool(offset != ABSENT) and self._read_file(self._path(outer), int(offset), int(length), target)
+        return bool(offset != ABSENT) and self._read_file(self._path(outer), int(offset), int(length), rows, target)
 
     def exists(self, coordinates: tuple[int, ...]) -> bool:
         """Return whether there is a file that could hold a chunk."""
         per_shard = self._shard.chunks_per_shard if self._shard else (1,) * len(coordinates)
-        return self._path(tuple(i // n for i, n in zip(coordinates, per_shard, strict=True))).exists()
+        return os.path.exists(self._path(tuple(i // n for i, n in zip(coordinates, per_shard, strict=True))))
 
-    def _path(self, coordinates: tuple[int, ...]) -> Path:
-        return self._keys / self._array.metadata.encode_chunk_key(coordinates)
+    def _path(self, coordinates: tuple[int, ...]) -> str:
+        return self._keys + self._array.metadata.encode_chunk_key(coordinates)
 
-    def _read_file(self, path: Path, offset: int, length: int | None, target: Array) -> bool:
-        """Decode `length` bytes of a file (None: to its end) into `target`; return whether the file exists."""
+    def _read_file(self, path: str, offset: int, length: int | None, rows: slice, target: Array) -> bool:
+        """Decode rows of the chunk in `length` bytes of a file (None: to its end) into `target`; return whether the
+        file exists.
+        """
         file = _opened(path)
         if file is None:
             return False
         with file:
             size = (file.seek(0, 2) - offset) if length is None else length
-            file.seek(offset)
             if self._decode is None:
-                expect_bytes(target.size, size, exactly=True)
+                expect_bytes(self._chunk_bytes, size, exactly=True)
+                file.seek(offset + rows.start * self._row_bytes)
                 _fill(file, target)
             else:
+                file.seek(offset)
                 encoded = self._buffer("encoded", (size,), np.dtype(np.uint8))
                 _fill(file, encoded)
                 self._decode(encoded, target)
@@ -122,7 +136,7 @@ class _Shard:
         self._checksum = numcodecs.checksum32.CRC32C(location="end")
         self._last = threading.local()
 
-    def index(self, path: Path) -> Array | None:
+    def index(self, path: str) -> Array | None:
         """Return offsets and lengths as `ShardIndex.positions`; None where there is no shard."""
         if getattr(self._last, "path", None) != path:
             file = _opened(path)
@@ -211,10 +225,10 @@ def _copy(decoded: Any, into: Array) -> None:
     into[:] = data
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: str) -> Any:
     """Return the open file; None where there is none."""
     with contextlib.suppress(FileNotFoundError):
-        return open(path, "rb", buffering=0)
+        return io.FileIO(path)
     return None
 
 
