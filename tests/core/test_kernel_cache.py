@@ -115,7 +115,7 @@ def test_sixteen_processes_that_start_at_once_agree(tmp_path):
     started = [subprocess.Popen(c, stdout=subprocess.PIPE, env=environment(folder)) for c in commands]
     found = [json.loads(process.communicate()[0]) for process in started]
     assert {value for value, *_ in found} == {7.0}
-    assert {path.name for path in folder.iterdir() if path.suffix != ".kernel"} == {"uses"}, "nothing of the writers"
+    assert {path.name for path in folder.iterdir() if path.suffix != ".kernel"} == {"streamloss-uses"}, "nothing of the writers"
     assert run(MSE, folder) == FOUND
 
 
