@@ -71,7 +71,7 @@ def dispatcher_of(function: Any, for_cache: bool) -> Any:
         name = f"{function.py_func.__name__}_{_MARK}_{kind}_{digest}"
     if for_cache or kind == "compile_once":
         options |= _NEVER_FROM_PYTHON
-    dispatchers = with_dispatchers(function.py_func, name, for_cache)
+    dispatchers = with_dispatchers(function.function, name, for_cache)
     compiled = cast(Any, numba.njit)(**options)(dispatchers)
     if kind != "compile_once":
         return compiled

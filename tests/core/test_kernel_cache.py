@@ -188,6 +188,23 @@ def test_machine_code_of_a_changed_file_is_never_loaded(own_cache, monkeypatch):
     assert not path.exists()
 
 
+def test_a_name_that_is_bound_anew_does_not_change_what_is_kept(own_cache):
+    """A kernel is found, a cell of a notebook changes a constant, and another dtype has to be compiled."""
+    source = "def total(values):\n    return FACTOR * values.size\n"
+
+    def notebook():
+        namespace = {"FACTOR": np.int64(1), "__name__": "made"}
+        exec(source, namespace)
+        return loop(namespace["total"]), namespace
+
+    assert notebook()[0](np.zeros(3)) == 3
+    total, namespace = notebook()
+    assert total(np.zeros(3)) == 3, "found"
+    namespace["FACTOR"] = np.int64(100)
+    assert total(np.zeros(3, np.float32)) == 3, "compiled"
+    assert notebook()[0](np.zeros(3, np.float32)) == 3, "found"
+
+
 @pytest.mark.parametrize("where", ["0", "/dev/null/cache"])
 def test_without_a_folder_there_is_no_cache(where, tmp_path):
     variables = {"STREAMLOSS_CACHE": "0"} if where == "0" else {}
