@@ -276,9 +276,14 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def forget_facts():
-    kernel_cache._facts.cache_clear()
+    forget()
     yield
+    forget()
+
+
+def forget():
     kernel_cache._facts.cache_clear()
+    kernel_cache._settings.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -295,14 +300,14 @@ def forget_facts():
 def test_another_setting_of_the_compiler_finds_nothing(variable, value, monkeypatch, forget_facts):
     before = kernel_cache.key_of("function")
     monkeypatch.setenv(variable, value)
-    kernel_cache._facts.cache_clear()
+    forget()
     assert kernel_cache.key_of("function") != before
 
 
 def test_a_setting_that_changes_no_code_finds_the_same(monkeypatch, forget_facts):
     before = kernel_cache.key_of("function")
     monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
-    kernel_cache._facts.cache_clear()
+    forget()
     assert kernel_cache.key_of("function") == before
 
 
@@ -320,8 +325,30 @@ def test_another_machine_or_version_finds_nothing(fact, monkeypatch, forget_fact
         monkeypatch.setattr(kernel_cache, *changed[fact])
     else:
         monkeypatch.setattr(getattr(kernel_cache, {"numpy": "np"}.get(fact, fact)), "__version__", "999")
-    kernel_cache._facts.cache_clear()
+    forget()
     assert kernel_cache.key_of("function") != before
+
+
+@pytest.mark.parametrize("of", ["file", "variable"])
+def test_what_numba_compiled_with_settings_that_are_in_no_key_is_not_kept(of, own_cache, tmp_path, monkeypatch):
+    from numba import config
+
+    def total(values):
+        return np.int64(values.size)
+
+    kernel_cache.key_of("the settings of before")
+    with monkeypatch.context() as changed:
+        if of == "file":
+            pytest.importorskip("yaml")
+            (tmp_path / ".numba_config.yaml").write_text("cpu_name: generic\nloop_vectorize: 0\n")
+            changed.chdir(tmp_path)
+        else:
+            changed.setenv("NUMBA_LOOP_VECTORIZE", "0")
+        assert loop(total)(np.zeros(3)) == 3
+        assert not kernels(own_cache)
+    config.reload_config()
+    assert loop(total)(np.zeros(3)) == 3
+    assert len(kernels(own_cache)) == 1
 
 
 def test_a_cache_of_another_processor_is_a_miss(filled):
