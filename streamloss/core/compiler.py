@@ -273,7 +273,9 @@ class _Library(JITCodeLibrary):
 
 @contextlib.contextmanager
 def _compiling_apart() -> Iterator[None]:
-    """Give functions that are compiled for the cache libraries of ours while the context lasts."""
+    """Give functions that are compiled for the cache libraries of ours while the context lasts, and compile them also
+    where NUMBA_DISABLE_JIT=1 is to debug functions of others: ours have no form that Python could run.
+    """
     codegen = cpu_target.target_context.codegen()
     create_library, set_env = codegen.create_library, codegen.set_env
 
@@ -285,7 +287,9 @@ def _compiling_apart() -> Iterator[None]:
             set_env(name, env)
 
     codegen.create_library, codegen.set_env = create, set_env_of
+    disabled, numba.config.DISABLE_JIT = numba.config.DISABLE_JIT, 0
     try:
         yield
     finally:
+        numba.config.DISABLE_JIT = disabled
         del codegen.create_library, codegen.set_env

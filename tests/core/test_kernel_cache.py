@@ -115,7 +115,9 @@ def test_sixteen_processes_that_start_at_once_agree(tmp_path):
     started = [subprocess.Popen(c, stdout=subprocess.PIPE, env=environment(folder)) for c in commands]
     found = [json.loads(process.communicate()[0]) for process in started]
     assert {value for value, *_ in found} == {7.0}
-    assert {path.name for path in folder.iterdir() if path.suffix != ".kernel"} == {"streamloss-uses"}, "nothing of the writers"
+    assert {path.name for path in folder.iterdir() if path.suffix != ".kernel"} == {"streamloss-uses"}, (
+        "nothing of the writers"
+    )
     assert run(MSE, folder) == FOUND
 
 
@@ -211,6 +213,12 @@ def test_without_a_folder_there_is_no_cache(where, tmp_path):
     folder = tmp_path / "cache" if where == "0" else where
     assert run(MSE, folder, **variables) == COMPILED
     assert not (tmp_path / "cache").exists()
+
+
+def test_kernels_are_compiled_where_numba_compiles_nothing_else(tmp_path):
+    """The variable is there to debug functions of others."""
+    assert run(MSE, tmp_path / "cache", NUMBA_DISABLE_JIT="1") == COMPILED
+    assert run(MSE, tmp_path / "cache", NUMBA_DISABLE_JIT="1") == FOUND
 
 
 def test_without_a_home_there_is_no_cache():
