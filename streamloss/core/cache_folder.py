@@ -69,7 +69,8 @@ def _place() -> Path:
     base = os.environ.get("XDG_CACHE_HOME", "")
     if os.path.isabs(base):  # others are to be ignored, says the specification
         return Path(base, "streamloss")
-    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "streamloss"
+    home = Path.home().absolute()  # a process may go to another folder
+    return home / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "streamloss"
 
 
 def _is_trusted(found: os.stat_result, kind: int) -> bool:

@@ -70,6 +70,16 @@ def test_the_place_is_that_of_the_variables(tmp_path, monkeypatch):
     forget()
 
 
+def test_the_place_stays_where_it_is_when_the_process_goes_elsewhere(tmp_path, monkeypatch):
+    for variable in (cache_folder.SWITCH, cache_folder.PLACE, "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", "home")
+    monkeypatch.chdir(tmp_path)
+    forget()
+    assert str(cache_folder.folder()).startswith(str(tmp_path))
+    forget()
+
+
 @pytest.mark.parametrize("switch", ["0", "off", "False", " no "])
 def test_the_cache_can_be_switched_off(place, monkeypatch, switch):
     monkeypatch.setenv(cache_folder.SWITCH, switch)
