@@ -287,9 +287,10 @@ def _compiling_apart() -> Iterator[None]:
             set_env(name, env)
 
     codegen.create_library, codegen.set_env = create, set_env_of
-    disabled, numba.config.DISABLE_JIT = numba.config.DISABLE_JIT, 0
+    config = cast(Any, numba.config)
+    disabled, config.DISABLE_JIT = config.DISABLE_JIT, 0
     try:
         yield
     finally:
-        numba.config.DISABLE_JIT = disabled
+        config.DISABLE_JIT = disabled
         del codegen.create_library, codegen.set_env

@@ -149,10 +149,11 @@ def _name_of(value: Any) -> str | None:
     if isinstance(value, type) and issubclass(value, tuple) and hasattr(value, "_fields"):
         return f"record {text_of_record(value)}"
     if isinstance(value, np.ufunc):  # not one of another library that has the same name
-        return f"ufunc {value.__name__}" if getattr(np, value.__name__, None) is value else None
+        name = value.__name__
+        return f"ufunc {name}" if getattr(np, name, None) is value else None
     if isinstance(value, type | BuiltinFunctionType) and value.__module__ in ("builtins", "math", "numpy"):
-        member = getattr(sys.modules[value.__module__], value.__qualname__, None)
-        return f"{value.__module__}.{value.__qualname__}" if member is value else None
+        module, name = value.__module__, value.__qualname__
+        return f"{module}.{name}" if getattr(sys.modules[module], name, None) is value else None
     return None
 
 
