@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .loop import Loop
 from .machine import available_cpus
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 
 def run_on_all_cores(loop: Loop, shared: Sequence[Any], workspace: Callable[[], Any], most_threads: int) -> None:
@@ -24,7 +27,10 @@ def run_on_all_cores(loop: Loop, shared: Sequence[Any], workspace: Callable[[], 
     def help_out() -> None:
         loop(*shared, workspace())
 
-    helpers = [_pool(os.getpid()).submit(help_out) for _ in range(min(available_cpus(), most_threads) - 1)]
+    helpers: list[Future[None]] = []
+    with contextlib.suppress(RuntimeError):  # no more threads: there is a limit, or the interpreter is shutting down
+        for _ in range(min(available_cpus(), most_threads) - 1):
+            helpers.append(_pool(os.getpid()).submit(help_out))
     run()
     for helper in helpers:
         if not helper.cancel():  # one that has not begun has nothing left to do
@@ -34,4 +40,6 @@ def run_on_all_cores(loop: Loop, shared: Sequence[Any], workspace: Callable[[], 
 @cache
 def _pool(process: int) -> ThreadPoolExecutor:
     """Return the threads of a process: they do not survive a fork."""
+    from concurrent.futures import ThreadPoolExecutor  # raises RuntimeError when the interpreter is shutting down
+
     return ThreadPoolExecutor(max(1, available_cpus() - 1), thread_name_prefix="streamloss-core")

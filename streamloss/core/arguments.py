@@ -83,9 +83,11 @@ def append_words(value: Any, words: list[int]) -> ArgumentKind:
 def text_of(kind: ArgumentKind) -> str:
     """Return a text that two kinds share only if the same machine code is right for both.
 
-    Raises TypeError for arrays of another byte order than the processor's.
+    Raises TypeError for arrays of anything but numbers in the processor's byte order.
     """
     if isinstance(kind, ArrayKind):
+        if kind.dtype.kind not in "biufc":  # the names of records' fields are not in `str`
+            raise TypeError(f"kernels take arrays of numbers; received {kind.dtype}")
         if not kind.dtype.isnative:
             raise TypeError(f"kernels take arrays of native byte order; received {kind.dtype.str}")
         return f"{kind.dtype.str}[{kind.ndim}]"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import sys
 import threading
@@ -26,7 +27,11 @@ _MOST_USES = 1 << 20
 _DAY = 86400.0
 
 
-_USES = "uses"
+_WRITTEN_APART = re.compile(r"\.[0-9a-f]+(\.[0-9]+){3}\.part")
+"""The names of files that are not yet whole. The folder may be one that holds other files, such as a home: what has
+another name is not ours to remove."""
+_KEPT = re.compile(r"[0-9a-f]+" + re.escape(SUFFIX))
+_USES = "streamloss-uses"
 """The name of the file to which each process appends a byte for a kernel that it found or had to compile."""
 _FOUND, _COMPILED = b"+", b"-"
 
@@ -64,7 +69,8 @@ def _place() -> Path:
     base = os.environ.get("XDG_CACHE_HOME", "")
     if os.path.isabs(base):  # others are to be ignored, says the specification
         return Path(base, "streamloss")
-    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "streamloss"
+    home = Path.home().absolute()  # a process may go to another folder
+    return home / ("Library/Caches" if sys.platform == "darwin" else ".cache") / "streamloss"
 
 
 def _is_trusted(found: os.stat_result, kind: int) -> bool:
@@ -114,7 +120,7 @@ def write(key: str, data: bytes) -> None:
     path = _path(key)
     if path is None:
         return
-    apart = path.with_name(f".{key}.{os.getpid()}.{threading.get_ident()}.{time.monotonic_ns()}")
+    apart = path.with_name(f".{key}.{os.getpid()}.{threading.get_ident()}.{time.monotonic_ns()}.part")
     try:
         try:
             with open(os.open(apart, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
@@ -168,9 +174,9 @@ def _files(where: Path) -> list[_File]:
         for entry in entries:
             with contextlib.suppress(OSError):  # another process may remove it meanwhile
                 facts = entry.stat(follow_symlinks=False)
-                if entry.name.endswith(SUFFIX):
+                if _KEPT.fullmatch(entry.name):
                     found.append(_File(facts.st_mtime, facts.st_size, entry.path))
-                elif entry.name.startswith(".") and time.time() - facts.st_mtime > _DAY:
+                elif _WRITTEN_APART.fullmatch(entry.name) and time.time() - facts.st_mtime > _DAY:
                     os.unlink(entry)  # the rest of a writer that was killed
     return found
 

@@ -71,7 +71,7 @@ def dispatcher_of(function: Any, for_cache: bool) -> Any:
         name = f"{function.py_func.__name__}_{_MARK}_{kind}_{digest}"
     if for_cache or kind == "compile_once":
         options |= _NEVER_FROM_PYTHON
-    dispatchers = with_dispatchers(function.py_func, name, for_cache)
+    dispatchers = with_dispatchers(function.function, name, for_cache)
     compiled = cast(Any, numba.njit)(**options)(dispatchers)
     if kind != "compile_once":
         return compiled
@@ -273,7 +273,9 @@ class _Library(JITCodeLibrary):
 
 @contextlib.contextmanager
 def _compiling_apart() -> Iterator[None]:
-    """Give functions that are compiled for the cache libraries of ours while the context lasts."""
+    """Give functions that are compiled for the cache libraries of ours while the context lasts, and compile them also
+    where NUMBA_DISABLE_JIT=1 is to debug functions of others: ours have no form that Python could run.
+    """
     codegen = cpu_target.target_context.codegen()
     create_library, set_env = codegen.create_library, codegen.set_env
 
@@ -285,7 +287,10 @@ def _compiling_apart() -> Iterator[None]:
             set_env(name, env)
 
     codegen.create_library, codegen.set_env = create, set_env_of
+    config = cast(Any, numba.config)
+    disabled, config.DISABLE_JIT = config.DISABLE_JIT, 0
     try:
         yield
     finally:
+        config.DISABLE_JIT = disabled
         del codegen.create_library, codegen.set_env

@@ -22,6 +22,7 @@ import numpy as np
 from ..errors import MachineError, MissingExtraError, NoGpuError
 from .compiler import with_dispatchers
 from .cuda_cache import FUSIBLE, KeptKernels
+from .digest import frozen
 from .jit import JitFunction
 
 if util.find_spec("numba_cuda") is None:  # Numba's own numba.cuda is deprecated and does not compile our kernels
@@ -86,9 +87,10 @@ class Launcher:
         """Return numba-cuda's dispatcher for GPUs like the current one: what is found is for one capability."""
         capability = (0, 0) if SIMULATED else tuple(cuda.get_current_device().compute_capability)
         if capability not in self._dispatchers:
-            made = cuda.jit(_prepared(self.function), **self.options)
+            function = self.function if SIMULATED else frozen(cast(FunctionType, self.function))
+            made = cuda.jit(_prepared(function), **self.options)
             if not SIMULATED:
-                made._cache = KeptKernels(cast(FunctionType, self.function), made, capability)
+                made._cache = KeptKernels(cast(FunctionType, function), made, capability)
             self._dispatchers[capability] = made
         return self._dispatchers[capability]
 
@@ -102,7 +104,7 @@ class CudaFunction(JitFunction):
             if self.kind == "cuda_intrinsic":
                 made = import_module("numba.cuda.extending").intrinsic(self.py_func)
             else:
-                made = cuda.jit(device=True)(_prepared(self.py_func))
+                made = cuda.jit(device=True)(_prepared(self.function))
             self._dispatchers[False] = made
         return self._dispatchers[False]
 

@@ -11,8 +11,10 @@ import builtins
 import dis
 import hashlib
 import struct
+import sys
 from collections.abc import Iterator
-from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
+from functools import cache
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -43,6 +45,24 @@ def digest_of(function: FunctionType) -> str:
     return _Walk().content(function).hex()
 
 
+def frozen(function: FunctionType) -> FunctionType:
+    """Return the same function with the values that its names have now: what they are bound to later is not seen."""
+    namespace = function.__globals__
+    held = {name: namespace[name] for name in looked_up(function.__code__) & namespace.keys()}
+    held["__name__"] = function.__module__
+    cells = None if function.__closure__ is None else tuple(CellType(_held(cell)) for cell in function.__closure__)
+    twin = FunctionType(function.__code__, held, function.__name__, function.__defaults__, cells)
+    twin.__qualname__, twin.__kwdefaults__ = function.__qualname__, function.__kwdefaults__
+    return twin
+
+
+def _held(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        raise UnknownContentError("a name of an enclosing function is not yet bound") from None
+
+
 class _Walk:
     """A walk over all that a function depends on."""
 
@@ -57,7 +77,7 @@ class _Walk:
             return _hash(kind.__name__, repr(value).encode())
         if kind in (float, complex):
             return _hash(kind.__name__, struct.pack("<dd", value.real, value.imag))
-        if isinstance(value, np.dtype):
+        if isinstance(value, np.dtype) and value.kind in "biufc":
             return _hash("dtype", value.str.encode())
         if isinstance(value, np.generic) and value.dtype.kind in "biuf":
             return _hash("number", value.dtype.str.encode(), value.tobytes())
@@ -93,7 +113,7 @@ class _Walk:
             else:  # defined later, or by another name space
                 raise UnknownContentError(f"{function.__qualname__} looks up {name}, which is not defined")
         for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-            parts += [name.encode(), self.content(cell.cell_contents)]
+            parts += [name.encode(), self.content(_held(cell))]
         del self._entered[id(function)]
         return _hash("function", *parts)
 
@@ -104,14 +124,15 @@ class _Walk:
         return _hash("code", code.co_code, code.co_exceptiontable, repr(shape).encode(), *constants)
 
 
-def looked_up(code: CodeType) -> set[str]:
+@cache
+def looked_up(code: CodeType) -> frozenset[str]:
     """Return the global names that code looks up, also in the functions that it defines."""
-    return {
+    return frozenset(
         instruction.argval
         for part in _nested(code)
         for instruction in dis.get_instructions(part)
         if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME")
-    }
+    )
 
 
 def _nested(code: CodeType) -> Iterator[CodeType]:
@@ -127,10 +148,12 @@ def _name_of(value: Any) -> str | None:
         return f"module {value.__name__}" if value.__name__ in LIBRARIES else None
     if isinstance(value, type) and issubclass(value, tuple) and hasattr(value, "_fields"):
         return f"record {text_of_record(value)}"
-    if isinstance(value, np.ufunc):
-        return f"ufunc {value.__name__}"
+    if isinstance(value, np.ufunc):  # not one of another library that has the same name
+        name = value.__name__
+        return f"ufunc {name}" if getattr(np, name, None) is value else None
     if isinstance(value, type | BuiltinFunctionType) and value.__module__ in ("builtins", "math", "numpy"):
-        return f"{value.__module__}.{value.__qualname__}"
+        module, name = value.__module__, value.__qualname__
+        return f"{module}.{name}" if getattr(sys.modules[module], name, None) is value else None
     return None
 
 

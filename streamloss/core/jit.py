@@ -8,13 +8,19 @@ Numba is given for each, with their reasons.
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any, Literal, TypeVar, cast
 
-from .digest import Digestible, UnknownContentError, digest_of
+from .digest import Digestible, UnknownContentError, digest_of, frozen
 
 F = TypeVar("F", bound=Callable[..., Any])
 Kind = Literal["scalar", "no_alloc", "compile_once", "inline", "intrinsic", "loop", "cuda_device", "cuda_intrinsic"]
+
+
+_within = threading.local()
+"""The functions whose digests the thread is computing."""
 
 
 class JitFunction(Digestible):
@@ -25,8 +31,8 @@ class JitFunction(Digestible):
         self.py_func: Any = function
         self.kind: Kind = kind
         self._dispatchers: dict[bool, Any] = {}
-        self._digest = ""
-        self._digesting = False
+        self._contents: list[tuple[str, FunctionType]] = []
+        """The first is the one that counts: appending is atomic, and threads may come at once."""
 
     @property
     def digest(self) -> str:
@@ -34,15 +40,28 @@ class JitFunction(Digestible):
 
         Raises UnknownContentError if it has none.
         """
-        if not self._digest:
-            if self._digesting:
+        return self._content()[0]
+
+    @property
+    def function(self) -> FunctionType:
+        """The function to compile: that of the digest, for names may be bound to other values before it is compiled."""
+        try:
+            return self._content()[1]
+        except UnknownContentError:
+            return cast(FunctionType, self.py_func)
+
+    def _content(self) -> tuple[str, FunctionType]:
+        if not self._contents:
+            entered = vars(_within).setdefault("functions", set())
+            if self in entered:
                 raise UnknownContentError(f"{self.py_func.__qualname__} calls itself")
-            self._digesting = True
+            entered.add(self)
             try:
-                self._digest = f"{self.kind}-{digest_of(self.py_func)}"
+                function = frozen(self.py_func)
+                self._contents.append((f"{self.kind}-{digest_of(function)}", function))
             finally:
-                self._digesting = False
-        return self._digest
+                entered.remove(self)
+        return self._contents[0]
 
     def dispatcher(self, for_cache: bool = False) -> Any:
         """Return what Numba calls the function by; `for_cache`: within a kernel whose machine code is kept."""

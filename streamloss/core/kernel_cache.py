@@ -17,7 +17,7 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -93,8 +93,11 @@ def find(key: str) -> Program | None:
 
 
 def keep(key: str, program: Program) -> None:
-    """Keep a program for other processes, if there is a cache."""
-    if cache_folder.folder() is not None:
+    """Keep a program that Numba has just compiled for other processes, if there is a cache.
+
+    Programs that Numba compiled with other settings than those in the keys stay in this process.
+    """
+    if cache_folder.folder() is not None and _settings_of_numba() == _settings():
         cache_folder.write(key, kernel_file.to_bytes(program, key))
 
 
@@ -104,10 +107,26 @@ def _facts() -> tuple[Any, ...]:
     here, own = Path(__file__).parent, hashlib.blake2b(digest_size=16)
     for name in _COMPILERS:
         own.update((here / name).read_bytes())
-    settings = sorted((k, v) for k, v in os.environ.items() if k.startswith("NUMBA_") and k not in _IRRELEVANT)
     python = importlib.util.MAGIC_NUMBER.hex(), sys.implementation.cache_tag
     versions = __version__, own.hexdigest(), python, _numba_version(), llvmlite.__version__, np.__version__
-    return versions, settings, sys.platform, platform.machine(), sys.maxsize, processor()
+    return versions, _settings(), sys.platform, platform.machine(), sys.maxsize, processor()
+
+
+@cache
+def _settings() -> list[tuple[str, str]]:
+    """Return the settings of Numba that are in all keys: the variables that were there when the first was made."""
+    return _relevant(os.environ)
+
+
+def _relevant(variables: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return sorted((k, str(v)) for k, v in variables.items() if k.startswith("NUMBA_") and k not in _IRRELEVANT)
+
+
+def _settings_of_numba() -> list[tuple[str, str]]:
+    """Return the settings that Numba used last: it reads the variables, and a file in the working directory
+    (.numba_config.yaml), again for each compilation.
+    """
+    return _relevant(importlib.import_module("numba.core.config")._env_reloader.old_environ)
 
 
 def _numba_version() -> str:

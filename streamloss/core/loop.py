@@ -75,7 +75,7 @@ class Loop:
         if program is not None:
             kernel_cache.counts.count_found()
             return program
-        with kernel_cache.counts.while_compiling():
+        with _compiling, kernel_cache.counts.while_compiling():
             from . import compiler  # which imports Numba
 
             program = compiler.program_of(self.function, kinds)
@@ -84,6 +84,8 @@ class Loop:
         return program
 
 
+_compiling = threading.RLock()
+"""Held while Numba compiles, or is imported: it has locks and tables that a child could not use half-way."""
 _loops: weakref.WeakSet[Loop] = weakref.WeakSet()
 
 
@@ -95,6 +97,9 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=_compiling.acquire, after_in_parent=_compiling.release, after_in_child=_compiling.release
+    )
 
 
 def loop(function: Callable[..., Any]) -> Loop:

@@ -1,7 +1,10 @@
 """Loops on all cores, and threads and forks that come at once."""
 
 import os
+import subprocess
+import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -66,6 +69,74 @@ def test_a_child_has_threads_of_its_own():
         if child == 0:
             os._exit(0 if run() and mark_pieces._loading.acquire(timeout=5) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_fork_waits_for_the_compiler():
+    """Else the child has Numba's lock, and nobody who could free it."""
+    inside, done = threading.Event(), []
+
+    def compile_for_long():
+        with loop._compiling:
+            inside.set()
+            time.sleep(0.2)
+            done.append(True)
+
+    compiler = threading.Thread(target=compile_for_long)
+    compiler.start()
+    assert inside.wait(60)
+    child = os.fork()
+    if child == 0:
+        free = loop._compiling.acquire(blocking=False)
+        os._exit(0 if done and free else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    compiler.join(60)
+    assert loop._compiling.acquire(timeout=60)
+    loop._compiling.release()
+
+
+def test_where_no_thread_can_be_started_the_caller_does_all_of_the_work(monkeypatch):
+    def no_thread(process):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(all_cores, "available_cpus", lambda: 4)
+    monkeypatch.setattr(all_cores, "_pool", no_thread)
+    pieces = np.zeros(100, np.int64)
+    shared = [np.zeros(1, np.int64), pieces]
+    all_cores.run_on_all_cores(mark_pieces, shared, lambda: np.zeros(1, np.int64), pieces.size)
+    assert (pieces == 1).all()
+
+
+def test_a_thread_that_outlives_the_main_thread_goes_on():
+    """The interpreter refuses new threads then, also to those of its threads that it waits for."""
+    code = """
+import threading
+import numpy as np
+from streamloss.core import all_cores
+from streamloss.core.loop import loop
+from streamloss.core.primitives import take_next
+
+@loop
+def mark(next_piece, pieces, workspace):
+    piece = take_next(next_piece)
+    while piece < pieces.size:
+        pieces[piece] += 1
+        piece = take_next(next_piece)
+    return 0
+
+def work():
+    threading.main_thread().join()
+    pieces = np.zeros(9, np.int64)
+    all_cores.run_on_all_cores(mark, [np.zeros(1, np.int64), pieces], lambda: np.zeros(1), 9)
+    print(pieces.tolist())
+
+mark(np.zeros(1, np.int64), np.zeros(9, np.int64), np.zeros(1))
+all_cores.available_cpus = lambda: 4
+threading.Thread(target=work).start()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == str([1] * 9), done.stderr
 
 
 def test_an_error_of_a_helper_is_not_lost(monkeypatch):

@@ -69,6 +69,7 @@ def test_records_of_other_fields_have_other_texts():
         (np.zeros((3, 4)).T, "strides"),
         (np.zeros(33, np.uint8)[1:].view(np.float64), "aligned"),
         (np.zeros(3, ">f8"), "native byte order"),
+        (np.zeros(3, [("a", "i8"), ("b", "i8")]), "arrays of numbers"),
         ([1.0], "list"),
         (None, "NoneType"),
         (np.float32(1), "float32"),

@@ -70,6 +70,16 @@ def test_the_place_is_that_of_the_variables(tmp_path, monkeypatch):
     forget()
 
 
+def test_the_place_stays_where_it_is_when_the_process_goes_elsewhere(tmp_path, monkeypatch):
+    for variable in (cache_folder.SWITCH, cache_folder.PLACE, "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", "home")
+    monkeypatch.chdir(tmp_path)
+    forget()
+    assert str(cache_folder.folder()).startswith(str(tmp_path))
+    forget()
+
+
 @pytest.mark.parametrize("switch", ["0", "off", "False", " no "])
 def test_the_cache_can_be_switched_off(place, monkeypatch, switch):
     monkeypatch.setenv(cache_folder.SWITCH, switch)
@@ -185,11 +195,26 @@ def test_files_that_were_used_least_recently_go_first(place, monkeypatch):
 
 def test_what_a_killed_writer_left_goes_after_a_day(place):
     folder = cache_folder.folder()
-    for name, age in ((".old.1.1", 2 * 86400), (".new.1.1", 60)):
+    old, new = (f".{KEY}.1.2.{i}.part" for i in range(2))
+    for name, age in ((old, 2 * 86400), (new, 60)):
         (folder / name).write_bytes(b"")
         os.utime(folder / name, (0, time.time() - age))
     cache_folder.write(KEY, b"code")
-    assert {file.name for file in place.iterdir()} == {".new.1.1", f"{KEY}.kernel"}
+    assert {file.name for file in place.iterdir()} == {new, f"{KEY}.kernel"}
+
+
+def test_what_others_keep_in_the_folder_stays(place, monkeypatch):
+    """The variable may name a home or a project, whose hidden files are old."""
+    monkeypatch.setattr(cache_folder, "LIMIT", 1)
+    folder = cache_folder.folder()
+    names = {".bashrc", ".env.1.2.3", ".git.kernel", "linux.kernel", "uses", ".1.2.3.part", ".part"}
+    for name in names:
+        (folder / name).write_bytes(bytes(100))
+        os.utime(folder / name, (0, 0))
+    cache_folder.note_use(True)
+    cache_folder.write(KEY, b"code")
+    assert cache_folder.usage()[0] == 0, "ours alone is over the limit"
+    assert {file.name for file in folder.iterdir() if file.stat().st_size == 100} == names
 
 
 def test_readers_see_all_of_a_file_or_none(place):

@@ -1,12 +1,14 @@
 """Digests of functions: equal in every process for equal content, and different for everything else."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import FunctionType
 
 import pytest
 
 from other_process import run
 from streamloss.core import jit
-from streamloss.core.digest import UnknownContentError, digest_of
+from streamloss.core.digest import Digestible, UnknownContentError, digest_of
 
 
 def defined(source):
@@ -124,12 +126,52 @@ def test_what_a_declared_function_calls_is_part_of_it():
         "import os.path as C\ndef f(x):\n    return x + C.sep\n",
         "def f(x):\n    return x + defined_later\n",
         "def f(x, *, y=1.0):\n    return x + y\n",
+        "def h():\n    def f(x):\n        return x + c\n    return f\n    c = 1\nf = h()\n",
+        "import numpy as np\nC = np.dtype([('a', 'i4')])\ndef f(x):\n    return C\n",
+        "import numpy as np\nC = np.frompyfunc(abs, 1, 1)\ndef f(x):\n    return C(x)\n",
+        "class C:\n    __module__, __qualname__ = 'numpy', 'float64'\ndef f(x):\n    return C(x)\n",
         "C = lambda x: x\nC.__kwdefaults__ = {'a': 1}\ndef f(x):\n    return C(x)\n",
     ],
 )
 def test_content_that_is_not_known_has_no_digest(source):
     with pytest.raises(UnknownContentError):
         digest_of(defined(source))
+
+
+def test_a_function_is_compiled_as_its_digest_has_it():
+    """Not as a cell of a notebook leaves its names that runs between the digest and the compiler."""
+    source = "C = 1\ndef g(x):\n    return x\ndef f(x):\n    return x + C + g(x)\n"
+    function = defined(source)
+    function.__globals__["g"] = jit.scalar(function.__globals__["g"])
+    declared = jit.scalar(function)
+    before = declared.digest
+    function.__globals__["C"] = 100
+    function.__globals__["g"].py_func.__globals__["C"] = 100
+    function.__globals__["g"] = jit.scalar(lambda x: -x)
+    assert declared.digest == before
+    assert declared(5) == 11
+    assert jit.scalar(function).digest != before
+
+
+def test_threads_that_ask_at_once_all_have_the_digest():
+    """A thread that is in the middle of one is no sign of a function that calls itself."""
+    both = threading.Barrier(2, timeout=60)
+
+    class Slow(Digestible):
+        @property
+        def digest(self):
+            both.wait()
+            return "slow"
+
+    slow = Slow()
+
+    @jit.scalar
+    def function(x):
+        return slow(x)
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: function.digest, range(2))
+    assert first == second
 
 
 def test_declared_functions_that_call_each_other_have_no_digest():

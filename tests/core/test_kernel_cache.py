@@ -116,7 +116,9 @@ def test_sixteen_processes_that_start_at_once_agree(tmp_path):
     started = [subprocess.Popen(c, stdout=subprocess.PIPE, env=environment(folder)) for c in commands]
     found = [json.loads(process.communicate()[0]) for process in started]
     assert {value for value, *_ in found} == {7.0}
-    assert {path.name for path in folder.iterdir() if path.suffix != ".kernel"} == {"uses"}, "nothing of the writers"
+    assert {path.name for path in folder.iterdir() if path.suffix != ".kernel"} == {"streamloss-uses"}, (
+        "nothing of the writers"
+    )
     assert run(MSE, folder) == FOUND
 
 
@@ -189,12 +191,35 @@ def test_machine_code_of_a_changed_file_is_never_loaded(own_cache, monkeypatch):
     assert not path.exists()
 
 
+def test_a_name_that_is_bound_anew_does_not_change_what_is_kept(own_cache):
+    """A kernel is found, a cell of a notebook changes a constant, and another dtype has to be compiled."""
+    source = "def total(values):\n    return FACTOR * values.size\n"
+
+    def notebook():
+        namespace = {"FACTOR": np.int64(1), "__name__": "made"}
+        exec(source, namespace)
+        return loop(namespace["total"]), namespace
+
+    assert notebook()[0](np.zeros(3)) == 3
+    total, namespace = notebook()
+    assert total(np.zeros(3)) == 3, "found"
+    namespace["FACTOR"] = np.int64(100)
+    assert total(np.zeros(3, np.float32)) == 3, "compiled"
+    assert notebook()[0](np.zeros(3, np.float32)) == 3, "found"
+
+
 @pytest.mark.parametrize("where", ["0", "/dev/null/cache"])
 def test_without_a_folder_there_is_no_cache(where, tmp_path):
     variables = {"STREAMLOSS_CACHE": "0"} if where == "0" else {}
     folder = tmp_path / "cache" if where == "0" else where
     assert run(MSE, folder, **variables) == COMPILED
     assert not (tmp_path / "cache").exists()
+
+
+def test_kernels_are_compiled_where_numba_compiles_nothing_else(tmp_path):
+    """The variable is there to debug functions of others."""
+    assert run(MSE, tmp_path / "cache", NUMBA_DISABLE_JIT="1") == COMPILED
+    assert run(MSE, tmp_path / "cache", NUMBA_DISABLE_JIT="1") == FOUND
 
 
 def test_without_a_home_there_is_no_cache():
@@ -260,9 +285,14 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def forget_facts():
-    kernel_cache._facts.cache_clear()
+    forget()
     yield
+    forget()
+
+
+def forget():
     kernel_cache._facts.cache_clear()
+    kernel_cache._settings.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -279,14 +309,14 @@ def forget_facts():
 def test_another_setting_of_the_compiler_finds_nothing(variable, value, monkeypatch, forget_facts):
     before = kernel_cache.key_of("function")
     monkeypatch.setenv(variable, value)
-    kernel_cache._facts.cache_clear()
+    forget()
     assert kernel_cache.key_of("function") != before
 
 
 def test_a_setting_that_changes_no_code_finds_the_same(monkeypatch, forget_facts):
     before = kernel_cache.key_of("function")
     monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
-    kernel_cache._facts.cache_clear()
+    forget()
     assert kernel_cache.key_of("function") == before
 
 
@@ -304,8 +334,30 @@ def test_another_machine_or_version_finds_nothing(fact, monkeypatch, forget_fact
         monkeypatch.setattr(kernel_cache, *changed[fact])
     else:
         monkeypatch.setattr(getattr(kernel_cache, {"numpy": "np"}.get(fact, fact)), "__version__", "999")
-    kernel_cache._facts.cache_clear()
+    forget()
     assert kernel_cache.key_of("function") != before
+
+
+@pytest.mark.parametrize("of", ["file", "variable"])
+def test_what_numba_compiled_with_settings_that_are_in_no_key_is_not_kept(of, own_cache, tmp_path, monkeypatch):
+    from numba import config
+
+    def total(values):
+        return np.int64(values.size)
+
+    kernel_cache.key_of("the settings of before")
+    with monkeypatch.context() as changed:
+        if of == "file":
+            pytest.importorskip("yaml")
+            (tmp_path / ".numba_config.yaml").write_text("cpu_name: generic\nloop_vectorize: 0\n")
+            changed.chdir(tmp_path)
+        else:
+            changed.setenv("NUMBA_LOOP_VECTORIZE", "0")
+        assert loop(total)(np.zeros(3)) == 3
+        assert not kernels(own_cache)
+    config.reload_config()
+    assert loop(total)(np.zeros(3)) == 3
+    assert len(kernels(own_cache)) == 1
 
 
 def test_a_cache_of_another_processor_is_a_miss(filled):
