@@ -10,16 +10,13 @@ in short loops. Nothing that is compiled here may allocate.
 ``forceinline=True``: LLVM would not vectorise a loop around a call: four times slower, measured. Numba's own inlining
 (``inline="always"``) inlines as well, at twice the compile time, and refuses ``*arguments``.
 
-Numba makes machine code of each function by itself, also of those that are inlined, and loads it. Kernels for the cache
-are compiled apart from that: functions that are inlined become part of the loop around them and nothing else, and loops
-become object files. Symbols hold the digest of their function, so that in one program a name has one meaning.
+Kernels for the cache are compiled apart from Numba's own code: see :mod:`.object_files`. Symbols hold the digest of
+their function, so that in one program a name has one meaning.
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-from collections.abc import Iterator
 from types import CellType, FunctionType
 from typing import Any, cast
 
@@ -28,16 +25,15 @@ from llvmlite import binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler_lock import global_compiler_lock
-from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from numba.np.numpy_support import from_dtype
 
 from . import kernel_cache
 from .arguments import BOOL, FLOAT64, INT64, ArgumentKind, ArrayKind, TupleKind, text_of_record
 from .digest import Digestible, UnknownContentError, looked_up
-from .machine_code import C_LIBRARY, Module, Program
+from .machine_code import Module, Program
+from .object_files import MARK, compiling_apart, modules, needed_by
 
 _COMMON: dict[str, Any] = {"error_model": "numpy", "fastmath": False, "nogil": True}
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -49,12 +45,10 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 _NEVER_FROM_PYTHON = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
-_MARK, _ENTRY = "streamloss_kernel", "streamloss_entry"
+_ENTRY = "streamloss_entry"
 _FAILED = -(1 << 63)
 """The result of an entry where Numba's code raises, which ours has no reason to."""
 _unnamed = itertools.count()
-_modules: dict[str, Module] = {}
-"""All modules that this process has compiled or found, by their symbols."""
 
 
 def dispatcher_of(function: Any, for_cache: bool) -> Any:
@@ -68,7 +62,7 @@ def dispatcher_of(function: Any, for_cache: bool) -> Any:
             digest = function.digest.rpartition("-")[2]
         except UnknownContentError:
             digest = f"unnamed_{next(_unnamed)}"
-        name = f"{function.py_func.__name__}_{_MARK}_{kind}_{digest}"
+        name = f"{function.py_func.__name__}_{MARK}_{kind}_{digest}"
     if for_cache or kind == "compile_once":
         options |= _NEVER_FROM_PYTHON
     dispatchers = with_dispatchers(function.function, name, for_cache)
@@ -156,38 +150,26 @@ class _Part:
             key = None
         program = None if key is None else kernel_cache.find(key)
         if program is not None and program.returns in _RETURNED:
-            _modules.update(program.modules)
+            modules.update(program.modules)
             return cls(program.entry, _RETURNED[program.returns])
         compiled.compile(arguments)
         made = compiled.overloads[arguments]
         part = cls(made.fndesc.llvm_func_name, made.signature.return_type)
         if key is not None and str(part.returns) in _RETURNED:
-            kernel_cache.keep(key, Program(part.symbol, str(part.returns), _needed_by(part.symbol)))
+            kernel_cache.keep(key, Program(part.symbol, str(part.returns), needed_by(part.symbol)))
         return part
-
-
-def _needed_by(symbol: str) -> dict[str, Module]:
-    """Return the module of a symbol and those that it calls."""
-    found: dict[str, Module] = {}
-    todo = [symbol]
-    while todo:
-        name = todo.pop()
-        if name not in found:
-            found[name] = _modules[name]
-            todo += _modules[name].calls
-    return found
 
 
 def program_of(function: Any, kinds: tuple[ArgumentKind, ...]) -> Program:
     """Compile a loop for arguments of these kinds, with all that it calls."""
     signature = tuple(map(_type_of, kinds))
-    with global_compiler_lock, _compiling_apart():
+    with global_compiler_lock, compiling_apart():
         compiled = function.dispatcher(for_cache=True)
         compiled.compile(signature)
         found = compiled.overloads[signature]
         symbol = found.fndesc.llvm_func_name
         entry = Module(_entry_of(found), (symbol,))
-    return Program(_ENTRY, str(types.int64), {_ENTRY: entry, **_needed_by(symbol)})
+    return Program(_ENTRY, str(types.int64), {_ENTRY: entry, **needed_by(symbol)})
 
 
 def _type_of(kind: ArgumentKind) -> Any:
@@ -237,60 +219,3 @@ def _entry_of(found: Any) -> bytes:
     codegen = context.codegen()
     parsed.triple, parsed.data_layout = codegen._tm.triple, codegen._data_layout
     return cast(bytes, codegen._tm.emit_object(parsed))
-
-
-class _Library(JITCodeLibrary):
-    """The code of one function: to be linked into others, or an object file. Numba's own is also loaded."""
-
-    def finalize(self) -> None:
-        self._raise_if_finalized()  # type: ignore[no-untyped-call]
-        for library in dict.fromkeys(self._linking_libraries):
-            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
-        if f"{_MARK}_compile_once" in self.name or f"{_MARK}_loop" in self.name:
-            self._optimize_final_module()  # type: ignore[no-untyped-call]
-            self._final_module.verify()
-            self._emit()
-        self._finalized = True
-
-    def _emit(self) -> None:
-        calls, defined = [], []
-        for function in self._final_module.functions:
-            name = function.name
-            if not function.is_declaration:
-                if function.linkage == llvm.Linkage.external:
-                    defined.append(name)
-            elif name in _modules:
-                calls.append(name)
-            elif not name.startswith("llvm.") and name not in C_LIBRARY:
-                raise TypeError(f"{self.name} calls {name}, which machine code that is kept cannot call")
-        (symbol,) = defined
-        _modules[symbol] = Module(self._codegen._tm.emit_object(self._final_module), tuple(calls))
-
-    def get_pointer_to_function(self, name: str) -> int:
-        self._ensure_finalized()  # type: ignore[no-untyped-call]
-        return 0
-
-
-@contextlib.contextmanager
-def _compiling_apart() -> Iterator[None]:
-    """Give functions that are compiled for the cache libraries of ours while the context lasts, and compile them also
-    where NUMBA_DISABLE_JIT=1 is to debug functions of others: ours have no form that Python could run.
-    """
-    codegen = cpu_target.target_context.codegen()
-    create_library, set_env = codegen.create_library, codegen.set_env
-
-    def create(name: str, **options: Any) -> Any:
-        return cast(Any, _Library)(codegen, name, **options) if _MARK in name else create_library(name, **options)
-
-    def set_env_of(name: str, env: Any) -> None:
-        if _MARK not in name:
-            set_env(name, env)
-
-    codegen.create_library, codegen.set_env = create, set_env_of
-    config = cast(Any, numba.config)
-    disabled, config.DISABLE_JIT = config.DISABLE_JIT, 0
-    try:
-        yield
-    finally:
-        config.DISABLE_JIT = disabled
-        del codegen.create_library, codegen.set_env

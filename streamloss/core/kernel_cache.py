@@ -29,7 +29,15 @@ from . import cache_folder, kernel_file
 from .machine_code import Program, processor
 from .version import __version__
 
-_COMPILERS = ("arguments.py", "compiler.py", "digest.py", "jit.py", "kernel_file.py", "machine_code.py")
+_COMPILERS = (
+    "arguments.py",
+    "compiler.py",
+    "digest.py",
+    "jit.py",
+    "kernel_file.py",
+    "machine_code.py",
+    "object_files.py",
+)
 """The modules of this folder on which machine code and its form depend."""
 _IRRELEVANT = {"NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER", "NUMBA_ENABLE_CUDASIM"}
 """Settings of Numba that change no machine code of ours."""
