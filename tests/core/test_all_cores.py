@@ -55,7 +55,7 @@ def test_many_callers_at_once_share_the_threads():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore")  # Python, and JAX if another test has loaded it, warn of threads at a fork
 def test_a_child_has_threads_of_its_own():
     def run():
         pieces = np.zeros(64, np.int64)
@@ -72,7 +72,7 @@ def test_a_child_has_threads_of_its_own():
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore")  # Python, and JAX if another test has loaded it, warn of threads at a fork
 def test_a_fork_waits_for_the_compiler():
     """Else the child has Numba's lock, and nobody who could free it."""
     inside, done = threading.Event(), []
