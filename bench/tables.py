@@ -90,7 +90,7 @@ def one_run(billion: dict[str, Any]) -> list[str]:
     lines = [f"| {billion['rows']:,} rows, binary cross-entropy | seconds | million rows/s | peak memory |"]
     lines.append("|---|---|---|---|")
     for name, run in billion["runs"].items():
-        source = "Zarr, Blosc" if name == OURS else "Parquet, Snappy"
+        source = "Zarr, Blosc" if name.startswith(OURS) else "Parquet, Snappy"
         if run["seconds"] is None:
             lines.append(f"| {name} ({source}) | failed | | |")
             continue
