@@ -1,4 +1,7 @@
-"""Losses have the same bits on every kind of processor: whatever vectors it has, and with or without fma."""
+"""Losses have the same bits on every kind of processor: whatever vectors it has, and with or without fma.
+
+Compiling for other processors takes minutes: CI does it, and everybody with ``TEST_PROCESSORS=1``.
+"""
 
 import json
 import os
@@ -17,6 +20,7 @@ KINDS = ("generic", "x86-64-v3")
 
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="names of x86 processors")
+@pytest.mark.skipif("TEST_PROCESSORS" not in os.environ, reason="takes minutes; CI sets TEST_PROCESSORS=1")
 @pytest.mark.parametrize("name", [declaration.name for declaration in declarations()])
 def test_bits_are_those_of_any_processor(name):
     for share, kind in enumerate(KINDS):  # each compiles an eighth of the kernels: all take ten minutes
