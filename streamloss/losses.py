@@ -1,7 +1,7 @@
 """The losses, named and shaped as in Keras: ``streamloss.losses.MeanSquaredError()``, ``mean_squared_error``, ``get``.
 
 The classes and functions are generated from the declarations in :mod:`streamloss.formulas`. Names are resolved on
-first use, because formulas load Numba.
+first use, because formulas load NumPy.
 """
 
 from typing import TYPE_CHECKING, Any

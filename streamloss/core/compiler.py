@@ -32,7 +32,7 @@ from numba.np.numpy_support import from_dtype
 from . import kernel_cache
 from .arguments import BOOL, FLOAT64, INT64, ArgumentKind, ArrayKind, TupleKind, text_of_record
 from .digest import Digestible, UnknownContentError, looked_up
-from .machine_code import Module, Program
+from .machine_code import FAILED, Module, Program
 from .object_files import MARK, compiling_apart, modules, needed_by
 
 _COMMON: dict[str, Any] = {"error_model": "numpy", "fastmath": False, "nogil": True}
@@ -46,8 +46,6 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 _NEVER_FROM_PYTHON = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 _ENTRY = "streamloss_entry"
-_FAILED = -(1 << 63)
-"""The result of an entry where Numba's code raises, which ours has no reason to."""
 _unnamed = itertools.count()
 
 
@@ -214,7 +212,7 @@ def _entry_of(found: Any) -> bytes:
         arguments.append(value)
     status = builder.call(target, [result, error, *arguments])
     succeeded = builder.icmp_signed("==", status, ir.Constant(status.type, 0))
-    builder.ret(builder.select(succeeded, builder.load(result), ir.Constant(word, _FAILED)))
+    builder.ret(builder.select(succeeded, builder.load(result), ir.Constant(word, FAILED)))
     parsed = llvm.parse_assembly(str(module))
     codegen = context.codegen()
     parsed.triple, parsed.data_layout = codegen._tm.triple, codegen._data_layout

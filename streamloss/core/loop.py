@@ -31,7 +31,10 @@ class Prepared(NamedTuple):
 
     def __call__(self) -> int:
         address, _ = self.words.buffer_info()
-        return self.run(address)
+        result = self.run(address)
+        if result == machine_code.FAILED:
+            raise RuntimeError("a kernel stopped before its end; this is a defect of streamloss, please report it")
+        return result
 
 
 class Loop:

@@ -20,6 +20,10 @@ C_LIBRARY = frozenset({"memset", "memcpy", "memmove", "fma", "sqrt", "floor"})
 """The functions of the C library that machine code may call: what they return is defined to the last bit."""
 
 
+FAILED = -(1 << 63)
+"""The result of an entry whose code raised an exception of Numba's, which ours has no reason to."""
+
+
 class Module(NamedTuple):
     """A relocatable object file; in the kernel cache also PTX, for a GPU."""
 

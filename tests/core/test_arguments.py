@@ -87,3 +87,17 @@ def test_arguments_that_kernels_do_not_take_are_refused(argument, received):
 def test_integers_beyond_64_bits_are_refused():
     with pytest.raises(OverflowError, match="64 bits"):
         append_words(1 << 63, [])
+
+
+def test_a_kernel_that_raises_gives_no_result():
+    """As with NUMBA_BOUNDSCHECK=1 one would that left its arrays."""
+
+    @loop
+    def refusing(values):
+        if values[0] > 0:
+            raise ValueError("positive")
+        return 7
+
+    assert refusing(np.zeros(1)) == 7
+    with pytest.raises(RuntimeError, match="stopped before its end"):
+        refusing(np.ones(1))

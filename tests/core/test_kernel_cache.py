@@ -143,7 +143,7 @@ def test_damaged_files_are_made_again(copy, damage):
 
 
 def test_two_hundred_mutations_give_the_right_value(own_cache):
-    """Of a small loop, which is compiled in a tenth of a second."""
+    """The loop is a small one, which is compiled in a tenth of a second."""
 
     def total(values):
         found = np.int64(0)
