@@ -1,7 +1,44 @@
 """Paths and URIs of arrays."""
 
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote
+
+
+class Address(NamedTuple):
+    """The place of an array: a file, directory or object, and the array's name where that holds several."""
+
+    uri: str
+    """The address as it was given."""
+    place: str
+    """The path or URI without the member."""
+    member: str
+    """The name after ``::``, such as a column or a variable; empty where there is none."""
+
+    @property
+    def path(self) -> Path | None:
+        """Return the local file or directory of the place; None where the scheme is another than ``file``."""
+        return local_path(self.place)
+
+    @property
+    def scheme(self) -> str:
+        """Return the scheme of the place in lower case: "file" for a path without one."""
+        scheme, separator, _ = self.place.partition("://")
+        return scheme.lower() if separator else "file"
+
+
+def address_of(uri: str) -> Address:
+    """Return the parts of a path or URI: ``data.parquet::p`` is the member ``p`` of ``data.parquet``.
+
+    The last ``::`` divides, unless what follows is a URI itself, or a local file or directory has the whole name.
+
+    >>> address_of("s3://bucket/run.parquet::[p0,p1]").member
+    '[p0,p1]'
+    """
+    place, separator, member = uri.rpartition("::")
+    if not separator or "://" in member or ((whole := local_path(uri)) is not None and whole.exists()):
+        return Address(uri, uri, "")
+    return Address(uri, place, member)
 
 
 def split_store(path: Path) -> tuple[Path, str]:
@@ -39,7 +76,7 @@ def overlap(one: str, other: str) -> bool:
     """Return whether two URIs name the same local file or directory, or one lies below the other; neither must
     exist.
     """
-    path, other_path = local_path(one), local_path(other)
+    path, other_path = address_of(one).path, address_of(other).path
     if path is None or other_path is None:
         return False
     path, other_path = path.resolve(), other_path.resolve()

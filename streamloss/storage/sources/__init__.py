@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import MissingExtraError, SourceError, UsageError
-from ..uris import local_path
+from ..uris import Address, address_of
 from .base import Source, on_gpu
 from .recognition import is_sliced
 
@@ -28,9 +27,9 @@ class Kind(NamedTuple):
     """A kind of arrays: how to recognise one, without importing its library, and what opens it."""
 
     matches: Callable[[Any], bool]
-    """A predicate of what the user passed; of a ``pathlib.Path`` for local paths, a string for other URIs."""
+    """A predicate of what the user passed, or of its :class:`~streamloss.storage.uris.Address` for a path or URI."""
     opener: str
-    """The function, as ``"module:function"`` in this folder; called with the array or path, its role and
+    """The function, as ``"module:function"`` in this folder; called with the array or address, its role and
     `missing_chunks`.
     """
 
@@ -41,8 +40,13 @@ class Kind(NamedTuple):
 
 
 def local(*suffixes: str) -> Callable[[Any], bool]:
-    """Match local paths, all of them or those that end with one of the suffixes."""
-    return lambda array: isinstance(array, Path) and (not suffixes or array.suffix in suffixes)
+    """Match local addresses, all of them or those that end with one of the suffixes."""
+
+    def matches(array: Any) -> bool:
+        path = array.path if isinstance(array, Address) else None
+        return path is not None and (not suffixes or path.suffix in suffixes)
+
+    return matches
 
 
 def library(name: str) -> Callable[[Any], bool]:
@@ -57,7 +61,7 @@ KINDS = (
     Kind(library("zarr"), "zarr:open_zarr"),
     Kind(library("dask"), "dask:open_lazy"),
     Kind(is_sliced, "sliced:open_sliced"),
-    Kind(lambda array: not isinstance(array, str), "numpy:open_array"),
+    Kind(lambda array: not isinstance(array, Address), "numpy:open_array"),
 )
 """The kinds of arrays; the first one that matches opens an array."""
 
@@ -71,7 +75,7 @@ def open_source(array: Any, role: str, missing_chunks: str) -> Source:
     if missing_chunks not in MISSING_CHUNKS:
         raise UsageError(f"missing_chunks must be one of {', '.join(MISSING_CHUNKS)}; received {missing_chunks!r}.")
     if isinstance(array, str | os.PathLike):
-        array = local_path(os.fspath(array)) or os.fspath(array)
+        array = address_of(os.fspath(array))
     for kind in KINDS:
         if not kind.matches(array):
             continue
@@ -81,6 +85,6 @@ def open_source(array: Any, role: str, missing_chunks: str) -> Source:
             if not type(array).__module__.startswith("jax"):
                 raise
     raise SourceError(
-        f"{role}: cannot read {array!r}: {array.partition('://')[0]}:// is not supported yet; expected a local path "
+        f"{role}: cannot read {array.uri!r}: {array.scheme}:// is not supported yet; expected a local path "
         "(a.npy, store.zarr/path/in/group) or an opened zarr.Array, whose store may be remote."
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...core.machine import mib
 from ...errors import SourceError, UsageError
+from ..uris import Address
 from . import fingerprints
 from .base import Allocate, HostSource, Selection, Source, nbytes
 from .bfloat16 import widened
@@ -202,8 +203,14 @@ def _memmap_under(array: Any) -> np.memmap[Any, Any] | None:
     return None
 
 
-def open_npy(path: Path, role: str, missing_chunks: str = "error") -> Source:
-    """Open a ``.npy`` file, memory-mapped; `missing_chunks` has no effect."""
+def open_npy(address: Address, role: str, missing_chunks: str = "error") -> Source:
+    """Open a local ``.npy`` file, memory-mapped; `missing_chunks` has no effect."""
+    path = address.path
+    assert path is not None
+    if address.member:
+        raise SourceError(
+            f"{role}: {address.uri!r}: a .npy file holds one array without a name; expected {str(path)!r} alone."
+        )
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:

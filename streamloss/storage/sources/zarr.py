@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Container
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from zarr.codecs import ShardingCodec
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath, ZipStore
 
 from ...errors import CorruptChunkError, DataError, MissingChunkError, SourceError
+from ..uris import Address
 from . import fingerprints
 from .base import Allocate, HostSource, Selection, Source, fill_option, nbytes, selection_shape, touched
 from .bfloat16 import Widened, widened
@@ -277,8 +277,10 @@ def _open_again(place: StorePath, zarr_format: Any, role: str, missing_chunks: s
     return ZarrSource(array, role, missing_chunks, where)
 
 
-def open_path(path: Path, role: str, missing_chunks: str) -> Source:
-    """Open the Zarr array at a local path, ``store.zarr/path/in/group``."""
+def open_path(address: Address, role: str, missing_chunks: str) -> Source:
+    """Open the Zarr array at a local path, ``store.zarr/path/in/group`` or ``store.zarr::path/in/group``."""
+    assert address.path is not None
+    path = address.path / address.member
     stored = open_local(path, role)
     source = ZarrSource(stored.array, role, missing_chunks, where=str(path))
     return Widened(source) if stored.bfloat16 else widened(source)
