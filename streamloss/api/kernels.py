@@ -14,13 +14,13 @@ from ..core.kernel_cache import counts
 from ..errors import MachineError
 from ..execution.inline import InlineExecutor
 from ..formulas._kinds import Elementwise, LabelLayout, Parametric
-from ..kernels.summation_order import FEW, SEGMENT
+from ..kernels.summation_order import FEW, SEVERAL
 from ..planning.request import LossRequest
 from .interop import loss_requests
 from .request import Inputs, plan_request, prepare_inputs
 from .run import DEFAULTS, run_plan
 
-CLASSES = (2, FEW + 1, SEGMENT)
+CLASSES = (2, FEW + 1, SEVERAL + 1)
 """Numbers of classes, one for each kind of loop over classes: rows with other numbers share its kernels."""
 
 

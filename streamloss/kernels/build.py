@@ -10,14 +10,14 @@ from .ctc import ctc
 from .dense import dense
 from .elementwise import elementwise, parametric
 from .sparse import sparse
-from .summation_order import ACROSS_CLASSES, ACROSS_ROWS, ACROSS_SEGMENTS, FEW, ONE_ELEMENT, SEGMENT
+from .summation_order import ACROSS_CLASSES, ACROSS_GROUPS, ACROSS_ROWS, FEW, ONE_ELEMENT, SEVERAL
 
 
 def layout_of(formula: Formula, classes: int) -> str:
     """Return the layout of the loops over rows of so many classes; only that one is compiled."""
     if isinstance(formula, Parametric | LabelSequence) or (isinstance(formula, Elementwise) and classes == 1):
         return ONE_ELEMENT
-    return ACROSS_ROWS if classes <= FEW else ACROSS_CLASSES if classes < SEGMENT else ACROSS_SEGMENTS
+    return ACROSS_ROWS if classes <= FEW else ACROSS_GROUPS if classes <= SEVERAL else ACROSS_CLASSES
 
 
 @cache

@@ -13,7 +13,7 @@ from ..core.primitives import bytes_of, flat
 from ..formulas._kinds import MAXIMUM, Elementwise, Overlap, Rowwise
 from .base import BAD, KEPT, Kernel, Operands, compiled, count_outside_of, term_of, with_class_parameter
 from .row_reduction import NextRows, Passes, RowReduction, new_stats, passes_of
-from .summation_order import ERR, SUM, rows_at_once, rows_at_once_in_loops
+from .summation_order import ERR, SUM, rows_at_once
 from .workspace import empty
 
 
@@ -40,7 +40,7 @@ def dense(formula: Rowwise | Overlap | Elementwise, single: bool, layout: str) -
     def rows(y_true: Any, y_pred: Any, settings: Any, values: Any, status: Any, workspace: Any) -> int:
         stats, sums, labels = workspace.stats, workspace.sums, workspace.labels
         n, classes = y_pred.shape
-        step, odd = rows_at_once_in_loops(classes), 0
+        step, odd = labels.size, 0
         # bytes, so that loops which only prefetch these are the same for all dtypes
         bytes_true, width_true = bytes_of(y_true), classes * y_true.itemsize
         bytes_pred, width_pred = bytes_of(y_pred), classes * y_pred.itemsize
@@ -57,7 +57,7 @@ def dense(formula: Rowwise | Overlap | Elementwise, single: bool, layout: str) -
             a, b = min(start + m, n), min(start + 2 * m, n)
             coming = bytes_pred[a * width_pred : b * width_pred]
             next_rows = NextRows(bytes_true[a * width_true : b * width_true], coming)
-            run_passes(y, p, labels[:m], stats, settings, next_rows, workspace.of_passes, sums)
+            run_passes(y, p, labels, stats, settings, next_rows, workspace.of_passes, sums)
             losses, row_max, arguments = values[start : start + m], stats.row_max, settings.arguments
             for r in range(m):
                 losses[r] = finish(column(sums[SUM], r), column(sums[ERR], r), row_max[r], float(classes), arguments)

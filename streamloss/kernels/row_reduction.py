@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.jit import inline, scalar
-from .across_classes import LANES, NARROW, maxima_across_classes, sums_across_classes
+from .across_classes import maxima_across_classes, sums_across_classes
+from .across_groups import maxima_across_groups, sums_across_groups
 from .across_rows import maxima_across_rows, sums_across_rows
 from .base import Operands, RowsStats
-from .summation_order import ACROSS_ROWS, ACROSS_SEGMENTS, ERR, SLOTS, SUM, rows_at_once
+from .summation_order import ACROSS_GROUPS, ACROSS_ROWS, AT_ONCE, ERR, GROUP, SUM
 from .transpose import to_columns
 from .workspace import empty
 
@@ -82,17 +83,15 @@ class WorkspaceAcrossRows(NamedTuple):
 
 
 class WorkspaceAcrossClasses(NamedTuple):
-    slots: Any
-    """float64 (2, terms, SLOTS)"""
-    partials: Any
-    """float64 (2, terms, NARROW, rows)"""
-    lanes: Any
-    """(LANES,): of a maximum."""
+    like: Any
+    """An array of the dtype that a maximum is found in."""
 
 
 def passes_of(reduction: RowReduction, layout: str) -> Passes:
     """Return the passes of a reduction in one of the layouts over classes."""
-    return _passes_across_rows(reduction) if layout == ACROSS_ROWS else _passes_across_classes(reduction, layout)
+    if layout == ACROSS_ROWS:
+        return _passes_across_rows(reduction)
+    return _passes_across_groups(reduction) if layout == ACROSS_GROUPS else _passes_across_classes(reduction)
 
 
 def _passes_across_rows(reduction: RowReduction) -> Passes:
@@ -108,70 +107,103 @@ def _passes_across_rows(reduction: RowReduction) -> Passes:
     ) -> None:
         columns, slots = workspace.columns, workspace.slots
         n, classes = p.shape
-        ys, ps = columns[1 if skips else 0], columns[1]
+        ys, ps, of_rows = columns[1 if skips else 0], columns[1], labels[:n]
         to_columns(p, ps)
         if not skips:
             to_columns(y, ys)
         if has_peak:
             maxima(ys, ps, classes, stats.row_max[:n])
         if has_share:
-            totals(ys, ps, classes, labels, stats, settings, next_rows, slots, sums)
+            totals(ys, ps, classes, of_rows, stats, settings, next_rows, slots, sums)
             total, total_err = stats.total, stats.total_err
             for r in range(n):
                 total[r], total_err[r] = sums[SUM, 0, r], sums[ERR, 0, r]
-        rest(ys, ps, classes, labels, stats, settings, next_rows, slots, sums)
+        rest(ys, ps, classes, of_rows, stats, settings, next_rows, slots, sums)
 
-    return Passes(passes_across_rows, _new_workspace_across_rows(terms))
+    return Passes(passes_across_rows, _new_workspace_across_rows(terms, AT_ONCE))
 
 
-def _passes_across_classes(reduction: RowReduction, layout: str) -> Passes:
+def _passes_across_groups(reduction: RowReduction) -> Passes:
+    terms, compensated, skips = reduction.terms, reduction.compensated, reduction.skips
+    has_peak, has_share = reduction.has_peak, reduction.share is not None
+    maxima = maxima_across_groups(reduction.peak_or_prediction)
+    totals = sums_across_groups(reduction.value_of_share, 1, True, False)
+    rest = sums_across_groups(reduction.value, terms, compensated, skips)
+
+    @inline
+    def passes_across_groups(
+        y: Any, p: Any, labels: Any, stats: Any, settings: Any, next_rows: Any, workspace: Any, sums: Any
+    ) -> None:
+        columns, slots, n = workspace.columns, workspace.slots, p.shape[0]
+        ys, ps = columns[1 if skips else 0], columns[1]
+        width_y, width_p = next_rows.y_true.size // n, next_rows.y_pred.size // n
+        for start in range(0, n, GROUP):
+            stop = min(start + GROUP, n)
+            to_columns(p[start:stop], ps)
+            if not skips:
+                to_columns(y[start:stop], ys)
+            if has_peak:
+                maxima(ys, ps, stats.row_max[start:])
+            if has_share:
+                nothing = next_rows.y_true[:0]
+                totals(ys, ps, labels, stats, settings, NextRows(nothing, nothing), slots, sums, start)
+                total, total_err = stats.total[start:], stats.total_err[start:]
+                of_rows, errs = sums[SUM, 0, start:], sums[ERR, 0, start:]
+                for r in range(GROUP):
+                    total[r], total_err[r] = of_rows[r], errs[r]
+            coming = NextRows(
+                next_rows.y_true[start * width_y : stop * width_y], next_rows.y_pred[start * width_p : stop * width_p]
+            )
+            rest(ys, ps, labels, stats, settings, coming, slots, sums, start)
+
+    return Passes(passes_across_groups, _new_workspace_across_rows(terms, GROUP))
+
+
+def _passes_across_classes(reduction: RowReduction) -> Passes:
     terms, has_peak, has_share = reduction.terms, reduction.has_peak, reduction.share is not None
-    peak, long = reduction.peak_or_prediction, layout == ACROSS_SEGMENTS
+    peak = reduction.peak_or_prediction
     maxima = maxima_across_classes(peak if reduction.peak_of_prediction else _widened(peak))
-    totals = sums_across_classes(reduction.value_of_share, 1, True, True, False, long)
-    rest = sums_across_classes(reduction.value, terms, reduction.compensated, reduction.cancels, reduction.skips, long)
+    totals = sums_across_classes(reduction.value_of_share, 1, True, True, False)
+    rest = sums_across_classes(reduction.value, terms, reduction.compensated, reduction.cancels, reduction.skips)
 
     @inline
     def passes_across_classes(
         y: Any, p: Any, labels: Any, stats: Any, settings: Any, next_rows: Any, workspace: Any, sums: Any
     ) -> None:
-        slots, partials = workspace.slots, workspace.partials
-        n = labels.size
         if has_peak:
-            maxima(y, p, workspace.lanes, stats.row_max[:n])
+            maxima(y, p, workspace.like, stats.row_max)
         if has_share:
-            totals(y, p, labels, stats, settings, slots, partials, sums)
+            totals(y, p, labels, stats, settings, sums)
             total, total_err = stats.total, stats.total_err
-            for r in range(n):
+            for r in range(p.shape[0]):
                 total[r], total_err[r] = sums[SUM, 0, r], sums[ERR, 0, r]
-        rest(y, p, labels, stats, settings, slots, partials, sums)
+        rest(y, p, labels, stats, settings, sums)
 
-    return Passes(passes_across_classes, _new_workspace_across_classes(terms, reduction.peak_of_prediction))
+    return Passes(passes_across_classes, _new_workspace_across_classes(reduction.peak_of_prediction))
 
 
-def _new_workspace_across_rows(terms: int) -> Callable[[Operands], WorkspaceAcrossRows]:
+def _new_workspace_across_rows(terms: int, rows: int) -> Callable[[Operands], WorkspaceAcrossRows]:
     def new_workspace(operands: Operands) -> WorkspaceAcrossRows:
         classes = operands.y_pred.shape[1]
-        n = rows_at_once(classes)
-        return WorkspaceAcrossRows(empty((2, classes, n)), empty((2, terms, classes, n)))
+        columns = empty((2, classes, rows))
+        columns[:] = 0.0  # the last rows may not fill them, but they are computed with
+        return WorkspaceAcrossRows(columns, empty((2, terms, classes, rows)))
 
     return new_workspace
 
 
-def _new_workspace_across_classes(terms: int, peak_of_prediction: bool) -> Callable[[Operands], WorkspaceAcrossClasses]:
+def _new_workspace_across_classes(peak_of_prediction: bool) -> Callable[[Operands], WorkspaceAcrossClasses]:
     def new_workspace(operands: Operands) -> WorkspaceAcrossClasses:
-        y_pred = operands.y_pred
-        lanes = empty(LANES, y_pred.dtype if peak_of_prediction else np.float64)
-        partials = empty((2, terms, NARROW, rows_at_once(y_pred.shape[1])))
-        return WorkspaceAcrossClasses(empty((2, terms, SLOTS)), partials, lanes)
+        return WorkspaceAcrossClasses(empty(1, operands.y_pred.dtype if peak_of_prediction else np.float64))
 
     return new_workspace
 
 
 def new_stats(n: int) -> RowsStats:
-    """Return the statistics of n rows; the maxima are NaN until there are some."""
+    """Return the statistics of n rows, NaN until there are some."""
     stats = RowsStats(empty(n), empty(n), empty(n))
-    stats.row_max[:] = np.nan
+    for array in stats:
+        array[:] = np.nan
     return stats
 
 

@@ -15,7 +15,7 @@ from ..formulas._kinds import MAXIMUM, OneHot, Sparse
 from . import dense
 from .base import BAD, IGNORED, KEPT, Kernel, Operands, compiled, count_outside_of
 from .row_reduction import NextRows, Passes, RowReduction, new_stats, passes_of
-from .summation_order import ERR, SUM, rows_at_once, rows_at_once_in_loops
+from .summation_order import ERR, SUM, rows_at_once
 from .workspace import empty
 
 
@@ -76,7 +76,7 @@ def sparse(formula: Sparse | OneHot, single: bool, layout: str) -> Kernel:
         stats, sums, labels, p_label = workspace.stats, workspace.sums, workspace.labels, workspace.p_label
         ignore, row_max = settings.ignore, stats.row_max
         n, classes = y_pred.shape
-        step, odd = rows_at_once_in_loops(classes), 0
+        step, odd = labels.size, 0
         # bytes, so that loops which only prefetch these are the same for all dtypes
         bytes_pred, width = bytes_of(y_pred), classes * y_pred.itemsize
         for start in range(0, n, step):
@@ -100,7 +100,7 @@ def sparse(formula: Sparse | OneHot, single: bool, layout: str) -> Kernel:
                 row_max[r] = p_label[r] if by_label else np.nan
             coming = bytes_pred[min(start + m, n) * width : min(start + 2 * m, n) * width]
             next_rows = NextRows(coming[:0], coming)
-            run_passes(x, x, labels[:m], stats, settings, next_rows, workspace.of_passes, sums)
+            run_passes(x, x, labels, stats, settings, next_rows, workspace.of_passes, sums)
             finish_rows(values[start : start + m], p_label, row_max, sums, classes, settings)
         return odd
 

@@ -5,8 +5,9 @@ cut into segments of ``SEGMENT``; inside a segment class ``j`` belongs to slot `
 in order; then slot ``k + w`` is added to slot ``k``, for w = 128, 64, ... 1 (missing slots count as 0); segments are
 added from left to right.
 
-There are two layouts of loops over classes: :mod:`.across_rows`, with rows side by side, for few classes, where every
-loop runs over rows; and :mod:`.across_classes`, with loops over the classes of a row, for many. Sums are plain or
+There are three layouts of loops over classes: :mod:`.across_rows` and :mod:`.across_groups`, with rows side by side,
+where every loop runs over rows, for few and for several classes; and :mod:`.across_classes`, with loops over the
+classes of a row, for many. Sums are plain or
 compensated (Knuth's TwoSum): plain ones do where no term is negative and the result is a float32.
 
 What is added is ``value(j, y, p, row, per_class, arguments)``, a tuple with a float for each sum, of class j: its label
@@ -22,14 +23,15 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from ..core.jit import no_alloc, scalar
+from ..core.jit import scalar
 from ..core.primitives import two_sum
 
-ONE_ELEMENT, ACROSS_ROWS, ACROSS_CLASSES, ACROSS_SEGMENTS = "one element", "rows", "classes", "segments"
-"""Layouts: rows of one element; loops over rows; loops over classes; the same in rows that have whole segments."""
+ONE_ELEMENT, ACROSS_ROWS, ACROSS_GROUPS, ACROSS_CLASSES = "one element", "rows", "groups", "classes"
+"""Layouts: rows of one element; loops over rows; over groups of rows; over classes."""
 SLOTS = 256
 SEGMENT = 1024
-FEW = 128  # classes up to which loops run across rows
+FEW, SEVERAL = 8, 128  # classes up to which loops run across rows, and across groups of rows
+GROUP = 64  # rows, whose columns and slots stay in the first cache
 AT_ONCE = 512  # rows that are summed together at most
 SUM, ERR = 0, 1  # entries of the first axis of sums and slots: the sum, and what its rounding lost
 
@@ -37,13 +39,10 @@ Sums = Callable[..., None]
 
 
 def rows_at_once(classes: int) -> int:
-    """Return how many rows are summed together: what they need stays in the first cache, and loops are long."""
-    if classes <= FEW:
-        return min(AT_ONCE, 8192 // classes // 8 * 8)
+    """Return how many rows are summed together: what they need stays in a near cache, and loops are long."""
+    if classes <= SEVERAL:
+        return min(AT_ONCE, 8192 // classes // GROUP * GROUP)
     return max(1, min(32, 8192 // classes))
-
-
-rows_at_once_in_loops = no_alloc(rows_at_once)
 
 
 @cache
@@ -60,3 +59,22 @@ def adder(compensated: bool) -> Callable[..., Any]:
         return s, (a_err + b_err) + err
 
     return add_compensated if compensated else add_plain
+
+
+def for_each(make: Callable[[int], Callable[..., None]], count: int) -> Callable[..., None]:
+    """Return a function that calls ``make(0)``, ``make(1)``, ... of `count`, with the same arguments.
+
+    It is a loop that compilers do not see: around one inside of it, LLVM computes the first turn of an outer loop apart
+    and makes vectors of what is left, which has a rest then.
+    """
+    first = make(count - 1)
+    if count == 1:
+        return first
+    before = for_each(make, count - 1)
+
+    @scalar
+    def each(a: Any, b: Any, c: Any, d: Any, e: Any) -> None:
+        before(a, b, c, d, e)
+        first(a, b, c, d, e)
+
+    return each

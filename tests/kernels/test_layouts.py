@@ -1,4 +1,4 @@
-"""The layouts of one formula have the same bits: loops across rows and loops across classes."""
+"""The layouts of one formula have the same bits: loops across rows, across groups of rows and across classes."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from streamloss.formulas._registry import LossSpec
 from streamloss.kernels.base import TILE, Ignore, Operands
 from streamloss.kernels.dense import dense
 from streamloss.kernels.sparse import sparse
-from streamloss.kernels.summation_order import ACROSS_CLASSES, ACROSS_ROWS, FEW, rows_at_once
+from streamloss.kernels.summation_order import ACROSS_CLASSES, ACROSS_GROUPS, ACROSS_ROWS, GROUP, SEVERAL, rows_at_once
 
 LOSSES = [
     ("sparse_categorical_crossentropy", {"from_logits": True}),
@@ -31,9 +31,9 @@ def test_loops_across_rows_have_the_bits_of_loops_across_classes(name, given, dt
     spec, single = LossSpec.of(name, given), dtype == "float32"
     formula = spec.formula
     build = sparse if formula.integer_labels else dense
-    kernels = [build(formula, single, layout) for layout in (ACROSS_ROWS, ACROSS_CLASSES)]
-    for classes in (1, 2, 3, 7, 8, 31, FEW):
-        for rows in (1, 7, rows_at_once(classes) + 1, TILE):
+    kernels = [build(formula, single, layout) for layout in (ACROSS_ROWS, ACROSS_GROUPS, ACROSS_CLASSES)]
+    for classes in (1, 2, 3, 7, 8, 31, SEVERAL):
+        for rows in (1, 7, GROUP + 9, rows_at_once(classes) + 1, TILE):
             y_pred = rng.normal(size=(rows, classes)) * np.exp(rng.uniform(-3, 6, (rows, 1)))
             if formula.y_pred.bounded:
                 y_pred = abs(y_pred) / abs(y_pred).sum(axis=1, keepdims=True)
@@ -57,4 +57,4 @@ def test_loops_across_rows_have_the_bits_of_loops_across_classes(name, given, dt
                 )
                 values[(status != 0) | np.isnan(values)] = np.nan  # NaNs have many bits
                 found.append((values.tobytes(), status[:rows].tolist()))
-            assert found[0] == found[1]
+            assert found[0] == found[1] == found[2]

@@ -17,7 +17,7 @@ from streamloss.formulas._kinds import Elementwise, LabelSequence, OneHot, Param
 from streamloss.formulas._registry import LossSpec, find
 from streamloss.kernels import cpu
 from streamloss.kernels.base import Operands, Output
-from streamloss.kernels.summation_order import FEW, SEGMENT
+from streamloss.kernels.summation_order import SEGMENT, SEVERAL
 
 NO_MASK = np.empty(0, np.bool_)
 
@@ -28,7 +28,7 @@ def widths(formula):
         return (2,)
     if isinstance(formula, LabelSequence):
         return (5,)
-    return (*((1,) if isinstance(formula, Elementwise) else ()), 7, FEW + 72, SEGMENT + 76)
+    return (*((1,) if isinstance(formula, Elementwise) else ()), 7, SEVERAL - 27, SEVERAL + 72, SEGMENT + 76)
 
 
 def arrays(formula, classes, dtype):
