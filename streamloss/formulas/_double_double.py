@@ -179,3 +179,9 @@ def power(x: float, y: float, err: float = 0.0) -> float:
     z = dd_exp(product, rest)[0]
     z = 0.0 if x == 0.0 else z
     return 1.0 if y == 0.0 else (x if y == 1.0 else z) + 0.0 * x
+
+
+@scalar
+def power_of_2(x: float, y: float, err: float = 0.0) -> float:
+    """Return ``(x + err)**2`` within 1 ulp, as :func:`power` is called; y is 2."""
+    return fma(x, x, 2.0 * x * err)

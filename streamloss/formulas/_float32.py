@@ -12,10 +12,8 @@ The polynomials are minimax (Remez exchange) on the reduced ranges.
 
 from __future__ import annotations
 
-import dis
 from collections.abc import Callable
 from functools import cache
-from types import CellType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from ..core.jit import scalar
 from ..core.primitives import bits_of, float_of, fma
 from . import _double_double, _scalar
 from ._scalar import EXPONENT, LEAST_NORMAL, LOG2E, ROUND, ROUND_BITS, SQRT_HALF_BITS, TWO_54, at_least, at_most
+from ._substitution import substituted
 
 _LN2 = 0.6931471805599453
 _LOWEST, _HIGHEST = -708.0, 709.78  # beyond, 2**k is no normal float64: the results are 0 and inf
@@ -110,6 +109,18 @@ def log1p_of_normal(x: float) -> float:
 
 
 @scalar
+def log_of_outcome(q: float, happened: bool) -> float:
+    x = q if happened else -q
+    u = x if happened else 1.0 + x
+    b = bits_of(u)
+    n = (b - SQRT_HALF_BITS) >> EXPONENT
+    k = float_of(n + ROUND_BITS) - ROUND
+    near = (n == 0) & (not happened)
+    f = x if near else float_of(b - (n << EXPONENT)) - 1.0
+    return -np.inf if u == 0.0 else fma(0.0, x, fma(k, _LN2, _log1p_reduced(f)))
+
+
+@scalar
 def log(x: float) -> float:
     tiny = x < LEAST_NORMAL
     y = log_of_normal(x * TWO_54 if tiny else x) - (54.0 * _LN2 if tiny else 0.0)
@@ -179,29 +190,4 @@ def in_single(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function with its text unchanged, but calling this module's functions, as do the formulas' helpers
     that it calls; the function itself where nothing changes.
     """
-    if function in _SINGLE:
-        return _SINGLE[function]
-    text = getattr(function, "py_func", function)
-    loaded = {i.argval for i in dis.get_instructions(text) if i.opname == "LOAD_GLOBAL"}
-    names = {name: text.__globals__[name] for name in loaded if name in text.__globals__}
-    cells = [cell.cell_contents for cell in text.__closure__ or ()]
-    changed = {name: in_single(value) for name, value in names.items() if _is_ours(value)}
-    inner = [in_single(value) if _is_ours(value) else value for value in cells]
-    if all(names[name] is value for name, value in changed.items()) and all(
-        a is b for a, b in zip(cells, inner, strict=True)
-    ):
-        return function
-    twin = FunctionType(
-        text.__code__,
-        {**text.__globals__, **changed},
-        text.__name__,
-        text.__defaults__,
-        tuple(CellType(value) for value in inner),
-    )
-    return scalar(twin) if text is not function else twin
-
-
-def _is_ours(value: Any) -> bool:
-    """Return whether what a formula names is a function of this folder, whose text may call elementary functions."""
-    text = getattr(value, "py_func", value)
-    return isinstance(text, FunctionType) and text.__module__.startswith(f"{__package__}.")
+    return substituted(function, _SINGLE)

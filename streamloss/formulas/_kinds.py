@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from ..core.types import REAL, UNIT, Interval
 
@@ -49,6 +49,14 @@ class Kind:
         return False
 
 
+class OfOutcomes(NamedTuple):
+    """A term in fewer operations, with the same bits, for labels that are 0 or 1."""
+
+    term: Scalar
+    applies: Scalar
+    """``applies(*arguments)``: whether the arguments allow it."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Elementwise(Kind):
     """A term for each element of ``y_pred``; a row's loss is the mean of its terms.
@@ -63,8 +71,8 @@ class Elementwise(Kind):
     """The parameter that may be a list with an entry for each class."""
     cancels: bool = False
     """Whether terms may be negative, so that their sum needs more digits than its value."""
-    precise: bool = False
-    """Whether a float32 result needs float64's functions too: parts of the term cancel."""
+    of_outcomes: OfOutcomes | None = None
+    """The term for labels that are 0 or 1, where that saves operations; it takes no parameter of a class."""
 
     needs_class_axis: ClassVar[bool] = False
     meanings: ClassVar[tuple[str, ...]] = ()

@@ -36,6 +36,8 @@ class Declaration:
     selector: str | None
     smoothed: Mapping[Any, Formula]
     """The formulas for a ``label_smoothing`` above 0, of a loss that has others then; else none."""
+    squared: Mapping[Any, Formula]
+    """The formulas for a ``gamma`` of 2, of a loss that has others then; else none."""
     positional: tuple[str, ...]
     """The parameters that Keras' constructor takes by position, before `name` and `dtype`; all others are keywords."""
     peer: str
@@ -48,7 +50,9 @@ class Declaration:
             return [{}]
         default = self.parameters[self.selector].default
         chosen = [{}, *({self.selector: value} for value in self.formulas if value != default)]
-        return chosen + [{"label_smoothing": 0.125, **given} for given in chosen] if self.smoothed else chosen
+        if self.smoothed:
+            chosen += [{"label_smoothing": 0.125, **given} for given in chosen]
+        return chosen + [{"gamma": 1.5, **given} for given in chosen] if self.squared else chosen
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return all parameters: the given ones checked, the others by default. Raises UsageError."""
@@ -82,6 +86,8 @@ class LossSpec:
         declaration = self.declaration
         smooth = bool(declaration.smoothed) and self.parameters["label_smoothing"] > 0
         formulas = declaration.smoothed if smooth else declaration.formulas
+        if declaration.squared and self.parameters["gamma"] == 2.0:
+            formulas = declaration.squared
         return formulas[self.parameters[declaration.selector] if declaration.selector else None]
 
     @property
@@ -144,6 +150,7 @@ def declare(
     select: tuple[str | None, Mapping[Any, Formula]] | None = None,
     parameters: Mapping[str, Parameter] | None = None,
     smoothed: tuple[Formula, Formula] | None = None,
+    squared: tuple[Formula, Formula] | None = None,
     positional: tuple[str, ...] = ("reduction",),
     peer: str = "Keras",
     doc: str,
@@ -151,7 +158,8 @@ def declare(
     """Register a loss under its names, and return its declaration.
 
     The loss has one `formula`; or another one for `logits`, and then the parameter ``from_logits``; or one for each
-    value of the parameter that `select` names. `smoothed` are those of probabilities and of logits with smooth labels.
+    value of the parameter that `select` names. `smoothed` are those of probabilities and of logits with smooth labels,
+    `squared` those with a ``gamma`` of 2.
     """
     known = dict(parameters or {})
     if logits is not None:
@@ -162,9 +170,9 @@ def declare(
         assert formula is not None, f"{name} has no formula"
         select = None, {None: formula}
     selector, formulas = select
-    smooth = {} if smoothed is None else dict(zip((False, True), smoothed, strict=True))
+    smooth, squares = (dict(zip((False, True), both or (), strict=False)) for both in (smoothed, squared))
     declaration = Declaration(
-        name, class_name, aliases, inspect.cleandoc(doc), known, formulas, selector, smooth, positional, peer
+        name, class_name, aliases, inspect.cleandoc(doc), known, formulas, selector, smooth, squares, positional, peer
     )
     for spelling in (name, class_name, *aliases):
         if spelling in _DECLARATIONS:

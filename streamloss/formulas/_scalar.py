@@ -183,6 +183,14 @@ def log1p_of_normal(x: float) -> float:
 
 
 @scalar
+def log_of_outcome(q: float, happened: bool) -> float:
+    """Return ``log(q)`` if an outcome of probability q happened, else ``log(1 - q)``, with the bits of
+    :func:`log_of_normal` and :func:`log1p_of_normal`; for float32 results it takes one logarithm.
+    """
+    return log_of_normal(q) if happened else log1p_of_normal(-q)
+
+
+@scalar
 def share_cost(p: float, others: float, lower: float, upper: float) -> float:
     """Return ``-log(q)`` of the share ``q = p / (p + others)`` clipped to ``[lower, upper]``.
 

@@ -1,10 +1,10 @@
 """Cross-entropies of two outcomes, between a label or a probability and the predicted probability or logit of it."""
 
 from ..core.types import UNIT
-from ._kinds import Elementwise
+from ._kinds import Elementwise, OfOutcomes
 from ._parameters import EPSILON, LABEL_SMOOTHING, MEAN_AXIS, NOT_NEGATIVE, Parameter
 from ._registry import declare
-from ._scalar import at_least, at_most, exp_nonpositive, log1p_of_normal, log_of_normal
+from ._scalar import at_least, at_most, exp_nonpositive, log1p_of_normal, log_of_normal, log_of_outcome
 
 # The two labels' masses, y and 1 - y, are smoothed apart: 1 - (smoothed y) would cancel for y near 1.
 
@@ -16,6 +16,14 @@ def binary_from_probability(y: float, p: float, label_smoothing: float, lower: f
     log_one, log_zero = log_of_normal(q), log1p_of_normal(-q)
     # 0 * log(0) is 0 here: a label's mass of 0 asks nothing of its probability. (0 * (y + p) keeps a NaN.)
     return (one * -log_one if one > 0.0 else 0.0 * (y + p)) + (zero * -log_zero if zero > 0.0 else 0.0 * y)
+
+
+def outcome_from_probability(y: float, p: float, label_smoothing: float, lower: float, upper: float) -> float:
+    return 0.0 - log_of_outcome(at_most(at_least(p, lower), upper), y > 0.0)
+
+
+def not_smoothed(label_smoothing: float, lower: float, upper: float) -> bool:
+    return label_smoothing == 0.0
 
 
 def binary_from_logit(y: float, x: float, label_smoothing: float) -> float:
@@ -31,7 +39,12 @@ declare(
     "BinaryCrossentropy",
     "bce",
     "BCE",
-    formula=Elementwise(binary_from_probability, y_true=UNIT, y_pred=UNIT),
+    formula=Elementwise(
+        binary_from_probability,
+        y_true=UNIT,
+        y_pred=UNIT,
+        of_outcomes=OfOutcomes(outcome_from_probability, not_smoothed),
+    ),
     logits=Elementwise(binary_from_logit, y_true=UNIT),
     parameters={"label_smoothing": LABEL_SMOOTHING, "axis": MEAN_AXIS, "epsilon": EPSILON},
     positional=("from_logits", "label_smoothing", "axis", "reduction"),

@@ -76,7 +76,7 @@ def deviance(y: float, mu: float, power_: float) -> float:
     # mu**b, times the largest of 1, r and r**b
     of_y = 0.0 if near | (y == 0.0) else (1.0 if above else at_most(b, 0.0))
     of_mu = b if near | (y == 0.0) else (a if above else at_least(b, 0.0))
-    log_y, log_y_lo = dd_log(y)
+    log_y, log_y_lo = dd_log(y if y > 0.0 else 1.0)
     log_mu, log_mu_lo = dd_log(mu)
     x, x_lo = dd_mul(log_y, log_y_lo, b, 0.0)
     limit = 2.0 * (exp(x, x_lo) / (a * b)) if b < 0.0 else np.inf  # for a mu of infinity
@@ -96,7 +96,7 @@ def tweedie(y: float, mu: float, power: float) -> float:
 declare(
     "tweedie_deviance",
     "TweedieDeviance",
-    formula=Elementwise(tweedie, y_true=NOT_NEGATIVE, y_pred=POSITIVE, precise=True),
+    formula=Elementwise(tweedie, y_true=NOT_NEGATIVE, y_pred=POSITIVE),
     parameters={
         "power": Parameter(1.5, "1: Poisson, 2: gamma, 3: inverse Gaussian, between 1 and 2 both", Interval(1.0, 10.0)),
         "axis": MEAN_AXIS,
@@ -126,7 +126,7 @@ declare(
     "poisson_deviance",
     "PoissonDeviance",
     "mean_poisson_deviance",
-    formula=Elementwise(poisson_deviance, y_true=NOT_NEGATIVE, y_pred=POSITIVE, precise=True),
+    formula=Elementwise(poisson_deviance, y_true=NOT_NEGATIVE, y_pred=POSITIVE),
     parameters={"axis": MEAN_AXIS},
     peer="scikit-learn",
     doc="""

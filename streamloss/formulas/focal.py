@@ -1,25 +1,16 @@
-"""Focal losses: cross-entropies that discount samples which are predicted well."""
+"""The focal loss of two outcomes: a cross-entropy that discounts samples which are predicted well."""
+
+from dataclasses import replace
 
 from ..core.jit import scalar
 from ..core.primitives import two_diff
 from ..core.types import UNIT
-from ._double_double import dd_add, dd_div, dd_exp, dd_mul, fast_two_sum, power
-from ._kinds import MAXIMUM, Elementwise, Rowwise
-from ._parameters import AXIS, EPSILON, GAMMA, LABEL_SMOOTHING, MEAN_AXIS, NOT_NEGATIVE, Parameter
+from ._double_double import dd_add, dd_div, dd_exp, dd_mul, power, power_of_2
+from ._focal import mass_of, with_square
+from ._kinds import Elementwise, OfOutcomes
+from ._parameters import EPSILON, GAMMA, LABEL_SMOOTHING, MEAN_AXIS, Parameter
 from ._registry import declare
-from ._scalar import at_least, at_most, log, log1p, share_cost
-from .categorical import probability, sum_of_terms
-
-# 1 - p_t is kept in double-double (`missing`): its power would multiply the error of a rounding by gamma.
-
-
-@scalar
-def mass_of(y: float, y_lo: float, label_smoothing: float, size: float) -> tuple[float, float]:
-    """Return ``y (1 - label_smoothing) + label_smoothing / size`` of a label ``y + y_lo``."""
-    kept, kept_lo = two_diff(1.0, label_smoothing)
-    product, product_lo = dd_mul(y, y_lo, kept, kept_lo)
-    spread, spread_lo = dd_div(label_smoothing, 0.0, size, 0.0)
-    return dd_add(product, product_lo, spread, spread_lo)
+from ._scalar import LEAST_NORMAL, at_least, at_most, log, log1p, log_of_outcome
 
 
 @scalar
@@ -89,6 +80,35 @@ def binary_from_logit(
     return discounted(one, one_lo, zero, zero_lo, missing, missing_lo, cost, alpha, gamma, apply_class_balancing)
 
 
+def outcome_squared(
+    y: float,
+    p: float,
+    apply_class_balancing: float,
+    alpha: float,
+    gamma: float,
+    label_smoothing: float,
+    lower: float,
+    upper: float,
+) -> float:
+    happened = y > 0.0
+    cost = 0.0 - log_of_outcome(at_most(at_least(p, lower), upper), happened)
+    other, other_lo = two_diff(1.0, p)
+    missing, missing_lo = dd_mul(1.0, 0.0, other if happened else p, other_lo if happened else 0.0)
+    balance = (alpha if happened else 1.0 - alpha) if apply_class_balancing != 0.0 else 1.0
+    factor = power_of_2(missing, gamma, missing_lo)
+    costs = (factor > 0.0) & (balance > 0.0)
+    return balance * (factor * cost) if costs else 0.0 * (missing + balance)
+
+
+def not_smoothed(
+    apply_class_balancing: float, alpha: float, gamma: float, label_smoothing: float, lower: float, upper: float
+) -> bool:
+    return (label_smoothing == 0.0) & (lower >= LEAST_NORMAL)
+
+
+FROM_PROBABILITY = Elementwise(binary_from_probability, y_true=UNIT, y_pred=UNIT)
+FROM_LOGIT = Elementwise(binary_from_logit, y_true=UNIT)
+
 BALANCING = {
     "apply_class_balancing": Parameter(False, "whether `alpha` weighs the two labels", types=(bool,)),
     "alpha": Parameter(0.25, "the weight of label 1 under class balancing; label 0 has 1 - alpha", UNIT),
@@ -97,8 +117,12 @@ BALANCING = {
 declare(
     "binary_focal_crossentropy",
     "BinaryFocalCrossentropy",
-    formula=Elementwise(binary_from_probability, y_true=UNIT, y_pred=UNIT),
-    logits=Elementwise(binary_from_logit, y_true=UNIT),
+    formula=FROM_PROBABILITY,
+    logits=FROM_LOGIT,
+    squared=(
+        replace(with_square(FROM_PROBABILITY), of_outcomes=OfOutcomes(outcome_squared, not_smoothed)),
+        with_square(FROM_LOGIT),
+    ),
     parameters={
         **BALANCING,
         "gamma": GAMMA,
@@ -120,127 +144,5 @@ declare(
     >>> loss = sl.losses.BinaryFocalCrossentropy(gamma=2, from_logits=True)
     >>> loss([0, 1, 0, 0], [-18.6, 0.51, 2.94, -12.8]).round(6)
     np.float64(0.691212)
-    """,
-)
-
-
-@scalar
-def focal_cost(
-    y: float,
-    p: float,
-    cost: float,
-    others: float,
-    others_lo: float,
-    total: float,
-    total_lo: float,
-    size: float,
-    gamma: float,
-    label_smoothing: float,
-    lower: float,
-    upper: float,
-    alpha: float,
-) -> float:
-    """Return the loss of one class with a cross-entropy of `cost`, whose share is ``p / total``."""
-    mass, _ = mass_of(y, 0.0, label_smoothing, size)
-    missing, missing_lo = dd_div(others, others_lo, total, total_lo)
-    most, most_lo = two_diff(1.0, lower)
-    missing, missing_lo = (most, most_lo) if missing > most else (missing, missing_lo)
-    missing, missing_lo = (1.0 - upper, 0.0) if missing < 1.0 - upper else (missing, missing_lo)  # exact: upper >= 1/2
-    factor = power(missing, gamma, missing_lo)
-    share = alpha * mass
-    return (
-        share * (factor * cost) if (share > 0.0) & (factor > 0.0) else 0.0 * (mass + p + missing)
-    )  # 0 * inf is 0 here
-
-
-def odds_of(x: float, top: float) -> float:
-    d, err = two_diff(x, top)
-    return dd_exp(d, err)[0]  # within half a unit in the last place
-
-
-def categorical_from_probability(
-    y: float,
-    p: float,
-    top: float,
-    total: float,
-    err: float,
-    size: float,
-    gamma: float,
-    label_smoothing: float,
-    lower: float,
-    upper: float,
-    alpha: float,
-) -> tuple[float]:
-    total, err = fast_two_sum(total, err)
-    others, others_lo = dd_add(total, err, -p, 0.0)
-    cost = share_cost(p, others, lower, upper)
-    return (focal_cost(y, p, cost, others, others_lo, total, err, size, gamma, label_smoothing, lower, upper, alpha),)
-
-
-def categorical_from_logit(
-    y: float,
-    x: float,
-    top: float,
-    total: float,
-    err: float,
-    size: float,
-    gamma: float,
-    label_smoothing: float,
-    lower: float,
-    upper: float,
-    alpha: float,
-) -> tuple[float]:
-    d, d_err = two_diff(x, top)
-    p, _ = dd_exp(d, d_err)
-    total, err = fast_two_sum(total, err)
-    others, others_lo = dd_add(total, err, -p, 0.0)
-    # as in sparse_from_logits: p may be 0
-    cost = at_most(at_least(log1p(others + (p - 1.0)) - d, -log(upper)), -log(lower))
-    return (focal_cost(y, p, cost, others, others_lo, total, err, size, gamma, label_smoothing, lower, upper, alpha),)
-
-
-declare(
-    "categorical_focal_crossentropy",
-    "CategoricalFocalCrossentropy",
-    formula=Rowwise(
-        categorical_from_probability,
-        1,
-        sum_of_terms,
-        y_true=NOT_NEGATIVE,
-        y_pred=UNIT,
-        share=probability,
-        cancels=False,
-        per_class="alpha",
-    ),
-    logits=Rowwise(
-        categorical_from_logit,
-        1,
-        sum_of_terms,
-        y_true=NOT_NEGATIVE,
-        peak=MAXIMUM,
-        cancels=False,
-        share=odds_of,
-        per_class="alpha",
-    ),
-    parameters={
-        "alpha": Parameter(0.25, "the weight of each class: a number, or one for each", NOT_NEGATIVE, several=True),
-        "gamma": GAMMA,
-        "label_smoothing": LABEL_SMOOTHING,
-        "axis": AXIS,
-        "epsilon": EPSILON,
-    },
-    positional=("alpha", "gamma", "from_logits", "label_smoothing", "axis", "reduction"),
-    doc="""
-    Categorical cross-entropy whose classes cost ``alpha (1 - q)**gamma`` as much, q being each class' predicted share.
-
-    ``sum(alpha (1 - q)**gamma * -y log(q))`` with ``y = y_true (1 - label_smoothing) + label_smoothing / C`` and q the
-    share ``p / sum(p)``, or the softmax of logits, clipped to ``[epsilon, 1 - epsilon]`` in both cases, as in Keras.
-
-    Source: Keras 3, ``categorical_focal_crossentropy`` (Lin et al. 2017).
-
-    >>> import streamloss as sl
-    >>> loss = sl.losses.CategoricalFocalCrossentropy()
-    >>> loss([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], [[0.05, 0.9, 0.05], [0.1, 0.85, 0.05]]).round(6)
-    np.float64(0.338088)
     """,
 )

@@ -166,5 +166,5 @@ def with_class_parameter(term: Callable[..., Any], has_parameter: bool) -> Calla
 
 def term_of(formula: Elementwise, single: bool) -> Callable[..., Any]:
     """Return the term of an element; see :func:`with_class_parameter`."""
-    term = compiled(formula.term, single and not formula.precise)
+    term = compiled(formula.term, single)
     return with_class_parameter(term, formula.per_class is not None)
