@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint bench billion startup gpu clean
+.PHONY: demo test lint bench kernels billion startup gpu clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python examples/demo.py
@@ -14,6 +14,10 @@ test: $(VENV)/.ready
 # Speed against peers: ten minutes each, and gigabytes of disk. Peers that are not installed are left out.
 bench: $(VENV)/.bench
 	$(BIN)/python bench/speed.py
+
+# Nanoseconds for an element in kernels alone, on one thread, in the cache: half a minute once they are compiled.
+kernels: $(VENV)/.ready
+	$(BIN)/python bench/kernels.py
 
 billion: $(VENV)/.bench
 	$(BIN)/python bench/billion.py

@@ -27,6 +27,15 @@ def test_losses_in_memory(capsys):
     assert "sparse cross-entropy from logits, 10 classes" in {row["case"] for row in rows}
 
 
+def test_kernels(capsys, monkeypatch):
+    import kernels
+
+    monkeypatch.setattr(kernels, "SECONDS", 0.0)
+    monkeypatch.setattr(kernels, "CLASSES", (10,))
+    kernels.main(["mean_squared_error", "binary_crossentropy from", "sparse"])
+    assert len(capsys.readouterr().out.splitlines()) == 6
+
+
 def test_reading_zarr(capsys, tmp_path):
     import reading
 
