@@ -76,7 +76,8 @@ def deviance(y: float, mu: float, power_: float) -> float:
     # mu**b, times the largest of 1, r and r**b
     of_y = 0.0 if near | (y == 0.0) else (1.0 if above else at_most(b, 0.0))
     of_mu = b if near | (y == 0.0) else (a if above else at_least(b, 0.0))
-    log_y, log_y_lo = dd_log(y if y > 0.0 else 1.0)
+    log_y, log_y_lo = dd_log(y)
+    log_y = log_y if y > 0.0 else 0.0  # it may be -inf, and is multiplied by 0
     log_mu, log_mu_lo = dd_log(mu)
     x, x_lo = dd_mul(log_y, log_y_lo, b, 0.0)
     limit = 2.0 * (exp(x, x_lo) / (a * b)) if b < 0.0 else np.inf  # for a mu of infinity
