@@ -28,7 +28,7 @@ def near_deviance(u: float, b: float) -> float:
     """
     total, factor, geometric = 0.0, 0.5, 1.0
     for n in range(3, 19):
-        factor *= u / n
+        factor *= u * (1.0 / n)  # a constant for compilers
         geometric = geometric * b + 1.0
         total += factor * geometric
     return u * u * (0.5 + total)
