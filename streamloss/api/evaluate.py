@@ -133,7 +133,7 @@ def evaluate(
     >>> import numpy as np
     >>> import streamloss as sl
     >>> result = sl.evaluate(["mse", "bce"], np.array([0, 1]), np.array([0.25, 0.5]))
-    >>> result["mean_squared_error"].mean, result["binary_crossentropy"].count
+    >>> result["mse"].mean, result["bce"].count
     (0.15625, 2)
 
     """
@@ -222,7 +222,7 @@ def _run(
     """Create the targets, evaluate the blocks that are asked for and not yet saved, and return what all of them add up
     to, with the sinks of the losses of rows by name.
     """
-    targets = targets_by_name(options.out, [request.name for request in requests])
+    targets = targets_by_name(options.out, {request.name: request.spec.name for request in requests})
     refuse_targets(plan, requests, targets, options)
     manifest = manifest_of(plan, requests, targets, options)
     todo = None if options.shard is None else _blocks_of(options.shard, plan.num_blocks)

@@ -44,7 +44,7 @@ def merge(states: Any, *, partial: bool = False, copies: bool = False) -> Result
     >>> rows = np.ones(200_000), np.full(200_000, 0.5)
     >>> data = [zarr.create_array({}, data=values, chunks=(100_000,)) for values in rows]
     >>> shards = [sl.evaluate("mse", *data, shard=(i, 2)) for i in range(2)]
-    >>> sl.merge(shards)["mean_squared_error"].sum
+    >>> sl.merge(shards)["mse"].sum
     50000.0
 
     """
@@ -93,9 +93,15 @@ def _opened(state: Any) -> tuple[str, Snapshot]:
         return f"the result of {state.partial.describe(state.partial.result.covered)}", state.partial
     path = Path(state)
     try:
-        return str(path), Snapshot.from_bytes(path.read_bytes(), str(path))
+        snapshot = Snapshot.from_bytes(path.read_bytes(), str(path))
     except OSError as error:
         raise SourceError(f"cannot read the state {str(path)!r}: {error.strerror or error}.") from None
+    if not snapshot.manifest.fingerprinted:
+        raise StateError(
+            f"{str(path)!r} is the result of an evaluation without shard= or checkpoint=, which does not know its "
+            "inputs from changed ones; expected one that does. streamloss.load reads it."
+        )
+    return str(path), snapshot
 
 
 def _refuse_overlaps(named: Sequence[tuple[str, Snapshot]]) -> None:

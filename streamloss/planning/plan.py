@@ -145,6 +145,9 @@ class Plan:
             "notes": self.notes,
         }
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         lines = [
             f"losses    {', '.join(f'{loss.name} ({loss.dtype})' for loss in self.losses)}",

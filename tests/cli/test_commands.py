@@ -14,7 +14,8 @@ import zarr
 import streamloss
 from processes import SUPPORT, started
 from streamloss import cli, errors
-from streamloss.cli import commands, progress, table
+from streamloss.api.result_text import summary
+from streamloss.cli import commands, progress
 from streamloss.formulas._registry import declarations
 from waiting import HANG, wait_until
 
@@ -607,9 +608,9 @@ def test_the_end_of_a_file_is_no_interrupt(capsys, monkeypatch):
 
 def test_summary_says_no_speed_of_a_moment_and_who_did_it():
     result = streamloss.evaluate("mse", np.zeros(2, np.float32), np.zeros(2, np.float32))
-    assert "rows/s" not in table.summary(type(result)(result.losses, 2, 9.0, 0, 0, "inline", 1, {}))
-    assert "1 rows/s" in table.summary(type(result)(result.losses, 9, 9.0, 0, 0, "inline", 1, {}))
-    assert "merged from 3 states, " in table.summary(type(result)(result.losses, 9, 9.0, 0, 0, "merge", 3, {}))
+    assert "rows/s" not in summary(type(result)(result.losses, 2, 9.0, 0, 0, "inline", 1, {}))
+    assert "1 rows/s" in summary(type(result)(result.losses, 9, 9.0, 0, 0, "inline", 1, {}))
+    assert "merged from 3 states, " in summary(type(result)(result.losses, 9, 9.0, 0, 0, "merge", 3, {}))
 
 
 # In a process of its own
