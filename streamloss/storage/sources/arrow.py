@@ -29,7 +29,7 @@ class Form(NamedTuple):
 
     dtype: np.dtype[Any]
     width: int | None = None
-    """How many numbers a row has: None for one that is no list, 0 for lists whose lengths the type does not say."""
+    """The number of numbers in a row: None where it is no list, 0 for lists whose lengths the type does not say."""
 
     def with_nulls(self) -> Form:
         """Return the form that can hold nulls as NaN."""

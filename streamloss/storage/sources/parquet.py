@@ -104,9 +104,20 @@ class ParquetSource(HostSource):
                 )
             found = form
         assert found is not None
+        for group, chunk in enumerate(dataset.chunks(column)):
+            if found.width is None and chunk.num_values != dataset.rows[group]:
+                raise SourceError(
+                    f"{self.role}: {self.where}: {dataset.name(group)} has {dataset.rows[group]:,} rows, but "
+                    f"{chunk.num_values:,} values of column {column!r}. The file's footer is damaged: write it anew."
+                )
         if found.width == 0:
             found = found._replace(width=self._width(column))
-        if found.dtype.kind != "f" and any(_has_nulls(chunk) for chunk in dataset.chunks(column)):
+        # a mask stays one of booleans, and its nulls are refused where they are read
+        if (
+            found.dtype.kind != "f"
+            and self.role != "mask"
+            and any(_has_nulls(chunk) for chunk in dataset.chunks(column))
+        ):
             found = found.with_nulls()
         return found
 

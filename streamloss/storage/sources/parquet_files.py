@@ -28,6 +28,7 @@ except ImportError as error:
 
 from .arrow import Array, BadRowError, Form, numbers
 from .foreign_files import explain_file
+from .parquet_places import SUFFIXES, begins_as_parquet
 
 MOST_OPEN = 4
 """The files that each thread keeps open."""
@@ -174,13 +175,17 @@ def _footer(path: Path, role: str) -> Footer:
         stamp = _stamp(path)
         reader = _reader(path)
         with reader:
-            return Footer(stamp, reader.metadata, reader.schema_arrow)
+            metadata, schema = reader.metadata, reader.schema_arrow
+        in_groups = sum(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
+        if in_groups != metadata.num_rows:
+            raise ValueError(f"its footer counts {metadata.num_rows:,} rows, and {in_groups:,} in row groups")
+        return Footer(stamp, metadata, schema)
     except MemoryError:
         raise
     except Exception as error:  # a damaged footer raises whatever thrift raises
         if isinstance(error, OSError) and error.errno is not None:
             raise SourceError(f"{role}: cannot open {str(path)!r}: {error.strerror or _short(error)}.") from error
-        other = explain_file(path, role)
+        other = None if path.suffix.lower() in SUFFIXES and begins_as_parquet(path) else explain_file(path, role)
         raise SourceError(other or f"{role}: {str(path)!r} is no whole Parquet file: {_short(error)}.") from error
 
 

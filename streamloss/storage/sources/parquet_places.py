@@ -71,7 +71,7 @@ def _matching(pattern: Path) -> Iterator[Path]:
     """Yield the Parquet files that a pattern matches, or that are in folders which it matches; hidden ones are not."""
     for name in glob.iglob(str(pattern), recursive=True):
         path = Path(name)
-        if path.name.startswith("_"):
+        if any(part.startswith("_") and part not in pattern.parts for part in path.parts):
             continue
         if path.is_dir() and "**" not in str(pattern):
             yield from _in_folder(path)
@@ -87,8 +87,11 @@ def _file_above(path: Path) -> Path | None:
 def _is_parquet_file(path: Path) -> bool:
     if path.suffix.lower() in SUFFIXES:
         return True
-    if path.suffix == ".npy":
-        return False
+    return path.suffix != ".npy" and begins_as_parquet(path)
+
+
+def begins_as_parquet(path: Path) -> bool:
+    """Return whether a file begins with the mark of Parquet."""
     try:
         with open(path, "rb") as file:
             return file.read(len(_MAGIC)) == _MAGIC
