@@ -1,5 +1,6 @@
 """Paths and URIs of arrays."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -36,7 +37,7 @@ def address_of(uri: str) -> Address:
     '[p0,p1]'
     """
     place, separator, member = uri.rpartition("::")
-    if not separator or "://" in member or ((whole := local_path(uri)) is not None and whole.exists()):
+    if not separator or "://" in member or ((whole := local_path(uri)) is not None and os.path.exists(whole)):
         return Address(uri, uri, "")
     return Address(uri, place, member)
 

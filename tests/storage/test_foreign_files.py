@@ -59,7 +59,6 @@ CASES = {  # what is written: the suffix, what it is called, the way
     "hdf5": (hdf5, ".h5", "an HDF5 file", r"h5py\.File\('\S*\.h5'\)\['name'\]"),
     "netcdf 3": (netcdf, ".nc", "a NetCDF file", r"xarray\.open_dataset\("),
     "netcdf 4": (lambda p: netcdf(p, "NETCDF4"), ".nc", "a NetCDF file", r"xarray\.open_dataset\("),
-    "parquet": (containing(b"PAR1....PAR1"), ".parquet", "a Parquet file", r"polars\.read_parquet\("),
     "feather": (containing(b"ARROW1\0\0"), ".feather", "an Arrow or Feather file", r"polars\.read_ipc\("),
     "csv": (containing("a,b\n1,2\n"), ".csv", "a table in text", r"pandas\.read_csv\("),
     "json": (containing('{"a": [1]}'), ".json", "a JSON file", r"pandas\.read_json\("),
@@ -122,8 +121,14 @@ def test_a_path_inside_of_a_file_is_named_in_the_advice(role, tmp_path):
 
 def test_a_folder_of_parquet_files_is_one(tmp_path):
     (tmp_path / "a.parquet").mkdir()
-    with pytest.raises(SourceError, match=r"y_pred: '\S*' is a Parquet file"):
+    with pytest.raises(SourceError, match=r"y_pred: the folder '\S*' has no Parquet files"):
         evaluate("y_pred", tmp_path / "a.parquet")
+
+
+def test_a_parquet_file_named_as_another_kind_is_to_be_renamed(tmp_path):
+    (tmp_path / "p.npy").write_bytes(b"PAR1....PAR1")
+    with pytest.raises(SourceError, match=r"y_pred: '\S*' is a Parquet file of another name.*ends with .parquet"):
+        evaluate("y_pred", tmp_path / "p.npy")
 
 
 def test_a_npy_file_of_another_name_is_to_be_renamed(tmp_path):
@@ -143,7 +148,7 @@ def test_pointers_inside_of_a_store_are_named(what, role, tmp_path):
         evaluate(role, path)
 
 
-@pytest.mark.parametrize("case", ["npz", "hdf5", "parquet", "csv"])
+@pytest.mark.parametrize("case", ["npz", "hdf5", "csv"])
 def test_beside_dask_arrays_the_way_is_the_same(case, tmp_path):
     write, suffix, _, way = CASES[case]
     write(tmp_path / f"p{suffix}")

@@ -12,6 +12,8 @@ from pathlib import Path
 import dask.array as da
 import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import xarray
 import zarr
@@ -85,15 +87,33 @@ def lazy_xarray(data, folder):
     return xarray.open_dataset(folder / "a.nc")["a"]
 
 
+def parquet_lists(data, folder):
+    rows = pa.FixedSizeListArray.from_arrays(pa.array(data.reshape(-1)), data.shape[1])
+    pq.write_table(pa.table({"id": np.arange(len(data)), "p": rows}), folder / "a.parquet", row_group_size=1000)
+    return str(folder / "a.parquet::p")
+
+
+def parquet_columns(data, folder):
+    """Columns as classes, in two files."""
+    (folder / "a").mkdir()
+    names = [f"p{i}" for i in range(data.shape[1])]
+    for part in range(2):
+        rows = data[2000 * part : 2000 * (part + 1)]
+        table = pa.table(dict(zip(names, np.ascontiguousarray(rows.T), strict=True)))
+        pq.write_table(table, folder / f"a/part-{part}.parquet", row_group_size=1000)
+    return f"{folder}/a::[{','.join(names)}]"
+
+
 def dask_array(data, folder):
     return da.from_array(data, chunks=(1000, 100))
 
 
 MAKERS = (numpy_array, memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, zarr_in_zip, dask_array)
-MAKERS += (h5py_dataset, lazy_xarray)
-COPYING = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, h5py_dataset)
+MAKERS += (h5py_dataset, lazy_xarray, parquet_lists, parquet_columns)
+COPYING = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, h5py_dataset, parquet_lists, parquet_columns)
 """Sources that read into the memory that they are given."""
 IN_WORKERS = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, zarr_in_zip, h5py_dataset, lazy_xarray)
+IN_WORKERS += (parquet_lists, parquet_columns)
 """Sources that another process opens itself."""
 CHUNKS = {  # of sources that have chunks
     zarr_v2: (1000, 100),
@@ -104,6 +124,8 @@ CHUNKS = {  # of sources that have chunks
     dask_array: (1000, 100),
     h5py_dataset: (1000, 100),
     lazy_xarray: (1000, 100),
+    parquet_lists: (1000, 200),
+    parquet_columns: (1000, 200),
 }
 
 
@@ -189,6 +211,8 @@ def test_elements_are_located_by_their_chunk(make, source):
         dask_array: " (chunk 2/1)",
         h5py_dataset: " (chunk 2/1)",
         lazy_xarray: " (chunk 2/1)",
+        parquet_lists: " (row group 2)",
+        parquet_columns: " (row group 0 of part-1.parquet)",
     }.get(make, "")
 
 
@@ -199,6 +223,7 @@ def test_fingerprints_tell_arrays_apart(make, source, tmp_path):
     again[h5py_dataset] = again[memmap]
     again[lazy_xarray] = lambda: xarray.open_dataset(tmp_path / "a.nc")["a"]
     where = source.where
+    again[parquet_columns] = lambda: f"{tmp_path}/a::[{','.join(f'p{i}' for i in range(SHAPE[1]))}]"
     array = again[make]() if make in again else where.removeprefix("file://")
     assert computed(open_source(array, "y_pred", "error"), array).fingerprint() == fingerprint
     changed = DATA.copy()

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from ...errors import MissingExtraError, SourceError, UsageError
 from ..uris import Address, address_of
 from .base import Source, on_gpu
+from .parquet_places import is_parquet
 from .recognition import is_sliced
 
 __all__ = ["KINDS", "MISSING_CHUNKS", "Source", "open_source"]
@@ -56,6 +57,7 @@ def library(name: str) -> Callable[[Any], bool]:
 
 KINDS = (
     Kind(local(".npy"), "numpy:open_npy"),
+    Kind(is_parquet, "parquet:open_parquet"),
     Kind(local(), "zarr:open_path"),
     Kind(on_gpu, "gpu:open_gpu_array"),
     Kind(library("zarr"), "zarr:open_zarr"),

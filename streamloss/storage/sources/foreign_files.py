@@ -69,7 +69,6 @@ FILES = (
         (b"CDF\x01", b"CDF\x02", b"CDF\x05", _HDF5),
         "xarray.open_dataset({path})[{name}]",
     ),
-    FileKind("a Parquet file", (".parquet", ".pq"), (b"PAR1",), "polars.read_parquet({path})[{name}].to_numpy()"),
     FileKind(
         "an Arrow or Feather file",
         (".arrow", ".feather", ".ipc"),
@@ -92,6 +91,7 @@ FILES = (
         (".tfrecord", ".tfrecords"),
         cure="Write its records to a .npy file or a Zarr array: dataset.as_numpy_iterator() gives them.",
     ),
+    FileKind("a Parquet file of another name", (), (b"PAR1",), cure="Rename it, so that it ends with .parquet."),
     FileKind("a .npy file of another name", (), (_NPY,), cure="Rename it, so that it ends with .npy."),
     *STANDING_IN,
     ARCHIVE,
@@ -106,7 +106,7 @@ def explain_file(path: Path, role: str) -> str | None:
         return None
     begin = f"{role}: {str(file)!r} is {kind.what}"
     if not kind.opened:
-        return f"{begin}; expected a .npy file or a Zarr array. {kind.cure}"
+        return f"{begin}; expected a .npy file, a Parquet file or a Zarr array. {kind.cure}"
     return (
         f"{begin}, which is not read by its path. In Python pass {_opened(kind, file, name)} as {role}; for the "
         "command line store that as a .npy file (numpy.save) or a Zarr array."
