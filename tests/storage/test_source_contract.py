@@ -79,6 +79,11 @@ def h5py_dataset(data, folder):
     return h5py.File(folder / "a.h5", "r")["a"]
 
 
+def hdf5_file(data, folder):
+    h5py_dataset(data, folder).file.close()
+    return str(folder / "a.h5::/a")
+
+
 def lazy_xarray(data, folder):
     chunked = {"a": {"chunksizes": (1000, 100)}}
     xarray.Dataset({"a": (("row", "column"), data)}).to_netcdf(folder / "a.nc", encoding=chunked)
@@ -90,10 +95,11 @@ def dask_array(data, folder):
 
 
 MAKERS = (numpy_array, memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, zarr_in_zip, dask_array)
-MAKERS += (h5py_dataset, lazy_xarray)
-COPYING = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, h5py_dataset)
+MAKERS += (h5py_dataset, hdf5_file, lazy_xarray)
+COPYING = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, h5py_dataset, hdf5_file)
 """Sources that read into the memory that they are given."""
-IN_WORKERS = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, zarr_in_zip, h5py_dataset, lazy_xarray)
+IN_WORKERS = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, zarr_in_zip, h5py_dataset)
+IN_WORKERS += (hdf5_file, lazy_xarray)
 """Sources that another process opens itself."""
 CHUNKS = {  # of sources that have chunks
     zarr_v2: (1000, 100),
@@ -103,6 +109,7 @@ CHUNKS = {  # of sources that have chunks
     zarr_in_zip: (1000, 100),
     dask_array: (1000, 100),
     h5py_dataset: (1000, 100),
+    hdf5_file: (1000, 100),
     lazy_xarray: (1000, 100),
 }
 
@@ -188,6 +195,7 @@ def test_elements_are_located_by_their_chunk(make, source):
         zarr_in_zip: " (chunk p/c/2/1)",
         dask_array: " (chunk 2/1)",
         h5py_dataset: " (chunk 2/1)",
+        hdf5_file: " (chunk 2/1)",
         lazy_xarray: " (chunk 2/1)",
     }.get(make, "")
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from ...errors import MissingExtraError, SourceError, UsageError
 from ..uris import Address, address_of
 from .base import Source, on_gpu
+from .containers import container
 from .recognition import is_sliced
 
 __all__ = ["KINDS", "MISSING_CHUNKS", "Source", "open_source"]
@@ -55,6 +56,7 @@ def library(name: str) -> Callable[[Any], bool]:
 
 
 KINDS = (
+    Kind(container(".h5", ".hdf5", ".hdf", ".he5", begins=(b"\x89HDF\r\n\x1a\n",)), "hdf5_files:open_hdf5"),
     Kind(local(".npy"), "numpy:open_npy"),
     Kind(local(), "zarr:open_path"),
     Kind(on_gpu, "gpu:open_gpu_array"),

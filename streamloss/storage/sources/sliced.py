@@ -184,7 +184,7 @@ def _where(array: Any) -> str:
     name = array.name if is_of(array, "h5py", "Dataset") or is_of(array, "netCDF4", "Variable") else ""
     file = file_of(array)
     kind = f"{type(array).__module__.partition('.')[0]}.{type(array).__name__}"
-    return f"a {kind}" if file is None else f"{file}:{name or getattr(array, 'name', '')}".removesuffix(":")
+    return f"a {kind}" if file is None else f"{file}::{name or getattr(array, 'name', '')}".removesuffix("::")
 
 
 def _was_scaled_by_one(array: Any, dtype: np.dtype[Any]) -> bool:
@@ -241,7 +241,7 @@ def _open_again(
         library, path, name = place
         try:
             if library == "h5py":
-                import h5py  # type: ignore[import-untyped]
+                import h5py
 
                 place = h5py.File(path, "r")[name]
             else:
