@@ -5,7 +5,6 @@ import shutil
 import zipfile
 
 import dask.array as da
-import netCDF4
 import numpy as np
 import pytest
 import scipy.io
@@ -33,11 +32,6 @@ def torch_file(path):
         archive.writestr("archive/data/0", VALUES.tobytes())
 
 
-def netcdf(path, version="NETCDF3_CLASSIC"):
-    with netCDF4.Dataset(path, "w", format=version) as file:
-        file.createDimension("row", 4)
-
-
 def archive(path):
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("readme.txt", "nothing")
@@ -50,7 +44,6 @@ def containing(content):
 CASES = {  # what is written: the suffix, what it is called, the way
     "npz": (npz, ".npz", "a NumPy archive", r"numpy\.load\('\S*\.npz'\)\['name'\]"),
     "torch": (torch_file, ".pt", "a PyTorch file", r"torch\.load\("),
-    "netcdf 3": (netcdf, ".nc", "a NetCDF file", r"xarray\.open_dataset\("),
     "parquet": (containing(b"PAR1....PAR1"), ".parquet", "a Parquet file", r"polars\.read_parquet\("),
     "feather": (containing(b"ARROW1\0\0"), ".feather", "an Arrow or Feather file", r"polars\.read_ipc\("),
     "csv": (containing("a,b\n1,2\n"), ".csv", "a table in text", r"pandas\.read_csv\("),

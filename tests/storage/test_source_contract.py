@@ -90,16 +90,33 @@ def lazy_xarray(data, folder):
     return xarray.open_dataset(folder / "a.nc")["a"]
 
 
+def netcdf_file(data, folder):
+    lazy_xarray(data, folder).close()
+    return str(folder / "a.nc::a")
+
+
+def netcdf3_file(data, folder):
+    xarray.Dataset({"a": (("row", "column"), data)}).to_netcdf(folder / "a.nc", format="NETCDF3_CLASSIC")
+    return str(folder / "a.nc::a")
+
+
+def zarr_decoded_by_xarray(data, folder):
+    encoding = {"a": {"chunks": (1000, 100), "_FillValue": np.float32(-999)}}
+    xarray.Dataset({"a": (("row", "column"), data)}).to_zarr(folder / "a.zarr", encoding=encoding, consolidated=False)
+    return str(folder / "a.zarr::a")
+
+
 def dask_array(data, folder):
     return da.from_array(data, chunks=(1000, 100))
 
 
 MAKERS = (numpy_array, memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, zarr_in_zip, dask_array)
-MAKERS += (h5py_dataset, hdf5_file, lazy_xarray)
+MAKERS += (h5py_dataset, hdf5_file, lazy_xarray, netcdf_file, netcdf3_file, zarr_decoded_by_xarray)
 COPYING = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, h5py_dataset, hdf5_file)
+COPYING += (netcdf_file,)
 """Sources that read into the memory that they are given."""
 IN_WORKERS = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, zarr_in_zip, h5py_dataset)
-IN_WORKERS += (hdf5_file, lazy_xarray)
+IN_WORKERS += (hdf5_file, lazy_xarray, netcdf_file, netcdf3_file, zarr_decoded_by_xarray)
 """Sources that another process opens itself."""
 CHUNKS = {  # of sources that have chunks
     zarr_v2: (1000, 100),
@@ -110,6 +127,8 @@ CHUNKS = {  # of sources that have chunks
     dask_array: (1000, 100),
     h5py_dataset: (1000, 100),
     hdf5_file: (1000, 100),
+    netcdf_file: (1000, 100),
+    zarr_decoded_by_xarray: (1000, 100),
     lazy_xarray: (1000, 100),
 }
 
@@ -196,6 +215,8 @@ def test_elements_are_located_by_their_chunk(make, source):
         dask_array: " (chunk 2/1)",
         h5py_dataset: " (chunk 2/1)",
         hdf5_file: " (chunk 2/1)",
+        netcdf_file: " (chunk 2/1)",
+        zarr_decoded_by_xarray: " (chunk a/c/2/1)",
         lazy_xarray: " (chunk 2/1)",
     }.get(make, "")
 

@@ -62,12 +62,6 @@ ARCHIVE = FileKind(
 FILES = (
     FileKind("a NumPy archive", (".npz",), (_ZIP,), "numpy.load({path})[{name}]"),
     FileKind("a PyTorch file", (".pt", ".pth"), (_ZIP,), "torch.load({path}, map_location='cpu')[{name}].numpy()"),
-    FileKind(
-        "a NetCDF file",
-        (".nc", ".nc4", ".cdf"),
-        (b"CDF\x01", b"CDF\x02", b"CDF\x05"),
-        "xarray.open_dataset({path})[{name}]",
-    ),
     FileKind("a Parquet file", (".parquet", ".pq"), (b"PAR1",), "polars.read_parquet({path})[{name}].to_numpy()"),
     FileKind(
         "an Arrow or Feather file",
