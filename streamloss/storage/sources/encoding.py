@@ -82,8 +82,8 @@ def _cure(found: Mapping[str, Any], variable: str | None) -> str:
         )
     decoded = f"Name it {variable!r}, and it is decoded as xarray does it. Or: " if variable else ""
     return (
-        f"{decoded}Store the unpacked values (xarray: decode and write as floats), or remove the attributes if no element "
-        "is meant (format 2: fill_value null in .zarray)."
+        f"{decoded}Store the unpacked values (xarray: decode and write as floats), or remove the attributes if no "
+        "element is meant (format 2: fill_value null in .zarray)."
     )
 
 
