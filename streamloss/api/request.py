@@ -192,6 +192,7 @@ def open_inputs(inputs: Inputs, missing_chunks: str | Mapping[str, str] | None) 
         opener(inputs.y_pred, "y_pred", policies["y_pred"]),
         _open_weight(inputs.sample_weight, policies["sample_weight"], opener),
         _open_mask(inputs.mask, policies["mask"], opener),
+        inputs.lazy,
     )
 
 

@@ -62,11 +62,11 @@ class Parameter:
 
 
 FROM_LOGITS = Parameter(False, "whether `y_pred` holds logits rather than probabilities", types=(bool,))
-AXIS = Parameter(-1, "the axis of `y_pred` that holds the classes", types=(int,))
+AXIS = Parameter(-1, "the axis of `y_pred` that holds the classes: a number, or a dimension's name", types=(int, str))
 MEAN_AXIS = Parameter(
     -1,
     "the axis of `y_pred` that is averaged; None: nothing is averaged, each element is a sample",
-    types=(int, type(None)),
+    types=(int, str, type(None)),
 )
 IGNORE_CLASS = Parameter(
     None,

@@ -149,7 +149,7 @@ declare(
     formula=Parametric(gaussian, ("mean", "variance"), y_preds=(REAL, NOT_NEGATIVE)),
     parameters={
         "full": Parameter(False, "whether to add log(2 pi) / 2", types=(bool,)),
-        "axis": Parameter(-1, "the axis of `y_pred` that holds the mean and the variance", types=(int,)),
+        "axis": Parameter(-1, "the axis of `y_pred` that holds the mean and the variance", types=(int, str)),
         "epsilon": epsilon("the least variance", 1e-6),
     },
     positional=("full", "reduction"),

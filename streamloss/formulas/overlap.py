@@ -8,8 +8,9 @@ from ._registry import declare
 
 AXES = Parameter(
     None,
-    "the axes that are summed over: one, or a list; None: all, which gives one value for the whole data",
-    types=(int, type(None)),
+    "the axes that are summed over: one, or a list, numbers or names; None: all, which gives one value for the whole"
+    " data",
+    types=(int, str, type(None)),
     several=True,
 )
 EPSILON = epsilon("added to the divisor, so that nothing against nothing costs 1 rather than being undefined")

@@ -99,6 +99,19 @@ def align(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
             return _align_equal(spec, y_true, y_pred)
 
 
+def row_axes(spec: LossSpec, y_pred: Shape) -> Shape:
+    """Return the axes of `y_pred` that the losses have. Raises ShapeError as :func:`align` does."""
+    match spec.formula.label_layout:
+        case LabelLayout.PER_ROW:
+            inner = _axes(spec, len(y_pred))
+            return tuple(axis for axis in range(len(y_pred)) if axis not in inner)
+        case LabelLayout.SEQUENCE:
+            return (0,)
+        case LabelLayout.PER_ELEMENT:
+            axes = align(spec, y_pred, y_pred).y_pred.axes
+            return tuple(axis for axis, follows in enumerate(axes) if follows >= 0)
+
+
 def _align_equal(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
     """Align labels of which there is one for each element."""
     shape = y_true if y_pred == (*y_true, 1) and y_true else y_pred  # a trailing 1 that only one has is no axis

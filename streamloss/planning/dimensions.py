@@ -33,8 +33,8 @@ def refuse_other_order(sources: Sequence[Source]) -> None:
         theirs, ours = ([name for name in source.dimensions if name in shared] for source in (one, other))
         if theirs != ours:
             raise ShapeError(
-                f"{one.role} ({one.where}) has the dimensions {_named(one)}, but {other.role} ({other.where}) "
-                f"{_named(other)}; expected one order. Transpose one of them, or rename its dimensions if the names "
+                f"{one.role} ({one.where}) has the dimensions {names_of(one)}, but {other.role} ({other.where}) "
+                f"{names_of(other)}; expected one order. Transpose one of them, or rename its dimensions if the names "
                 "are wrong."
             )
 
@@ -76,25 +76,26 @@ def _meeting(one: View, other: View) -> Iterator[tuple[int, int, bool]]:
 
 def _refuse_other_names(one: Source, axis: int, other: Source, other_axis: int) -> None:
     """Raise ShapeError where an axis has the name of a dimension that the other array has elsewhere."""
-    names = _meant(one), _meant(other)
+    names = meant_names(one), meant_names(other)
     for first, second in ((0, 1), (1, 0)):
         sources, axes = (one, other), (axis, other_axis)
         name = names[first][axes[first]] if names[first] else None
         if name is not None and name in names[second] and names[second][axes[second]] != name:
             raise ShapeError(
-                f"{one.role} ({one.where}) has the dimensions {_named(one)}, and {other.role} ({other.where}) "
-                f"{_named(other)}: {name} of {sources[first].role} would meet "
+                f"{one.role} ({one.where}) has the dimensions {names_of(one)}, and {other.role} ({other.where}) "
+                f"{names_of(other)}: {name} of {sources[first].role} would meet "
                 f"{names[second][axes[second]] or f'axis {axes[second]}'} of {sources[second].role}. Rename the "
                 "dimensions if the names are wrong; if not, see the loss' axis=, which is the axis of classes."
             )
 
 
-def _meant(source: Source) -> tuple[str | None, ...]:
+def meant_names(source: Source) -> tuple[str | None, ...]:
     """Return the names of the axes but those that xarray gives by default."""
     return tuple(None if re.fullmatch(r"dim_\d+", name or "") else name for name in source.dimensions)
 
 
-def _named(source: Source) -> str:
+def names_of(source: Source) -> str:
+    """Return the names of an array's axes, for a message."""
     return f"({', '.join(map(str, source.dimensions))})"
 
 

@@ -16,6 +16,7 @@ from .alignment import CLASS_AXIS, Alignment, Shape, align, align_weight
 from .dimensions import refuse_other_labels, refuse_other_order
 from .dtypes import result_dtype
 from .memory import BlockCost
+from .names import arranged_by_name, axes_by_name
 from .plan import COMPILER, Plan, PlannedLoss
 from .request import Limits, LossRequest, Sources
 from .rows import cut_to_common_rows, range_of
@@ -44,6 +45,8 @@ def make_plan(
     workers = limits.workers
     if workers is not None and not (isinstance(workers, int | np.integer) and workers >= 1):
         raise UsageError(f"workers must be an integer of at least 1; received {workers!r}.")
+    requests = axes_by_name(requests, sources.y_pred)
+    sources = arranged_by_name(requests, sources)
     refuse_other_order(sources.arrays)
     y_true, y_pred, mask = sources.y_true, sources.y_pred, sources.mask
     weight = None if isinstance(sources.sample_weight, float) else sources.sample_weight

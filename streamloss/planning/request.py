@@ -38,6 +38,8 @@ class Sources:
     sample_weight: Source | float | None = None
     """An array, or one weight for all rows."""
     mask: Source | None = None
+    lazy: bool = False
+    """Whether Dask computes the arrays: then their axes stay as they are."""
 
     @property
     def arrays(self) -> tuple[Source, ...]:

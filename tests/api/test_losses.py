@@ -296,9 +296,9 @@ def test_parameters_are_checked_at_construction():
         Binary(epsilon=0.5)
     with pytest.raises(UsageError, match="from_logits must be bool; received 1"):
         Binary(from_logits=1)
-    with pytest.raises(UsageError, match="axis must be int; received None"):
+    with pytest.raises(UsageError, match="axis must be int or str; received None"):
         Sparse(axis=None)
-    with pytest.raises(UsageError, match="axis must be int; received True"):
+    with pytest.raises(UsageError, match="axis must be int or str; received True"):
         Sparse(axis=True)
     with pytest.raises(UnknownNameError, match="Did you mean 'from_logits'"):
         Binary(from_logit=True)

@@ -277,8 +277,6 @@ def expected(defect: str, source: Callable[..., Any], role: str) -> Outcome:
         return Outcome(ShapeError, ("(0, 4", "has no rows"))
     if defect == "other order":
         return Outcome(ShapeError, ("(4, 6", "in another order: pass"))
-    if defect == "other order of a square" and source in WITH_NAMES:
-        return Outcome(ShapeError, ("(column, row", "Transpose one of them"))
     if defect == "packed":
         return Outcome(SourceError, ("scale_factor", "add_offset", "unpacked"))
     if defect == "unsigned":
@@ -383,6 +381,8 @@ def prepare(defect: str, source: Callable[..., Any], role: str, path: Path) -> t
     given[role] = source(_folder(path / role), changed)
     outcome = expected(defect, source, role)
     numbers = {name: stored.values for name, stored in sound.items()} | {role: as_read(changed, source)}
+    if defect == "other order of a square" and source in WITH_NAMES:
+        numbers[role] = np.swapaxes(numbers[role], 0, 1)
     return given, outcome, sums_of(numbers) if outcome.error is None else 0.0
 
 

@@ -81,6 +81,11 @@ def h5py_dataset(data, folder):
     return h5py.File(folder / "a.h5", "r")["a"]
 
 
+def hdf5_file(data, folder):
+    h5py_dataset(data, folder).file.close()
+    return str(folder / "a.h5::/a")
+
+
 def lazy_xarray(data, folder):
     chunked = {"a": {"chunksizes": (1000, 100)}}
     xarray.Dataset({"a": (("row", "column"), data)}).to_netcdf(folder / "a.nc", encoding=chunked)
@@ -104,15 +109,34 @@ def parquet_columns(data, folder):
     return f"{folder}/a::[{','.join(names)}]"
 
 
+def netcdf_file(data, folder):
+    lazy_xarray(data, folder).close()
+    return str(folder / "a.nc::a")
+
+
+def netcdf3_file(data, folder):
+    xarray.Dataset({"a": (("row", "column"), data)}).to_netcdf(folder / "a.nc", format="NETCDF3_CLASSIC")
+    return str(folder / "a.nc::a")
+
+
+def zarr_decoded_by_xarray(data, folder):
+    encoding = {"a": {"chunks": (1000, 100), "_FillValue": np.float32(-999)}}
+    xarray.Dataset({"a": (("row", "column"), data)}).to_zarr(folder / "a.zarr", encoding=encoding, consolidated=False)
+    return str(folder / "a.zarr::a")
+
+
 def dask_array(data, folder):
     return da.from_array(data, chunks=(1000, 100))
 
 
 MAKERS = (numpy_array, memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, zarr_in_zip, dask_array)
-MAKERS += (h5py_dataset, lazy_xarray, parquet_lists, parquet_columns)
-COPYING = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, h5py_dataset, parquet_lists, parquet_columns)
+MAKERS += (h5py_dataset, hdf5_file, lazy_xarray, netcdf_file, netcdf3_file, zarr_decoded_by_xarray)
+MAKERS += (parquet_lists, parquet_columns)
+COPYING = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, h5py_dataset, hdf5_file, netcdf_file)
+COPYING += (parquet_lists, parquet_columns)
 """Sources that read into the memory that they are given."""
-IN_WORKERS = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, zarr_in_zip, h5py_dataset, lazy_xarray)
+IN_WORKERS = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, zarr_in_zip, h5py_dataset)
+IN_WORKERS += (hdf5_file, lazy_xarray, netcdf_file, netcdf3_file, zarr_decoded_by_xarray)
 IN_WORKERS += (parquet_lists, parquet_columns)
 """Sources that another process opens itself."""
 CHUNKS = {  # of sources that have chunks
@@ -123,6 +147,9 @@ CHUNKS = {  # of sources that have chunks
     zarr_in_zip: (1000, 100),
     dask_array: (1000, 100),
     h5py_dataset: (1000, 100),
+    hdf5_file: (1000, 100),
+    netcdf_file: (1000, 100),
+    zarr_decoded_by_xarray: (1000, 100),
     lazy_xarray: (1000, 100),
     parquet_lists: (1000, 200),
     parquet_columns: (1000, 200),
@@ -210,6 +237,9 @@ def test_elements_are_located_by_their_chunk(make, source):
         zarr_in_zip: " (chunk p/c/2/1)",
         dask_array: " (chunk 2/1)",
         h5py_dataset: " (chunk 2/1)",
+        hdf5_file: " (chunk 2/1)",
+        netcdf_file: " (chunk 2/1)",
+        zarr_decoded_by_xarray: " (chunk a/c/2/1)",
         lazy_xarray: " (chunk 2/1)",
         parquet_lists: " (row group 2)",
         parquet_columns: " (row group 0 of part-1.parquet)",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import dask.array
 import numpy as np
 import pytest
 import xarray
@@ -104,12 +105,14 @@ def test_the_fill_value_of_a_plain_array_of_format_2_says_nothing(tmp_path, role
 
 
 @pytest.mark.parametrize("zarr_format", FORMATS)
-def test_dimensions_in_another_order_are_refused_on_square_grids_too(tmp_path, zarr_format):
+def test_dimensions_in_another_order_meet_by_name_on_square_grids_too(tmp_path, zarr_format):
     grid = np.arange(36.0).reshape(6, 6)
     data = xarray.Dataset({"y": (("lat", "lon"), grid), "p": (("lon", "lat"), grid.T.copy())})
     data.to_zarr(tmp_path / "a.zarr", zarr_format=zarr_format)
-    with pytest.raises(ShapeError, match=r"y_true .*\(lat, lon\).*y_pred .*\(lon, lat\)"):
-        sl.evaluate("mse", tmp_path / "a.zarr/y", tmp_path / "a.zarr/p")
+    assert sl.evaluate("mse", tmp_path / "a.zarr/y", tmp_path / "a.zarr/p")["mean_squared_error"].sum == 0
+    lazy = dask.array.from_zarr(tmp_path / "a.zarr/p")
+    with pytest.raises(ShapeError, match=r"y_true .*\(lat, lon\).*y_pred .*\(lon, lat\).*Transpose"):
+        sl.evaluate("mse", tmp_path / "a.zarr/y", lazy, scheduler="synchronous")
     assert sl.evaluate("mse", tmp_path / "a.zarr/y", grid)["mean_squared_error"].sum == 0
 
 

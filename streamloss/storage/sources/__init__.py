@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from ...errors import MissingExtraError, SourceError, UsageError
 from ..uris import Address, address_of
 from .base import Source, on_gpu
+from .containers import container
 from .parquet_places import is_parquet
 from .recognition import is_sliced
 
@@ -56,9 +57,11 @@ def library(name: str) -> Callable[[Any], bool]:
 
 
 KINDS = (
+    Kind(container(".nc", ".nc4", ".cdf", begins=(b"CDF\x01", b"CDF\x02", b"CDF\x05")), "netcdf_files:open_netcdf"),
+    Kind(container(".h5", ".hdf5", ".hdf", ".he5", begins=(b"\x89HDF\r\n\x1a\n",)), "hdf5_files:open_hdf5"),
     Kind(local(".npy"), "numpy:open_npy"),
     Kind(is_parquet, "parquet:open_parquet"),
-    Kind(local(), "zarr:open_path"),
+    Kind(local(), "zarr_paths:open_path"),
     Kind(on_gpu, "gpu:open_gpu_array"),
     Kind(library("zarr"), "zarr:open_zarr"),
     Kind(library("dask"), "dask:open_lazy"),

@@ -6,14 +6,12 @@ bfloat16, too. Zarr 3 names it, as TensorStore writes it, but zarr does not know
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from . import fingerprints
-from .base import Allocate, HostSource, Selection, Source, nbytes
-from .labels import Labels
+from .base import Allocate, Selection, Source, nbytes
+from .wrapped import Wrapped
 
 Array = np.ndarray[Any, Any]
 
@@ -45,41 +43,20 @@ def bits_of(number: Any) -> int:
     return int(np.float32(float(number)).view(np.uint32) >> np.uint32(16))
 
 
-class Widened(HostSource):
+class Widened(Wrapped):
     """A float32 array whose upper 16 bits another source holds."""
 
     def __init__(self, bits: Source) -> None:
-        self._bits = bits
-        self.role, self.where, self.shape = bits.role, bits.where, bits.shape
-        self.dtype: np.dtype[Any] = np.dtype(np.float32)
-        self.chunk_shape, self.dimensions, self.units = bits.chunk_shape, bits.dimensions, bits.units
-        self.piece_shape, self.in_memory, self.remote = bits.piece_shape, bits.in_memory, bits.remote
+        super().__init__(bits, np.dtype(np.float32))
 
     def __reduce__(self) -> Any:
-        return Widened, (self._bits,)
+        return Widened, (self._inner,)
 
     def read(self, selection: Selection, allocate: Allocate = np.empty) -> Array:
-        return _widen(self._bits.read(selection), allocate)
+        return _widen(self._inner.read(selection), allocate)
 
     def read_bytes(self, selection_shape: tuple[int, ...]) -> int:
-        return nbytes(selection_shape, self.dtype) + self._bits.read_bytes(selection_shape)
-
-    @property
-    def filled(self) -> int:
-        """Return how many chunks so far were absent and read as the fill value."""
-        return self._bits.filled
-
-    def locate(self, index: tuple[int, ...]) -> str:
-        return self._bits.locate(index)
-
-    def confirm(self) -> None:
-        self._bits.confirm()
-
-    def labels(self) -> Mapping[int, Labels]:
-        return self._bits.labels()
-
-    def fingerprint(self) -> fingerprints.Fingerprint:
-        return self._bits.fingerprint()
+        return nbytes(selection_shape, self.dtype) + self._inner.read_bytes(selection_shape)
 
 
 def _widen(bits: Array, allocate: Allocate) -> Array:

@@ -30,10 +30,8 @@ def attributes_of(array: Any) -> Mapping[str, Any]:
     return attributes if isinstance(attributes, Mapping) else {}
 
 
-def refuse_encoded(
-    role: str, where: str, attributes: Mapping[str, Any], dtype: np.dtype[Any], fill_value: Any = None
-) -> None:
-    """Raise SourceError for an array whose attributes change what its stored numbers mean.
+def meanings(attributes: Mapping[str, Any], dtype: np.dtype[Any], fill_value: Any = None) -> dict[str, Any]:
+    """Return the attributes that change what stored numbers mean.
 
     `fill_value` is a number that stands for missing data and is kept elsewhere than in the attributes, as xarray keeps
     it in Zarr's format 2; None where there is none. Attributes that change nothing, such as a scale of 1, an offset of
@@ -42,9 +40,24 @@ def refuse_encoded(
     found = {key: attributes[key] for key in attributes if _changes_meaning(key, attributes[key], dtype)}
     if fill_value is not None and not (dtype.kind == "f" and _is_nan(fill_value)):
         found["fill_value"] = fill_value
-    if found:
+    return found
+
+
+def refuse_encoded(
+    role: str,
+    where: str,
+    attributes: Mapping[str, Any],
+    dtype: np.dtype[Any],
+    fill_value: Any = None,
+    variable: str | None = None,
+) -> None:
+    """Raise SourceError for an array whose attributes change what its stored numbers mean; see :func:`meanings`.
+
+    `variable` is the name under which they are decoded, where there is one.
+    """
+    if found := meanings(attributes, dtype, fill_value):
         raise SourceError(
-            f"{role}: {where} has the attributes {found}, which change what its numbers mean. {_cure(found)}"
+            f"{role}: {where} has the attributes {found}, which change what its numbers mean. {_cure(found, variable)}"
         )
 
 
@@ -61,15 +74,16 @@ def refuse_masked(place: str, values: Any, cure: str) -> None:
     )
 
 
-def _cure(found: Mapping[str, Any]) -> str:
+def _cure(found: Mapping[str, Any], variable: str | None) -> str:
     if any(map(says_bfloat16, found.values())):
         return (
             "Its integers are the bits of bfloat16 numbers: store array.view(ml_dtypes.bfloat16).astype('float32'), or "
             "pass that view."
         )
+    decoded = f"Name it {variable!r}, and it is decoded as xarray does it. Or: " if variable else ""
     return (
-        "Store the unpacked values (xarray: decode and write as floats), or remove the attributes if no element is "
-        "meant (format 2: fill_value null in .zarray)."
+        f"{decoded}Store the unpacked values (xarray: decode and write as floats), or remove the attributes if no "
+        "element is meant (format 2: fill_value null in .zarray)."
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 _HEAD = 512
 """The bytes of a file that are looked at."""
-_HDF5 = b"\x89HDF\r\n\x1a\n"
+
 _NPY = b"\x93NUMPY"
 _ZIP = b"PK\x03\x04"
 
@@ -62,13 +62,6 @@ ARCHIVE = FileKind(
 FILES = (
     FileKind("a NumPy archive", (".npz",), (_ZIP,), "numpy.load({path})[{name}]"),
     FileKind("a PyTorch file", (".pt", ".pth"), (_ZIP,), "torch.load({path}, map_location='cpu')[{name}].numpy()"),
-    FileKind("an HDF5 file", (".h5", ".hdf5", ".hdf", ".he5"), (_HDF5,), "h5py.File({path})[{name}]"),
-    FileKind(
-        "a NetCDF file",
-        (".nc", ".nc4", ".cdf"),
-        (b"CDF\x01", b"CDF\x02", b"CDF\x05", _HDF5),
-        "xarray.open_dataset({path})[{name}]",
-    ),
     FileKind(
         "an Arrow or Feather file",
         (".arrow", ".feather", ".ipc"),
@@ -77,7 +70,7 @@ FILES = (
     ),
     FileKind("a table in text", (".csv", ".tsv", ".txt"), (), "pandas.read_csv({path})[{name}].to_numpy()"),
     FileKind("a JSON file", (".json", ".jsonl"), (), "pandas.read_json({path})[{name}].to_numpy()"),
-    FileKind("a MATLAB file", (".mat",), (b"MATLAB 5.0 MAT-file", _HDF5), "scipy.io.loadmat({path})[{name}]"),
+    FileKind("a MATLAB file", (".mat",), (b"MATLAB 5.0 MAT-file",), "scipy.io.loadmat({path})[{name}]"),
     FileKind("a safetensors file", (".safetensors",), (), "safetensors.numpy.load_file({path})[{name}]"),
     FileKind(
         "a pickle",

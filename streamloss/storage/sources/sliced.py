@@ -36,8 +36,11 @@ share a file, or the library's own state."""
 class SlicedSource(HostSource):
     """An array that gives rectangles of it as NumPy arrays."""
 
-    def __init__(self, array: Any, role: str, missing_chunks: str) -> None:
-        """Raises SourceError for what is no array of numbers, or does not give slices."""
+    def __init__(self, array: Any, role: str, missing_chunks: str, *, packed: bool = False) -> None:
+        """`packed` says that the numbers may be packed, as another source decodes them.
+
+        Raises SourceError for what is no array of numbers, or does not give slices.
+        """
         self.role = role
         self.where = _where(array)
         self.shape = tuple(map(int, array.shape))
@@ -47,7 +50,9 @@ class SlicedSource(HostSource):
         self._policy = missing_chunks
         self._lock: AbstractContextManager[Any] = _lock_of(array)
         self.dtype = self._dtype_of_slices()
-        refuse_encoded(role, self.where, attributes_of(array), self.dtype)
+        self._packed = packed
+        if not packed:
+            refuse_encoded(role, self.where, attributes_of(array), self.dtype)
         self._unscaled = _was_scaled_by_one(array, self.dtype)
         self.dtype = np.dtype(array.dtype) if self._unscaled else self.dtype
         self.chunk_shape = _chunks_of(array) or (1,) * len(self.shape)
@@ -61,13 +66,16 @@ class SlicedSource(HostSource):
         Raises UsageError for an array that another process cannot open.
         """
         place = _place_of(self._array, self.role)
-        return _open_again, (place, self.role, self._policy, self.where, self.dimensions)
+        return _open_again, (place, self.role, self._policy, self.where, self.dimensions, self._packed)
 
     def _dtype_of_slices(self) -> np.dtype[Any]:
         """Return the dtype of what slicing gives, which may be another than the array's own: netCDF4 scales."""
-        nothing = self._slice(tuple(slice(0, 0) for _ in self.shape))
-        refuse_no_numbers(self.role, self.where, nothing.dtype)
-        return nothing.dtype
+        if is_of(self._array, "xarray", "Variable"):  # knows it, and cannot slice nothing of what is reversed
+            dtype = np.dtype(self._array.dtype)
+        else:
+            dtype = self._slice(tuple(slice(0, 0) for _ in self.shape)).dtype
+        refuse_no_numbers(self.role, self.where, dtype)
+        return dtype
 
     def _slice(self, selection: Selection, allocate: Allocate | None = None) -> Array:
         """Return the selected rectangle, which may be masked. Raises CorruptChunkError, and SourceError where it is
@@ -184,7 +192,7 @@ def _where(array: Any) -> str:
     name = array.name if is_of(array, "h5py", "Dataset") or is_of(array, "netCDF4", "Variable") else ""
     file = file_of(array)
     kind = f"{type(array).__module__.partition('.')[0]}.{type(array).__name__}"
-    return f"a {kind}" if file is None else f"{file}:{name or getattr(array, 'name', '')}".removesuffix(":")
+    return f"a {kind}" if file is None else f"{file}::{name or getattr(array, 'name', '')}".removesuffix("::")
 
 
 def _was_scaled_by_one(array: Any, dtype: np.dtype[Any]) -> bool:
@@ -234,14 +242,14 @@ def _place_of(array: Any, role: str) -> Any:
 
 
 def _open_again(
-    place: Any, role: str, missing_chunks: str, where: str, dimensions: tuple[str | None, ...]
+    place: Any, role: str, missing_chunks: str, where: str, dimensions: tuple[str | None, ...], packed: bool
 ) -> SlicedSource:
     """Open a pickled source in another process."""
     if isinstance(place, tuple):
         library, path, name = place
         try:
             if library == "h5py":
-                import h5py  # type: ignore[import-untyped]
+                import h5py
 
                 place = h5py.File(path, "r")[name]
             else:
@@ -250,6 +258,6 @@ def _open_again(
                 place = netCDF4.Dataset(path, "r")[name]
         except Exception as error:  # whatever opening raises
             raise SourceError(f"{role}: this worker cannot open {name} of {path!r}: {error}") from None
-    source = SlicedSource(place, role, missing_chunks)
+    source = SlicedSource(place, role, missing_chunks, packed=packed)
     source.where, source.dimensions = where, dimensions
     return source

@@ -18,10 +18,9 @@ from zarr.codecs import ShardingCodec
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath, ZipStore
 
 from ...errors import CorruptChunkError, DataError, MissingChunkError, SourceError
-from ..uris import Address
 from . import fingerprints
 from .base import Allocate, HostSource, Selection, Source, fill_option, nbytes, selection_shape, touched
-from .bfloat16 import Widened, widened
+from .bfloat16 import widened
 from .dtypes import refuse_no_numbers
 from .encoding import refuse_encoded, units_of
 from .labels import Labels
@@ -29,7 +28,7 @@ from .zarr_codecs import ShardIndex, is_blosc
 from .zarr_labels import labels_beside
 from .zarr_local import local_chunks
 from .zarr_metadata import codec_names, dimensions_of, fill_of, missing_number, outermost
-from .zarr_opening import array_names, metadata_key, open_local, open_stored, why
+from .zarr_opening import array_names, metadata_key, open_stored, why
 from .zarr_presence import Witnesses, refuse_absent, refuse_vanished, unreadable, vanished
 from .zarr_tracking import TrackingStore
 
@@ -39,7 +38,10 @@ _CONCURRENT = 10  # chunks that zarr decodes at a time for one read ("async.conc
 class ZarrSource(HostSource):
     """A ``zarr.Array``."""
 
-    def __init__(self, array: zarr.Array[Any], role: str, missing_chunks: str, where: str | None = None) -> None:
+    def __init__(
+        self, array: zarr.Array[Any], role: str, missing_chunks: str, where: str | None = None, *, packed: bool = False
+    ) -> None:
+        """`packed` says that the numbers may be packed, as another source decodes them."""
         if not isinstance(array, zarr.Array):
             raise SourceError(
                 f"{role}: expected a zarr.Array; received a {type(array).__name__}"
@@ -58,7 +60,9 @@ class ZarrSource(HostSource):
         self._has_chunks: bool | None = None  # None: no chunk was found missing, so there was no need to look
         self._witnesses = Witnesses()
         self._is_listed_only = False  # whether only a group above has the array's metadata
-        refuse_encoded(role, self.where, array.attrs.asdict(), array.dtype, missing_number(array))
+        self._packed = packed
+        if not packed:
+            refuse_encoded(role, self.where, array.attrs.asdict(), array.dtype, missing_number(array))
         self.dimensions, self.units = dimensions_of(array), units_of(array.attrs.asdict())
         self._store = TrackingStore(array.store)
         self._store.blosc = is_blosc(outermost(array))
@@ -79,7 +83,8 @@ class ZarrSource(HostSource):
         elif isinstance(store, ZipStore):
             store = ZipStore(store.path.absolute(), mode="r")
         place = StorePath(store, self._opened.path)
-        return _open_again, (place, self._opened.metadata.zarr_format, self.role, self._policy, self.where)
+        zarr_format = self._opened.metadata.zarr_format
+        return _open_again, (place, zarr_format, self.role, self._policy, self.where, self._packed)
 
     def labels(self) -> dict[int, Labels]:
         """Return the coordinates that xarray keeps beside the array."""
@@ -268,22 +273,15 @@ class ZarrSource(HostSource):
         return fingerprints.of_stored_zarr(metadata, place, store, keys)
 
 
-def _open_again(place: StorePath, zarr_format: Any, role: str, missing_chunks: str, where: str) -> ZarrSource:
+def _open_again(
+    place: StorePath, zarr_format: Any, role: str, missing_chunks: str, where: str, packed: bool
+) -> ZarrSource:
     """Open a pickled source in another process."""
     try:
         array = open_stored(place.store, place.path, zarr_format).array
     except Exception as error:  # whatever opening raises
         raise SourceError(f"{role}: this worker cannot open {place}: {why(error)}") from None
-    return ZarrSource(array, role, missing_chunks, where)
-
-
-def open_path(address: Address, role: str, missing_chunks: str) -> Source:
-    """Open the Zarr array at a local path, ``store.zarr/path/in/group`` or ``store.zarr::path/in/group``."""
-    assert address.path is not None
-    path = address.path / address.member
-    stored = open_local(path, role)
-    source = ZarrSource(stored.array, role, missing_chunks, where=str(path))
-    return Widened(source) if stored.bfloat16 else widened(source)
+    return ZarrSource(array, role, missing_chunks, where, packed=packed)
 
 
 def open_zarr(array: Any, role: str, missing_chunks: str) -> Source:
