@@ -1,4 +1,4 @@
-"""What focal losses share: the mass of a label, and formulas for a gamma of 2.
+"""Parts that focal losses share: the mass of a label, and formulas for a gamma of 2.
 
 1 - p_t is kept in double-double (`missing`): its power would multiply the error of a rounding by gamma.
 """
