@@ -41,7 +41,7 @@ def evaluate(
     sample_weight: Any = None,
     *,
     mask: Any = None,
-    class_weight: Mapping[int, float] | None = None,
+    class_weight: Mapping[int, float] | Sequence[float] | None = None,
     reduction: str | None = "",
     out: str | Mapping[str, str] | None = None,
     overwrite: bool = False,
@@ -76,8 +76,9 @@ def evaluate(
     mask : as `y_true`, optional
         Booleans, or 0 and 1, of the losses' shape, or their rank with 1s. Rows where it is False have no loss: they are
         not counted, whatever they hold, and are 0 in NONE.
-    class_weight : mapping of int to float, optional
-        What rows of a label count, as in Keras' ``fit``; other labels count 1. Multiplies `sample_weight`. Labels are
+    class_weight : mapping of int to float, or list, optional
+        What rows of a label count, as in Keras' ``fit``; other labels count 1. A list has the
+        weights of 0, 1, .... Multiplies `sample_weight`. Labels are
         integers, or one-hot.
     reduction : str, optional
         For all losses; by default each loss has its own. See `Reduction`.
@@ -188,7 +189,7 @@ def plan(
     sample_weight: Any = None,
     *,
     mask: Any = None,
-    class_weight: Mapping[int, float] | None = None,
+    class_weight: Mapping[int, float] | Sequence[float] | None = None,
     memory: int | str = DEFAULT_MEMORY,
     workers: int | None = None,
     rows: slice | None = None,
@@ -279,4 +280,4 @@ def _blocks_of(shard: tuple[int, int], num_blocks: int) -> Ranges:
         raise UsageError(f"shard must be (i, n), such as (0, 4); received {shard!r}.") from None
     if not 0 <= index < count:
         raise UsageError(f"shard {index}/{count}: expected i from 0 to n - 1, so the first of four is 0/4.")
-    return Ranges.of([(index * num_blocks // count, (index + 1) * num_blocks // count)])
+    return Ranges.of_shard(index, count, num_blocks)

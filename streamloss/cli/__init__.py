@@ -95,6 +95,7 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
         option("--y-true", metavar="URI", help="Labels: a.npy, store.zarr/path."),
         option("--y-pred", metavar="URI", help="Predictions."),
         option("--sample-weight", metavar="URI|NUMBER", help="Weights: an array, or one for all."),
+        option("--class-weight", metavar="W0,W1,...", help="What rows of label 0, 1, ... count: 1,2,0.5."),
         option("--mask", metavar="URI", help="Booleans, or 0 and 1: whether a row counts."),
         option("--rows", metavar="START:STOP", help="Only these rows."),
         option("--memory", metavar="SIZE", help="Peak memory of the process, such as 600MB; default 1GiB."),

@@ -15,7 +15,7 @@ import streamloss
 from processes import SUPPORT, started
 from streamloss import cli, errors
 from streamloss.api.result_text import summary
-from streamloss.cli import commands, progress
+from streamloss.cli import commands, progress, show
 from streamloss.formulas._registry import declarations
 from waiting import HANG, wait_until
 
@@ -479,13 +479,17 @@ def test_losses_lists_every_loss(run, monkeypatch):
     described, _ = run("losses", "--json")
     assert [d["name"] for d in described] == [d.name for d in declarations()]
     for declaration, description in zip(declarations(), described, strict=True):
-        names = ", ".join([declaration.class_name, declaration.name, *declaration.aliases])
-        (line,) = [line for line in text.splitlines() if f"{line.strip()} ".startswith(f"{names} ")]
-        assert all(f"{name}=" in line for name in declaration.parameters), "whole, for grep"
+        (line,) = [line for line in text.splitlines() if line.startswith(f"  {declaration.class_name} ")]
+        assert min((declaration.name, *declaration.aliases), key=len) in line.split()
+        first = " ".join(declaration.doc.split()[:2])
+        assert f"  {first}".rstrip(":").replace("``", "`") in line, "what it is for"
         assert set(description) == {"class_name", "name", "aliases", "parameters", "doc"}
         assert description["parameters"].keys() == declaration.parameters.keys()
+    assert not set(show.KINDS) - {show._kind(declaration) for declaration in declarations()}, "every kind has losses"
+    assert not {show._kind(declaration) for declaration in declarations()} - set(show.KINDS), "every kind has a title"
     terminal(monkeypatch, "stdout")
     text, _ = run("losses")
+    assert len(text.splitlines()) < 65
     assert all(len(line) <= 80 for line in text.splitlines())
     assert all(declaration.class_name in text.split() for declaration in declarations())
 
@@ -509,7 +513,7 @@ def test_losses_suggests_a_name(run):
 def test_info_has_what_a_bug_report_needs(run):
     text, err = run("info")
     for part in (
-        f"streamloss {streamloss.__version__}",
+        streamloss.__version__,
         "python ",
         "processors",
         "numba ",
@@ -520,6 +524,32 @@ def test_info_has_what_a_bug_report_needs(run):
         assert part in text
     assert np.__version__ in text
     assert err == ""
+    starts = {re.match(r"\S+ +", line).end() for line in text.splitlines()}
+    assert len(starts) == 1, "aligned"
+
+
+def test_info_says_how_to_get_what_is_not_installed(run, monkeypatch):
+    monkeypatch.setattr(show, "_packages", lambda: (["numpy"], {"nowhere": ["some", "other"]}))
+    assert re.search(r"^nowhere +not installed; pip install 'streamloss\[some\]'$", run("info")[0], re.MULTILINE)
+
+
+def test_weights_of_classes(run):
+    weighted = run("evaluate", *SPARSE, "--class-weight", "1,2,0.5")[0]["losses"][SCCE]
+    made = streamloss.evaluate(
+        SCCE, "data.zarr/labels", "data.zarr/probabilities", class_weight={0: 1.0, 1: 2.0, 2: 0.5}
+    )
+    assert weighted["sum"] == made[SCCE].sum
+    listed = streamloss.evaluate(SCCE, "data.zarr/labels", "data.zarr/probabilities", class_weight=[1, 2, 0.5])
+    assert listed[SCCE].state == made[SCCE].state
+    _, err = run("evaluate", *SPARSE, "--class-weight", "1;2", code=2)
+    assert "class_weight (--class-weight): expected weights in the order of the labels" in err
+
+
+def test_parameters_of_pytorch_are_named_with_ours(run):
+    _, err = run("evaluate", "--loss", f"{SCCE}:ignore_index=-100", *SPARSE[2:], code=2)
+    assert "ignore_class=-100" in err
+    _, err = run("evaluate", "--loss", f"{SCCE}:weight=2", *SPARSE[2:], code=2)
+    assert "class_weight of streamloss.evaluate" in err
 
 
 def test_no_command_is_usage(run):
