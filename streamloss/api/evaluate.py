@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from ..aggregation.checkpoint import Checkpoint, open_checkpoint
@@ -28,6 +29,7 @@ from ..storage.sinks import StoredSink
 from ..storage.sources.dask import is_lazy
 from .interop import loss_requests
 from .manifest import manifest_of
+from .progress import shown_progress
 from .request import Inputs, Options, messages_about, plan_request, prepare_inputs
 from .result import Result, result_of
 from .run import choose_executor, run_plan
@@ -57,7 +59,7 @@ def evaluate(
     nan_policy: str = "raise",
     clip_probabilities: bool = False,
     missing_chunks: str | Mapping[str, str] | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: bool | str | Callable[[Progress], None] | None = "auto",
 ) -> Result:
     """Evaluate losses over arrays of any size, in one pass and bounded memory, with exact sums.
 
@@ -121,8 +123,9 @@ def evaluate(
         (and count) for the others; beside a Dask array "error" for all, as the tasks of a graph return no counts.
         ``{"mask": "fill"}`` sets it for one array: for masks of False, or one-hot labels, whose writer
         skips chunks of zeros.
-    progress : callable, optional
-        Called with a `Progress` after each block.
+    progress : {"auto", True, False} or callable
+        "auto": a bar on a terminal and in a notebook, for runs beyond two seconds; True: elsewhere lines on stderr;
+        False: nothing. A callable is called with a `Progress` after each block.
 
     Raises
     ------
@@ -156,7 +159,6 @@ def evaluate(
         nan_policy=nan_policy,
         clip_probabilities=clip_probabilities,
         missing_chunks=missing_chunks,
-        progress=progress,
     )
     requests = loss_requests(losses, options.reduction)
     if nan_policy not in NAN_POLICIES:
@@ -168,6 +170,7 @@ def evaluate(
     chosen = choose_executor(plan, inputs, options)
     messages = messages_about(plan)
     with ExitStack() as held:
+        options = replace(options, progress=held.enter_context(shown_progress(progress)))
         snapshot, sinks = _run(plan, requests, chosen, options, inputs.lazy, begin, held)
         for message in messages:
             warnings.warn(message, StreamlossWarning, stacklevel=2)

@@ -14,8 +14,9 @@ import zarr
 import streamloss
 from processes import SUPPORT, started
 from streamloss import cli, errors
+from streamloss.api import progress
 from streamloss.api.result_text import summary
-from streamloss.cli import commands, progress, show
+from streamloss.cli import commands, show
 from streamloss.formulas._registry import declarations
 from waiting import HANG, wait_until
 
@@ -385,57 +386,25 @@ def test_a_piped_table_keeps_its_lines_whole(run):
 
 
 def test_progress_is_on_stderr_and_quiet_is_silent(run, monkeypatch):
-    n = 1_000_000
-    np.save("t.npy", np.zeros(n, np.float32))
-    np.save("p.npy", np.ones(n, np.float32))
-    _, err = run("evaluate", *MSE)
-    assert err == "", "nothing is said of a run that takes less than SILENCE"
-    monkeypatch.setattr(progress, "SILENCE", 0.0)
-    result, err = run("evaluate", *MSE)
-    assert result["losses"]["mean_squared_error"]["sum"] == n
-    lines = err.splitlines()
-    assert lines
-    for line in lines:
-        share, rows = re.fullmatch(r" *([\d.]+)%  ([\d,]+) of 1,000,000 rows(?:, [\d,]+ rows/s)?", line).groups()
-        assert float(share) == pytest.approx(int(rows.replace(",", "")) / n * 100, abs=0.06)
-    assert run("evaluate", *MSE, "--quiet")[1] == ""
+    """Lines of the same code as in Python; nothing of a run that is over before the first."""
+    assert run("evaluate", *MSE)[1] == ""
+    entered = []
 
+    def enter(display):
+        entered.append(type(display))
+        return display
 
-def test_speeds_are_those_since_the_first_block():
-    """The first block waits for the compiler."""
-    speed = progress._Speed()
-    at = streamloss.core.types.Progress
-    assert [speed.after(at(*seen)) for seen in [(100, 900, 9.0), (200, 900, 9.25)]] == ["", ""], "too early to tell"
-    assert speed.after(at(900, 900, 11.0)) == "400 rows/s"
-
-
-def test_the_bar_on_a_terminal_leaves_stdout_alone(run, monkeypatch):
+    monkeypatch.setattr(progress.Display, "__enter__", enter)
+    monkeypatch.setattr(progress.Display, "__exit__", lambda *_: None)
+    run("evaluate", *MSE)
+    assert entered == [progress.Lines]
+    run("evaluate", *MSE, "--quiet")
+    assert len(entered) == 1
     terminal(monkeypatch, "stderr")
     monkeypatch.setenv("TERM", "xterm")
-    result, err = run("evaluate", *MSE)
-    assert result["rows"] == N
-    assert "evaluating" in err
-    assert "100.0%" in err
-    assert run("evaluate", *MSE, "-q")[1] == ""
-
-
-def test_the_bar_moves_and_says_what_is_done(monkeypatch, capsys):
-    terminal(monkeypatch, "stderr")
-    monkeypatch.setenv("TERM", "xterm")
-    drawn = []
-
-    def shows(text):
-        drawn.append(capsys.readouterr().err)
-        return text in "".join(drawn)
-
-    with progress.live_bar() as update:
-        wait_until(lambda: shows("starting 0 s"))
-        with progress.counts.while_compiling():
-            wait_until(lambda: shows("compiling"))
-        update(streamloss.core.types.Progress(25, 100, 1.0))
-        wait_until(lambda: shows("25.0%"))
-    err = "".join(drawn)
-    assert err.index("starting") < err.index("compiling") < err.index("evaluating")
+    result, _ = run("evaluate", *MSE)
+    assert result["rows"] == N, "stdout has the result alone"
+    assert entered == [progress.Lines, progress.TerminalBar]
 
 
 def test_errors_on_a_terminal_are_wrapped_between_words(run, monkeypatch):
