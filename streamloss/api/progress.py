@@ -145,12 +145,14 @@ class Display:
         if (now := self.latest) is None:
             return texts
         texts = [phase, f"{self.share:.1%}", texts[1]]
-        if self._rates is not None:
-            rows, size = self._rates
-            if rows > 0 and now.rows < now.total:
-                texts.append(f"{_time((now.total - now.rows) / rows)} left")
+        rows, size = self._rates or (0.0, 0.0)
+        if rows > 0 and now.rows < now.total:
+            texts.append(f"{_time((now.total - now.rows) / rows)} left")
+        if value := self._running(now):
+            texts.append(value)
+        if rows > 0:
             texts += [f"{_short(rows)} rows/s", f"{_short(size)}B/s"]
-        return [*texts, *filter(None, [self._running(now)]), f"{now.rows:,} of {now.total:,} rows"]
+        return [*texts, f"{now.rows:,} of {now.total:,} rows"]
 
     def _running(self, now: Progress) -> str:
         """Return the value of the rows up to now, which is looked at every `VALUE_EVERY` seconds."""

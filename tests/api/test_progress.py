@@ -89,7 +89,7 @@ def test_the_texts_of_a_run():
     assert display.texts()[0] == "reading labels"
     display.enter("evaluating")
     assert shown(display) == [
-        "evaluating", "55.6%", "0:00", "0:02 left", "2 M rows/s", "16 MB/s", "mse 0.25",
+        "evaluating", "55.6%", "0:00", "0:02 left", "mse 0.25", "2 M rows/s", "16 MB/s",
         "5,000,000 of 9,000,000 rows",
     ]  # fmt: skip
     assert progress._time(3725) == "1:02:05"
