@@ -216,7 +216,13 @@ FLOATS = click.Choice(["float16", "float32", "float64"])
     show_default=True,
     help="Of predictions, as are the next ones: repeat for several.",
 )
-@click.option("--labels", multiple=True, type=DTYPE, help="Of labels; default: int64 for classes, else as --dtype.")
+@click.option(
+    "--labels",
+    multiple=True,
+    type=DTYPE,
+    metavar="DTYPE",
+    help="Of labels; default: int64 for classes, else as --dtype.",
+)
 @click.option(
     "--weights",
     multiple=True,

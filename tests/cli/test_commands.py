@@ -545,9 +545,10 @@ def test_help(run):
     assert err == ""
     for code in (0, 1, 2, 3, 4, 5, 75, 130):
         assert re.search(rf"\b{code} +\w", text[text.index("Exit codes") :])
-    for command in ("evaluate", "merge", "plan", "losses", "info"):
+    for command in ("evaluate", "merge", "plan", "losses", "info", "compile"):
         assert f"\n  {command} " in text
         assert run(command, "--help")[0].startswith(f"Usage: streamloss {command}")
+        assert all(len(line) <= 80 for line in run(command, "--help")[0].splitlines())
     text, _ = run("evaluate", "--help")
     for option in (
         "--loss",
