@@ -216,13 +216,7 @@ FLOATS = click.Choice(["float16", "float32", "float64"])
     show_default=True,
     help="Of predictions, as are the next ones: repeat for several.",
 )
-@click.option(
-    "--labels",
-    multiple=True,
-    type=DTYPE,
-    metavar="DTYPE",
-    help="Of labels; default: int64 for classes, else as --dtype.",
-)
+@click.option("--labels", multiple=True, type=DTYPE, metavar="DTYPE", help="Of labels; int64 for classes, or --dtype.")
 @click.option(
     "--weights",
     multiple=True,
@@ -240,7 +234,7 @@ def compile_ahead(**given: Any) -> None:
     For the image of a container, or for workers that share a folder: STREAMLOSS_CACHE_DIR names it.
 
     \b
-    STREAMLOSS_CACHE_DIR=/opt/kernels streamloss compile --loss mse --dtype float32
+    STREAMLOSS_CACHE_DIR=/opt/kernels streamloss compile --loss mse
     """
     from .compile import run_compile
 
