@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from .api.evaluate import plan as plan
     from .api.merge import merge as merge
     from .api.result import Result as Result
+    from .api.result import load as load
     from .core.types import Reduction as Reduction
     from .planning.plan import Plan as Plan
 
-__all__ = ["Plan", "Reduction", "Result", "State", "errors", "evaluate", "losses", "merge", "nn", "plan"]
+__all__ = ["Plan", "Reduction", "Result", "State", "errors", "evaluate", "load", "losses", "merge", "nn", "plan"]
 
 # Modules are loaded on first use: NumPy, Numba and Zarr take a second to import, for which --help need not wait.
 _WHERE = {
@@ -33,6 +34,7 @@ _WHERE = {
     "Result": "api.result",
     "State": "aggregation.state",
     "evaluate": "api.evaluate",
+    "load": "api.result",
     "merge": "api.merge",
     "plan": "api.evaluate",
 }

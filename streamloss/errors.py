@@ -5,6 +5,7 @@
     StreamlossError
     ├── UsageError (ValueError)               2   an argument, a parameter or a setting
     │   ├── UnknownNameError                      an unknown name, with the nearest known one
+    │   │   └── UnknownLossError (KeyError)       a loss that a result has not, with those it has
     │   ├── ConfigError                           a TOML file that does not fit the schema
     │   ├── OutputExistsError                     NONE's target exists and overwriting was not asked for
     │   └── MemoryBudgetError                     no plan fits the memory allowed
@@ -83,6 +84,12 @@ class UnknownNameError(UsageError):
             guess = f"Did you mean {near[0]!r}? " if near else ""
             advice = f"{guess}Known: {', '.join(listed)}."
         super().__init__(f"unknown {what} {name!r}. {advice}")
+
+
+class UnknownLossError(UnknownNameError, KeyError):
+    """A name under which a result, or another mapping by loss, has no loss: ``KeyError``, as of any mapping."""
+
+    __str__ = Exception.__str__  # KeyError would show the message's repr
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:

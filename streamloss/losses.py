@@ -1,28 +1,28 @@
-"""The losses, named and shaped as in Keras: ``streamloss.losses.MeanSquaredError()``, ``mean_squared_error``, ``get``.
+"""The losses, named and shaped as in Keras: ``streamloss.losses.MeanSquaredError()``, ``mean_squared_error``, ``mse``.
 
 The classes and functions are generated from the declarations in :mod:`streamloss.formulas`. Names are resolved on
-first use, because formulas load NumPy.
+first use, because formulas load NumPy; ``losses.pyi`` has all of them, with their types, for editors and type checkers
+(written by ``python tests/support/losses_stub.py``).
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .core.types import Reduction
+from .core.types import Reduction  # noqa: F401  # one of the names
 
-if TYPE_CHECKING:
-    from .api.interop import deserialize, get, is_categorical_crossentropy, serialize, to_categorical
-    from .api.loss import Loss
-
-__all__ = ["Loss", "Reduction", "deserialize", "get", "is_categorical_crossentropy", "serialize", "to_categorical"]
+_BESIDE = ("Loss", "Reduction", "deserialize", "get", "is_categorical_crossentropy", "serialize", "to_categorical")
+"""The names beside those of losses."""
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__all__":
+        return __dir__()
     if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from .api import interop, loss
 
     if name == "Loss":
         return loss.Loss
-    if name in __all__:
+    if name in _BESIDE:
         return getattr(interop, name)
     if name in loss.class_names():
         return loss.loss_class(name)
@@ -37,4 +37,4 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     from .api import loss
 
-    return [*__all__, *loss.class_names(), *loss.function_names()]
+    return [*_BESIDE, *loss.class_names(), *loss.function_names()]

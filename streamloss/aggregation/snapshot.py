@@ -27,7 +27,7 @@ from .state_files import unique_beside
 FORMAT, VERSION = "streamloss.partial", 1
 KEYS = frozenset(
     ("format", "version", "evaluation", "covered", "states", "all_binary", "filled", "seconds")
-)  # and "digest", which files of the first versions lack
+)  # and "digest", which files of the first versions lack, and "run", which files of results have
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,13 @@ class Snapshot:
     all_binary: Mapping[str, bool] = field(default_factory=dict)
     """For each loss by its name, where losses of rows are written that depend on it: whether all labels of the whole
     data are 0 or 1."""
+    run: Mapping[str, Any] | None = field(default=None, compare=False)
+    """For a file that a result was saved to: what the result says of its run, beside the states."""
+
+    def __repr__(self) -> str:
+        """Return which losses and blocks it is of."""
+        losses = ", ".join(loss.name for loss in self.manifest.losses)
+        return f"Snapshot({losses}: {len(self.result.covered):,} of {self.manifest.grid.num_blocks:,} blocks)"
 
     @property
     def missing(self) -> Ranges:
@@ -64,6 +71,7 @@ class Snapshot:
             "all_binary": self.all_binary,
             "filled": self.result.filled,
             "seconds": round(self.result.seconds, 6),
+            **({} if self.run is None else {"run": self.run}),
         }
         return canonical_json(content | {"digest": digest_of(content)}).encode() + b"\n"
 
@@ -86,7 +94,7 @@ class Snapshot:
                 float(content["seconds"]),
             )
             refuse_senseless(manifest, result)
-            return cls(manifest, result, expect_flags("all_binary", content["all_binary"]))
+            return cls(manifest, result, expect_flags("all_binary", content["all_binary"]), content.get("run"))
         except StateError as error:
             raise StateError(f"{where}: {error}") from None
         except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
@@ -104,8 +112,10 @@ def digest_of(content: Mapping[str, Any]) -> str:
 
 def _refuse_damaged(content: Mapping[str, Any]) -> None:
     """Raise ValueError for content with another digest than its own, or with keys that no version wrote."""
-    if unknown := sorted({*content} - {*KEYS, "digest"}):
+    if unknown := sorted({*content} - {*KEYS, "run", "digest"}):
         raise ValueError(f"it has a key {unknown[0]!r}; expected {', '.join(sorted(KEYS))}")
+    if not isinstance(content.get("run", {}), dict):
+        raise ValueError(f"its run is {content['run']!r}; expected a mapping")
     if "digest" in content and content["digest"] != digest_of(content):
         raise ValueError("its content is not what was written: the digest is another; it was damaged or edited")
 

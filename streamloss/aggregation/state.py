@@ -19,6 +19,8 @@ from .identity import StateIdentity, canonical_json
 
 UNIT_EXPONENT = 1074  # sums are held in units of 2**-1074, the least positive float64
 FORMAT, VERSION = "streamloss.state", 1
+SHOWN = 8
+"""The most sums and counts that the text of a state shows: ratios over the whole data have thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,14 @@ class ExactSum:
             return cls(positive_infinity=int(value > 0), negative_infinity=int(value < 0))
         numerator, denominator = value.as_integer_ratio()
         return cls((numerator << UNIT_EXPONENT) // denominator)
+
+    def __repr__(self) -> str:
+        """Return the sum rounded to float64, behind ≈ where it has more digits, with the NaNs and infinities in it."""
+        value = self.rounded()
+        digits = "" if self.special is not None or ExactSum.of_value(value).units == self.units else "≈ "
+        special = {"nan": self.nan, "inf": self.positive_infinity, "-inf": self.negative_infinity}
+        counts = "".join(f", {count:,} × {name}" for name, count in special.items() if count)
+        return f"ExactSum({digits}{value!r}{counts})"
 
     def times(self, count: int) -> ExactSum:
         """Return the sum of `count` times the same values."""
@@ -108,6 +118,30 @@ class State:
     sums: Mapping[str, ExactSum] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether both are of one identity and hold the same: sums and counts of 0 may be left out."""
+        if not isinstance(other, State):
+            return NotImplemented
+        return self.identity == other.identity and self._held() == other._held()
+
+    __hash__ = None  # type: ignore[assignment]  # mappings are held
+
+    def _held(self) -> tuple[dict[str, ExactSum], dict[str, int]]:
+        """Return the sums and counts that are not 0."""
+        zero = ExactSum()
+        sums = {name: total for name, total in self.sums.items() if total != zero}
+        return sums, {name: count for name, count in self.counts.items() if count}
+
+    def __repr__(self) -> str:
+        """Return the loss, with its sums rounded to float64 and its counts, those that are 0 left out."""
+        sums, counts = self._held()
+        texts = [f"{name}≈{total.rounded():.10g}" for name, total in sums.items()]
+        texts += [f"{name}={count:,}" for name, count in counts.items()]
+        shown, rest = texts[:SHOWN], len(texts) - SHOWN
+        more = [f"and {rest:,} more"] if rest > 0 else []
+        held = ", ".join([*shown, *more]) or "no rows"
+        return f"State({self.identity.loss}, {self.identity.dtype}: {held})"
+
     @classmethod
     def empty(cls, identity: StateIdentity) -> State:
         """Return the state of no rows."""
@@ -139,6 +173,7 @@ class State:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the state for JSON, without sums and counts that are 0."""
+        held, counts = self._held()
         sums = {
             name: {
                 "units_hex": format(s.units, "x"),
@@ -146,10 +181,8 @@ class State:
                 "positive_infinity": s.positive_infinity,
                 "negative_infinity": s.negative_infinity,
             }
-            for name, s in self.sums.items()
-            if s != ExactSum()
+            for name, s in held.items()
         }
-        counts = {name: count for name, count in self.counts.items() if count}
         return {"format": FORMAT, "version": VERSION, "of": self.identity.to_dict(), "sums": sums, "counts": counts}
 
     @classmethod

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 from ..core.types import Reduction
 from ..errors import UnknownNameError, UsageError
-from ..formulas._parameters import Parameter
 from ..formulas._registry import Declaration, LossSpec, declarations, find
 from ..planning.request import LossRequest
+from .loss_docs import annotation, class_doc, function_doc, signature
 from .request import Inputs
 from .run import call
 
@@ -97,17 +97,32 @@ def loss_class(name: str) -> type[Loss]:
     declaration = find(name)
     if name != declaration.name:
         return loss_class(declaration.name)
-    defaults = {k: p.default for k, p in declaration.parameters.items()}
-    defaults |= {"reduction": "sum_over_batch_size", "name": declaration.name, "dtype": None}
     positional = _positions(declaration)
     namespace = {
-        "__doc__": f"{declaration.doc}\n\n{_describe(declaration.parameters)}",
+        "__doc__": class_doc(declaration),
         "__module__": "streamloss.losses",
-        "__signature__": _signature(positional, defaults),
+        "__signature__": class_signature(declaration),
         "_declaration": declaration,
         "__init__": _positional_init(declaration.class_name, positional),
     }
     return type(declaration.class_name, (Loss,), namespace)
+
+
+def class_signature(declaration: Declaration) -> inspect.Signature:
+    """Return the signature of a constructor."""
+    defaults = {k: p.default for k, p in declaration.parameters.items()}
+    defaults |= {"reduction": "sum_over_batch_size", "name": declaration.name, "dtype": None}
+    types = {k: annotation(p) for k, p in declaration.parameters.items()}
+    types |= dict.fromkeys(("reduction", "name", "dtype"), str | None)
+    return signature(_positions(declaration), defaults, types)
+
+
+def function_signature(declaration: Declaration) -> inspect.Signature:
+    """Return the signature of the function form."""
+    empty = inspect.Parameter.empty
+    defaults = {"y_true": empty, "y_pred": empty, **{k: p.default for k, p in declaration.parameters.items()}}
+    types = {k: annotation(p) for k, p in declaration.parameters.items()}
+    return signature(("y_true", "y_pred", *_function_positions(declaration)), defaults, types)
 
 
 def _positions(declaration: Declaration) -> tuple[str, ...]:
@@ -121,6 +136,7 @@ def _positional_init(class_name: str, names: tuple[str, ...]) -> Callable[..., N
     def init(self: Loss, *args: Any, **kwargs: Any) -> None:
         Loss.__init__(self, **_by_name(class_name, names, args, kwargs))
 
+    init.__name__, init.__qualname__ = "__init__", f"{class_name}.__init__"
     return init
 
 
@@ -138,7 +154,9 @@ def _by_name(what: str, names: tuple[str, ...], args: tuple[Any, ...], kwargs: M
 def loss_function(name: str) -> Callable[..., Any]:
     """Return Keras' function form of a loss, which returns the losses of rows, unreduced."""
     declaration = find(name)
-    names = tuple(name for name in declaration.positional if name not in ("reduction", "name"))
+    if name != declaration.name:
+        return loss_function(declaration.name)
+    names = _function_positions(declaration)
 
     def function(y_true: Any, y_pred: Any, *args: Any, **kwargs: Any) -> Any:
         parameters = _by_name(declaration.name, names, args, kwargs)
@@ -146,12 +164,14 @@ def loss_function(name: str) -> Callable[..., Any]:
 
     function.__name__ = function.__qualname__ = declaration.name
     function.__module__ = "streamloss.losses"
-    function.__doc__ = f"The losses of rows, unreduced; see :class:`{declaration.class_name}`.\n\n{declaration.doc}"
-    empty = inspect.Parameter.empty
-    defaults = {"y_true": empty, "y_pred": empty, **{k: p.default for k, p in declaration.parameters.items()}}
-    signature = _signature(("y_true", "y_pred", *names), defaults)
-    function.__signature__ = signature  # type: ignore[attr-defined]
+    function.__doc__ = function_doc(declaration)
+    function.__signature__ = function_signature(declaration)  # type: ignore[attr-defined]
     return function
+
+
+def _function_positions(declaration: Declaration) -> tuple[str, ...]:
+    """Return what the function form takes by position behind the arrays."""
+    return tuple(name for name in declaration.positional if name not in ("reduction", "name"))
 
 
 def class_names() -> list[str]:
@@ -159,29 +179,5 @@ def class_names() -> list[str]:
 
 
 def function_names() -> list[str]:
-    return [d.name for d in declarations()]
-
-
-def _describe(parameters: Mapping[str, Parameter]) -> str:
-    lines = ["Parameters", "----------"]
-    for name, parameter in parameters.items():
-        where = f", in {parameter.interval}" if parameter.interval else ""
-        lines.append(
-            f"{name} : default {parameter.default!r}{where}{' or a list' * parameter.several}\n"
-            f"    {parameter.doc[0].upper()}{parameter.doc[1:]}."
-        )
-    lines += [
-        "reduction : default 'sum_over_batch_size'\n    A name of `Reduction`, in any case; None: no reduction.",
-        "name : str\n    Names the loss in results.",
-        "dtype : default None\n    'float64' makes the losses of rows float64 whatever the predictions' dtype;"
-        "\n    'float16' and 'bfloat16' round labels and predictions to it first, and make losses float32.",
-    ]
-    return "\n".join(lines)
-
-
-def _signature(positional: tuple[str, ...], defaults: Mapping[str, Any]) -> inspect.Signature:
-    """Return the signature with `positional` in their order, and the others by keyword."""
-    either, keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
-    rest = [name for name in defaults if name not in positional]
-    kinds = [(name, either) for name in positional] + [(name, keyword) for name in rest]
-    return inspect.Signature([inspect.Parameter(name, kind, default=defaults[name]) for name, kind in kinds])
+    """Return the canonical names and the other ones: all are names of functions."""
+    return [name for d in declarations() for name in (d.name, *d.aliases)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,10 @@ from ..aggregation.snapshot import Snapshot
 from ..core.blocks import Ranges
 from ..errors import SourceError, StateError, StreamlossWarning, UsageError
 from .result import Result, result_of
+
+_SHARD = re.compile(r"\d+-of-(\d+)\.state$")
+MOST_SHARDS = 20
+"""The most shards that an error names."""
 
 
 def merge(states: Any, *, partial: bool = False, copies: bool = False) -> Result:
@@ -44,7 +49,7 @@ def merge(states: Any, *, partial: bool = False, copies: bool = False) -> Result
     >>> rows = np.ones(200_000), np.full(200_000, 0.5)
     >>> data = [zarr.create_array({}, data=values, chunks=(100_000,)) for values in rows]
     >>> shards = [sl.evaluate("mse", *data, shard=(i, 2)) for i in range(2)]
-    >>> sl.merge(shards)["mean_squared_error"].sum
+    >>> sl.merge(shards)["mse"].sum
     50000.0
 
     """
@@ -72,12 +77,26 @@ def merge(states: Any, *, partial: bool = False, copies: bool = False) -> Result
         lacking = f"{merged.describe(merged.missing)} are {given}"
         if not partial:
             raise StateError(
-                f"{lacking}; expected each row in one. Evaluate the shards that are missing, or pass partial=True "
+                f"{lacking}; expected each row in one. Evaluate {_shards_missing(named, merged)}, or pass partial=True "
                 "(--partial) for a result of the rows there are."
             )
         messages.append(f"{lacking}: this is the result of the others")
         warnings.warn(messages[-1], StreamlossWarning, stacklevel=2)
     return result_of(merged, _plan_of(merged), "merge", len(named), [*messages, *check_snapshot(merged)])
+
+
+def _shards_missing(named: Sequence[tuple[str, Snapshot]], merged: Snapshot) -> str:
+    """Return which shards are to be evaluated again, as far as the names of files, such as 03-of-12.state, tell."""
+    of = {int(match[1]) for name, _ in named if (match := _SHARD.search(name))}
+    if len(of) != 1:
+        return "the shards that are missing"
+    (count,) = of
+    number = merged.manifest.grid.num_blocks
+    lacking = [i for i in range(count) if (Ranges.of_shard(i, count, number) & merged.missing).pieces]
+    shown = ", ".join(f"{i}/{count}" for i in lacking[:MOST_SHARDS])
+    more = f" and {len(lacking) - MOST_SHARDS:,} more" if len(lacking) > MOST_SHARDS else ""
+    numbers = ",".join(map(str, lacking[:MOST_SHARDS]))
+    return f"the shard{'s' * (len(lacking) > 1)} {shown}{more} again (as an array of jobs: {numbers})"
 
 
 def _several(states: Any) -> Sequence[Any]:
@@ -93,9 +112,15 @@ def _opened(state: Any) -> tuple[str, Snapshot]:
         return f"the result of {state.partial.describe(state.partial.result.covered)}", state.partial
     path = Path(state)
     try:
-        return str(path), Snapshot.from_bytes(path.read_bytes(), str(path))
+        snapshot = Snapshot.from_bytes(path.read_bytes(), str(path))
     except OSError as error:
         raise SourceError(f"cannot read the state {str(path)!r}: {error.strerror or error}.") from None
+    if not snapshot.manifest.fingerprinted:
+        raise StateError(
+            f"{str(path)!r} is the result of an evaluation without shard= or checkpoint=, which does not know its "
+            "inputs from changed ones; expected one that does. streamloss.load reads it."
+        )
+    return str(path), snapshot
 
 
 def _refuse_overlaps(named: Sequence[tuple[str, Snapshot]]) -> None:

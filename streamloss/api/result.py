@@ -6,116 +6,20 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..aggregation.reductions import derived_values, reduce_state, totals
 from ..aggregation.snapshot import Snapshot, write_whole
-from ..aggregation.state import State
 from ..aggregation.state_files import refuse_state_target
 from ..core.machine import peak_memory
 from ..core.types import Reduction
-from ..errors import UnwritableOutputError, UsageError
+from ..errors import SourceError, StateError, UnwritableOutputError, UsageError
+from .loss_result import LossResult, json_of, pandas
+from .names import loss_named
+from .result_text import html_of, text_of
 
 SCHEMA = "streamloss.result/1"
-MEANS = (Reduction.SUM_OVER_BATCH_SIZE, Reduction.MEAN, Reduction.AUTO)
-"""The reductions that divide by the number of losses, whatever the weights."""
-
-
-@dataclass(frozen=True, slots=True)
-class LossResult:
-    """One loss of an evaluation. Sums and means are float64, correctly rounded; counts are exact."""
-
-    name: str
-    config: Mapping[str, Any]
-    """The loss and its parameters, as ``losses.deserialize`` takes them."""
-    dtype: str
-    """The dtype of the losses of rows."""
-    reduction: Reduction
-    state: State
-    out: str | None = None
-    """The URI that the losses of rows were written to, or None."""
-    empty: bool = False
-    """Whether it is of no rows, though the data has some: then its values are NaN, for they say nothing of the data."""
-
-    @property
-    def value(self) -> float | str | None:
-        """The value under the reduction asked for; for NONE, where the losses were written."""
-        return self.out if self.reduction is Reduction.NONE else self._reduced(self.reduction)
-
-    @property
-    def headline(self) -> str:
-        """The name of the value that tables show first and gates compare: with weights "weighted_mean" in place of a
-        mean over the number of losses, which is no mean then; else "value".
-        """
-        return "weighted_mean" if self.weighted and self.reduction in MEANS else "value"
-
-    @property
-    def weighted(self) -> bool:
-        """Whether rows had weights."""
-        return self.state.identity.weighted
-
-    @property
-    def sum(self) -> float:
-        """The value of SUM, ``Σ v w``."""
-        return self._reduced(Reduction.SUM)
-
-    @property
-    def mean(self) -> float:
-        """The value of SUM_OVER_BATCH_SIZE, ``Σ v w / count``."""
-        return self._reduced(Reduction.SUM_OVER_BATCH_SIZE)
-
-    @property
-    def weighted_mean(self) -> float:
-        """The value of MEAN_WITH_SAMPLE_WEIGHT, ``Σ v w / Σ w``."""
-        return self._reduced(Reduction.MEAN_WITH_SAMPLE_WEIGHT)
-
-    @property
-    def count(self) -> int:
-        """The number of losses added up: of rows but the ignored and the omitted ones, or of ratios over all data."""
-        return totals(self.state).count
-
-    @property
-    def weight_sum(self) -> float:
-        """``Σ w``, with w broadcast to the losses; without weights, the count."""
-        return totals(self.state).weight.rounded()
-
-    @property
-    def ignored(self) -> int:
-        """The number of rows labelled ``ignore_class``."""
-        return self.state.count("ignored")
-
-    @property
-    def omitted(self) -> int:
-        """The number of rows left out because their loss was NaN, under ``nan_policy="omit"``."""
-        return self.state.count("omitted")
-
-    @property
-    def statistics(self) -> dict[str, Any]:
-        """The values that the evaluation's statistics derive from the exact state, by name."""
-        return derived_values(self.state)
-
-    def _reduced(self, reduction: Reduction) -> float:
-        return math.nan if self.empty else reduce_state(self.state, reduction)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the result for JSON; statistics only where there are some."""
-        return {
-            **self.config,
-            "dtype": self.dtype,
-            "reduction": str(self.reduction),
-            "value": self.value,
-            "sum": self.sum,
-            "mean": self.mean,
-            "weighted_mean": self.weighted_mean,
-            "count": self.count,
-            "weight_sum": self.weight_sum,
-            "ignored": self.ignored,
-            "omitted": self.omitted,
-            "out": self.out,
-            **({"statistics": self.statistics} if self.state.identity.statistics else {}),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,35 +38,109 @@ class Result(Mapping[str, LossResult]):
     workers: int
     plan: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
-    partial: Snapshot | None = None
-    """The exact states, with the rows and inputs that they are of; only for shards, checkpoints and merges."""
+    snapshot: Snapshot | None = field(default=None, compare=False)
+    """The exact states, with the blocks and inputs that they are of."""
     compile_seconds: float = 0.0
     """The part of `seconds` in which this process compiled kernels; 0 where all were in the cache."""
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the exact states, for :func:`streamloss.merge`, to a new file or over states that were saved before.
+    @property
+    def partial(self) -> Snapshot | None:
+        """The snapshot, where :func:`streamloss.merge` takes it: of shards, checkpoints and merges, whose inputs are
+        told from changed ones; else None.
+        """
+        return self.snapshot if self.snapshot is not None and self.snapshot.manifest.fingerprinted else None
 
-        Raises OutputExistsError for any other file that exists, UsageError for a path in an input, and
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the result with its exact states to a new file, or over a file of states that was saved before.
+
+        :func:`streamloss.load` gives the same result again; :func:`streamloss.merge` takes files of shards, checkpoints
+        and merges. Raises OutputExistsError for any other file that exists, UsageError for a path in an input, and
         UnwritableOutputError.
         """
-        if self.partial is None:
-            raise UsageError("only results of shards, checkpoints and merges can be saved: pass shard=(0, 1) for all.")
-        inputs = self.partial.manifest.inputs.items()
+        if self.snapshot is None:
+            raise UsageError("this result was made without states, so there is nothing to save.")
+        inputs = self.snapshot.manifest.inputs.items()
         refuse_state_target(Path(path), {role: of.where for role, of in inputs if of.where != "in memory"})
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-            write_whole(Path(path), self.partial.to_bytes())
+            write_whole(Path(path), replace(self.snapshot, run=self._run()).to_bytes())
         except OSError as error:
             raise UnwritableOutputError(f"{str(path)!r} cannot be written: {error.strerror or error}.") from error
 
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Result:
+        """Return the result that :meth:`save`, ``--state`` or ``--shard`` wrote, with its exact states.
+
+        Raises SourceError for a file that cannot be read, and StateError for one that is no result, or of another
+        schema.
+        """
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise SourceError(f"cannot read the result {str(path)!r}: {error.strerror or error}.") from None
+        snapshot = Snapshot.from_bytes(data, str(path))
+        run = snapshot.run
+        if run is None:
+            raise StateError(
+                f"{str(path)!r} holds states, but no result: a checkpoint, or a file of an earlier version. "
+                "streamloss.merge makes a result of it."
+            )
+        if run.get("schema") != SCHEMA:
+            raise StateError(
+                f"{str(path)!r} holds a result of the schema {run.get('schema')!r}; expected {SCHEMA!r}. Use the "
+                "version of streamloss that wrote it, or streamloss.merge, which reads the states alone."
+            )
+        try:
+            given = {name: run[name] for name in _OF_THE_RUN}
+        except KeyError as error:
+            raise StateError(f"{str(path)!r} holds a result without {error}; it was edited.") from None
+        given["warnings"] = tuple(given["warnings"])
+        return cls(_losses_of(snapshot), **given, snapshot=replace(snapshot, run=None))
+
+    def _run(self) -> dict[str, Any]:
+        """Return for a file all but the losses."""
+        return {"schema": SCHEMA, **{name: getattr(self, name) for name in _OF_THE_RUN}}
+
     def __getitem__(self, name: str) -> LossResult:
-        return self.losses[name]
+        """Return a loss by its name in the result, or by any name of the loss that it is: "mse", "MeanSquaredError".
+
+        Raises UnknownLossError, a KeyError, where there is none or are several.
+        """
+        if (loss := self.losses.get(name)) is not None:
+            return loss
+        canonical = {own: loss.state.identity.loss for own, loss in self.losses.items()}
+        return self.losses[loss_named(name, canonical)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.losses)
 
     def __len__(self) -> int:
         return len(self.losses)
+
+    @property
+    def value(self) -> float | str | None:
+        """The value of the one loss. Raises UsageError where there are several, naming them."""
+        return self._only("value").value
+
+    def _only(self, wanted: str) -> LossResult:
+        if len(self.losses) != 1:
+            names = ", ".join(self.losses)
+            raise UsageError(f"{wanted}: this result has {len(self.losses)} losses: {names}. Name one: result[NAME].")
+        (loss,) = self.losses.values()
+        return loss
+
+    def __float__(self) -> float:
+        return float(self._only("float"))
+
+    def __format__(self, spec: str) -> str:
+        """Return the value of the one loss in a format of numbers; without one, the text of the result."""
+        return format(float(self), spec) if spec else str(self)
+
+    def __repr__(self) -> str:
+        return text_of(self)
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
 
     @property
     def rows_per_second(self) -> float:
@@ -192,7 +170,28 @@ class Result(Mapping[str, LossResult]):
 
     def to_json(self, indent: int | None = 2) -> str:
         """Return valid JSON: numbers that are not finite become the strings "NaN", "Infinity" and "-Infinity"."""
-        return json.dumps(_finite(self.to_dict()), indent=indent, allow_nan=False)
+        return json_of(self.to_dict(), indent)
+
+    def to_pandas(self) -> Any:
+        """Return a pandas.DataFrame with a row for each loss. Raises MissingExtraError without pandas."""
+        records = [loss.record() for loss in self.losses.values()]
+        return pandas().DataFrame(records, index=pandas().Index(list(self.losses), name="loss"))
+
+
+_OF_THE_RUN = (
+    "rows",
+    "seconds",
+    "bytes_read",
+    "peak_memory",
+    "executor",
+    "workers",
+    "plan",
+    "warnings",
+    "compile_seconds",
+)
+"""The fields of a result that its states do not decide, as files hold them."""
+
+load = Result.load
 
 
 def result_of(
@@ -206,31 +205,33 @@ def result_of(
     """Return the result of the blocks that a snapshot holds."""
     manifest, of_blocks = snapshot.manifest, snapshot.result
     rows = manifest.grid.rows(of_blocks.covered)
-    empty = rows == 0 and bool(snapshot.missing)
-    losses = {
-        loss.name: LossResult(loss.name, loss.config, loss.dtype, Reduction(loss.reduction), state, loss.out, empty)
-        for loss, state in zip(manifest.losses, of_blocks.states, strict=True)
-    }
     return Result(
-        losses,
+        _losses_of(snapshot),
         rows,
         of_blocks.seconds,
         sum(array.nbytes for array in manifest.inputs.values()) * rows // max(1, manifest.all_rows),
         peak_memory(),
         executor,
         workers,
-        plan,
+        _plain(plan),
         tuple(messages),
-        snapshot if manifest.fingerprinted else None,
+        snapshot,
         min(compile_seconds, of_blocks.seconds),
     )
 
 
-def _finite(content: Any) -> Any:
-    if isinstance(content, float) and not math.isfinite(content):
-        return "NaN" if math.isnan(content) else "Infinity" if content > 0 else "-Infinity"
-    if isinstance(content, Mapping):
-        return {key: _finite(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
-    return content
+def _losses_of(snapshot: Snapshot) -> dict[str, LossResult]:
+    manifest, of_blocks = snapshot.manifest, snapshot.result
+    empty = bool(snapshot.missing) and manifest.grid.rows(of_blocks.covered) == 0
+    return {
+        loss.name: LossResult(
+            loss.name, _plain(loss.config), loss.dtype, Reduction(loss.reduction), state, loss.out, empty
+        )
+        for loss, state in zip(manifest.losses, of_blocks.states, strict=True)
+    }
+
+
+def _plain(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping as it comes back from a file, with lists for tuples."""
+    plain: dict[str, Any] = json.loads(json.dumps(content))
+    return plain

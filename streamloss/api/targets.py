@@ -13,11 +13,12 @@ from ..aggregation.reductions import ratio_losses
 from ..aggregation.state import State
 from ..core.blocks import Block, Ranges
 from ..core.types import Reduction
-from ..errors import StateError, UnknownNameError, UsageError
+from ..errors import StateError, UsageError
 from ..planning.plan import Plan, PlannedLoss
 from ..planning.request import LossRequest
 from ..storage.sinks import Sink, StoredSink
 from ..storage.uris import overlap
+from .names import loss_named
 from .request import Options
 
 FILES = frozenset((
@@ -27,31 +28,29 @@ FILES = frozenset((
 """The endings of files that are no Zarr group, by which one is named by mistake."""
 
 
-def targets_by_name(out: str | Mapping[str, str] | None, named: Iterable[str]) -> dict[str, str]:
-    """Return the URIs that losses of rows are written to, by the loss' name.
+def targets_by_name(out: str | Mapping[str, str] | None, losses: Mapping[str, str]) -> dict[str, str]:
+    """Return the URIs that losses of rows are written to, by the loss' name; `losses` are canonical names by name.
 
-    Raises UnknownNameError for a name in `out` that no loss has, and UsageError for what is no place of a group, and
+    Raises UnknownLossError for a name in `out` that no loss has, and UsageError for what is no place of a group, and
     for names of losses that would be other places than below it.
     """
-    names = list(named)
     if out is None:
         return {}
     if isinstance(out, Mapping):
-        for name in out:
-            if name not in names:
-                raise UnknownNameError("loss in out", name, names)
-        targets = {name: str(uri) for name, uri in out.items()}
+        targets = {loss_named(name, losses, "loss in out"): str(uri) for name, uri in out.items()}
+        if len(targets) < len(out):
+            raise UsageError(f"out names one loss twice: {', '.join(map(repr, out))}; expected each loss once.")
         for uri in targets.values():
             _refuse_place(uri, "array")
         return targets
     _refuse_place(str(out), "group")
-    for name in names:
+    for name in losses:
         if not name or name.startswith(".") or name == "zarr.json" or any(c in name for c in "/\\\0"):
             raise UsageError(
                 f"out: the loss' name {name!r} cannot serve as the name of an array in {str(out)!r}; expected one "
                 "without separators that does not begin with a dot. Give the loss another name."
             )
-    return {name: f"{str(out).rstrip('/')}/{name}" for name in names}
+    return {name: f"{str(out).rstrip('/')}/{name}" for name in losses}
 
 
 def _refuse_place(uri: str, kind: str) -> None:

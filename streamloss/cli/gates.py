@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
+from ..api.names import loss_named
 from ..api.result import Result
 from ..core.types import Reduction
-from ..errors import UnknownNameError, UsageError
-from ..formulas._registry import find
+from ..errors import UsageError
 
 FAILED = 1
 """The exit code of a command with a failed gate."""
@@ -60,7 +60,7 @@ class Gate:
         """Parse ``log_loss>1.2``, ``log_loss.sum>1e6``, or ``>1.2`` for all losses.
 
         A loss is named as in results, or by any name of the loss that it is. Raises UsageError for another form and for
-        losses without a value, UnknownNameError for an unknown loss.
+        losses without a value, UnknownLossError for an unknown loss.
         """
         match = _GATE.match(text)
         try:
@@ -72,15 +72,10 @@ class Gate:
                 f"--fail-if takes [LOSS]>NUMBER with >, >=, < or <=, such as 'mse>0.5'; received {text!r}."
             )
         name, quantity = match["loss"], None
-        losses = _named(name, evaluated) if name else list(evaluated)
-        if not losses and name.rpartition(".")[2] in QUANTITIES:
-            name, _, quantity = name.rpartition(".")
-            losses = _named(name, evaluated)
-        if not losses:
-            raise UnknownNameError(f"loss in --fail-if {text!r}:", name, [loss.name for loss in evaluated])
-        if name and len(losses) > 1:
-            several = " and ".join(loss.name for loss in losses)
-            raise UsageError(f"--fail-if {text!r}: {name} is what {several} are; name one of them.")
+        of, _, last = name.rpartition(".")
+        if of and last in QUANTITIES and name not in {loss.name for loss in evaluated}:
+            name, quantity = of, last
+        losses = [_named(name, evaluated, text)] if name else list(evaluated)
         for loss in losses:
             if loss.reduction is Reduction.NONE and quantity in (None, "value"):
                 raise UsageError(
@@ -100,15 +95,10 @@ class Gate:
         return failed
 
 
-def _named(name: str, evaluated: Sequence[Gated]) -> list[Gated]:
-    """Return the loss of that name, or else those that are the loss which is called so; none for unknown names."""
-    if own := [loss for loss in evaluated if loss.name == name]:
-        return own
-    try:
-        meant = find(name).name
-    except UsageError:
-        return []
-    return [loss for loss in evaluated if loss.loss == meant]
+def _named(name: str, evaluated: Sequence[Gated], text: str) -> Gated:
+    """Return the loss of that name, or else the one that is the loss which is called so. Raises UnknownLossError."""
+    own = loss_named(name, {loss.name: loss.loss for loss in evaluated}, f"loss in --fail-if {text!r}:")
+    return next(loss for loss in evaluated if loss.name == own)
 
 
 def exit_if_any_fails(gates: Iterable[Gate], result: Result) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import textwrap
 
@@ -12,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..api.result import Result
+from ..api.result_text import LEFT_OUT, number, summary
 from ..core.types import Reduction
 
 UNLIMITED = 1000
@@ -60,25 +60,13 @@ def _table_of(result: Result) -> Table:
         table.add_column("value", justify="right", no_wrap=True)
     elif num_values == 1:  # under the reduction's name; the sum has a column of its own
         table.add_column(*reductions, justify="right", no_wrap=True)
-    left_out = [name for name in ("ignored", "omitted") if any(getattr(loss, name) for loss in result.values())]
+    left_out = [name for name in LEFT_OUT if any(getattr(loss, name) for loss in result.values())]
     for title in ("sum", "count", *left_out):
         table.add_column(title, justify="right", no_wrap=True)
     for name, loss in result.items():
-        value = f"{loss.value:.10g}" if isinstance(loss.value, float) else ""
+        value = number(loss.value) if isinstance(loss.value, float) else ""
         values = [str(loss.reduction), value][2 - num_values :]
-        first = [f"{loss.weighted_mean:.10g}"] if weighted else []
+        first = [number(loss.weighted_mean)] if weighted else []
         counts = [f"{getattr(loss, title):,}" for title in ("count", *left_out)]
-        table.add_row(Text(name), *first, *values, f"{loss.sum:.10g}", *counts)
+        table.add_row(Text(name), *first, *values, number(loss.sum), *counts)
     return table
-
-
-def summary(result: Result) -> str:
-    """Return one line with the rows, the time, the speed and the memory of a run."""
-    merged = result.executor == "merge"
-    how = f"merged from {result.workers} states" if merged else f"{result.workers} x {result.executor}"
-    rate = f" ({result.rows_per_second:,.0f} rows/s)" if 1 <= result.rows_per_second < math.inf else ""
-    compiling = f", {result.compile_seconds:.2f} s of them compiling" if result.compile_seconds >= 0.01 else ""
-    return (
-        f"{result.rows:,} rows in {result.seconds:.2f} s{compiling}{rate}, "
-        f"{how}, peak memory {result.peak_memory / 2**20:,.0f} MiB"
-    )

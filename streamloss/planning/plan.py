@@ -87,6 +87,12 @@ class Plan:
         return math.prod(self.shape)
 
     @property
+    def all_rows(self) -> int:
+        """The number of rows of the arrays, those that are not evaluated among them."""
+        axes = self.losses[0].alignment.y_pred.axes
+        return math.prod(n for n, axis in zip(self.y_pred.shape, axes, strict=True) if axis >= 0)
+
+    @property
     def sources(self) -> tuple[Source, ...]:
         """All arrays that there are; a weight that is a number is none."""
         return Sources(self.y_true, self.y_pred, self.sample_weight, self.mask).arrays
@@ -144,6 +150,9 @@ class Plan:
             "projected_bytes": self.projected_bytes,
             "notes": self.notes,
         }
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         lines = [

@@ -114,9 +114,64 @@ def test_a_declared_loss_is_there_in_both_forms(declaration):
     assert issubclass(made, sl.losses.Loss)
     assert (made.__name__, made.__module__) == (declaration.class_name, "streamloss.losses")
     assert (function.__name__, function.__module__) == (declaration.name, "streamloss.losses")
-    assert made.__doc__.startswith(declaration.doc)
-    assert all(f"\n{name} : default" in made.__doc__ for name in declaration.parameters)
+    for doc in (made.__doc__, function.__doc__):
+        assert all(paragraph in doc for paragraph in declaration.doc.replace("Source: ", "").split("\n\n"))
+        assert all(f"\n{name} : default" in doc for name in declaration.parameters)
+        for title in ("Parameters", "Raises", "References", "Examples"):
+            assert f"\n{title}\n{'-' * len(title)}\n" in doc
+    assert "\nReturns\n-------\n" in function.__doc__
     assert declaration.class_name in function.__doc__
+
+
+@pytest.mark.parametrize("declaration", losses())
+def test_every_name_of_a_loss_is_an_attribute(declaration):
+    for alias in declaration.aliases:
+        assert getattr(sl.losses, alias) is getattr(sl.losses, declaration.name)
+        assert alias in dir(sl.losses)
+        assert alias in sl.losses.__all__
+
+
+def test_a_star_import_of_losses_gives_all():
+    namespace = {}
+    exec("from streamloss.losses import *", namespace)
+    assert set(sl.losses.__all__) <= set(namespace)
+    assert {"mse", "MSE", "KLD", "huber_loss", "logcosh", "cosine_proximity", "Huber", "get"} <= set(namespace)
+
+
+def test_importing_the_module_of_losses_loads_nothing_heavy():
+    assert loaded_after("import streamloss.losses; print()") == []
+
+
+KERAS_FUNCTIONS = {
+    "mse": "(y_true, y_pred)",
+    "MAE": "(y_true, y_pred)",
+    "mape": "(y_true, y_pred)",
+    "MSLE": "(y_true, y_pred)",
+    "KLD": "(y_true, y_pred)",
+    "kullback_leibler_divergence": "(y_true, y_pred)",
+    "logcosh": "(y_true, y_pred)",
+    "huber_loss": "(y_true, y_pred, delta=1.0)",
+    "huber": "(y_true, y_pred, delta=1.0)",
+    "cosine_proximity": "(y_true, y_pred, axis=-1)",
+    "bce": "(y_true, y_pred, from_logits=False, label_smoothing=0.0, axis=-1)",
+    "binary_crossentropy": "(y_true, y_pred, from_logits=False, label_smoothing=0.0, axis=-1)",
+    "categorical_crossentropy": "(y_true, y_pred, from_logits=False, label_smoothing=0.0, axis=-1)",
+    "sparse_categorical_crossentropy": "(y_true, y_pred, from_logits=False, ignore_class=None, axis=-1)",
+}
+"""What Keras' functions of these names take by position."""
+
+
+@pytest.mark.parametrize("name", KERAS_FUNCTIONS)
+def test_functions_take_by_position_what_keras_functions_take(name):
+    signature = inspect.signature(getattr(sl.losses, name))
+    ours = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+    plain = [p.replace(annotation=inspect.Parameter.empty) for p in ours]
+    assert str(inspect.Signature(plain)) == KERAS_FUNCTIONS[name]
+
+
+def test_cosine_proximity_has_the_sign_of_keras():
+    """Keras 2's: -1 for equal directions, as today's cosine_similarity."""
+    assert sl.losses.cosine_proximity([[1.0, 1.0]], [[2.0, 2.0]]) == pytest.approx(-1.0)
 
 
 @pytest.mark.parametrize("declaration", losses())

@@ -1,0 +1,182 @@
+"""One loss of a result: its values under each reduction, all derived from the exact state."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..aggregation.reductions import derived_values, reduce_state, totals
+from ..aggregation.state import State
+from ..core.types import Reduction
+from ..errors import MissingExtraError, UsageError
+from .result_text import html_of_loss, text_of_loss
+
+MEANS = (Reduction.SUM_OVER_BATCH_SIZE, Reduction.MEAN, Reduction.AUTO)
+"""The reductions that divide by the number of losses, whatever the weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class LossResult:
+    """One loss of an evaluation. Sums and means are float64, correctly rounded; counts are exact."""
+
+    name: str
+    config: Mapping[str, Any]
+    """The loss and its parameters, as ``losses.deserialize`` takes them."""
+    dtype: str
+    """The dtype of the losses of rows."""
+    reduction: Reduction
+    state: State
+    out: str | None = None
+    """The URI that the losses of rows were written to, or None."""
+    empty: bool = False
+    """Whether it is of no rows, though the data has some: then its values are NaN, for they say nothing of the data."""
+
+    @property
+    def value(self) -> float | str | None:
+        """The value under the reduction asked for; for NONE, where the losses were written."""
+        return self.out if self.reduction is Reduction.NONE else self._reduced(self.reduction)
+
+    @property
+    def headline(self) -> str:
+        """The name of the value that tables show first and gates compare: with weights "weighted_mean" in place of a
+        mean over the number of losses, which is no mean then; else "value".
+        """
+        return "weighted_mean" if self.weighted and self.reduction in MEANS else "value"
+
+    @property
+    def weighted(self) -> bool:
+        """Whether rows had weights."""
+        return self.state.identity.weighted
+
+    @property
+    def sum(self) -> float:
+        """The value of SUM, ``Σ v w``."""
+        return self._reduced(Reduction.SUM)
+
+    @property
+    def mean(self) -> float:
+        """The value of SUM_OVER_BATCH_SIZE, ``Σ v w / count``."""
+        return self._reduced(Reduction.SUM_OVER_BATCH_SIZE)
+
+    @property
+    def weighted_mean(self) -> float:
+        """The value of MEAN_WITH_SAMPLE_WEIGHT, ``Σ v w / Σ w``."""
+        return self._reduced(Reduction.MEAN_WITH_SAMPLE_WEIGHT)
+
+    @property
+    def count(self) -> int:
+        """The number of losses added up: of rows but the ignored and the omitted ones, or of ratios over all data."""
+        return totals(self.state).count
+
+    @property
+    def weight_sum(self) -> float:
+        """``Σ w``, with w broadcast to the losses; without weights, the count."""
+        return totals(self.state).weight.rounded()
+
+    @property
+    def ignored(self) -> int:
+        """The number of rows labelled ``ignore_class``."""
+        return self.state.count("ignored")
+
+    @property
+    def omitted(self) -> int:
+        """The number of rows left out because their loss was NaN, under ``nan_policy="omit"``."""
+        return self.state.count("omitted")
+
+    @property
+    def statistics(self) -> dict[str, Any]:
+        """The values that the evaluation's statistics derive from the exact state, by name."""
+        return derived_values(self.state)
+
+    def _reduced(self, reduction: Reduction) -> float:
+        return math.nan if self.empty else reduce_state(self.state, reduction)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result for JSON; statistics only where there are some."""
+        return {
+            **self.config,
+            "dtype": self.dtype,
+            "reduction": str(self.reduction),
+            "value": self.value,
+            "sum": self.sum,
+            "mean": self.mean,
+            "weighted_mean": self.weighted_mean,
+            "count": self.count,
+            "weight_sum": self.weight_sum,
+            "ignored": self.ignored,
+            "omitted": self.omitted,
+            "out": self.out,
+            **({"statistics": self.statistics} if self.state.identity.statistics else {}),
+        }
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """Return valid JSON: numbers that are not finite become the strings "NaN", "Infinity" and "-Infinity"."""
+        return json_of(self.to_dict(), indent)
+
+    def to_pandas(self) -> Any:
+        """Return the loss as a pandas.Series, with the columns of ``Result.to_pandas``. Raises MissingExtraError."""
+        record = self.record()
+        return pandas().Series(list(record.values()), index=list(record), name=self.name, dtype=object)
+
+    def record(self) -> dict[str, Any]:
+        """Return the values and counts as one flat row of a table, statistics last."""
+        return {
+            "value": self.value,
+            "reduction": str(self.reduction),
+            "sum": self.sum,
+            "mean": self.mean,
+            "weighted_mean": self.weighted_mean,
+            "count": self.count,
+            "weight_sum": self.weight_sum,
+            "ignored": self.ignored,
+            "omitted": self.omitted,
+            "dtype": self.dtype,
+            "out": self.out,
+            **(self.statistics if self.state.identity.statistics else {}),
+        }
+
+    def __float__(self) -> float:
+        value = self.value
+        if not isinstance(value, float):
+            raise UsageError(
+                f"{self.name} has the reduction 'none': its losses of rows are in {value!r}, and it has no one value. "
+                f"Read .sum, .mean or .weighted_mean, which every loss has."
+            )
+        return value
+
+    def __format__(self, spec: str) -> str:
+        """Return the value in a format of numbers, as in ``f"{loss:.4f}"``; without one, the text of the loss."""
+        return format(float(self), spec) if spec else str(self)
+
+    def __repr__(self) -> str:
+        return text_of_loss(self)
+
+    def _repr_html_(self) -> str:
+        return html_of_loss(self)
+
+
+def json_of(content: Any, indent: int | None) -> str:
+    """Return valid JSON: numbers that are not finite become the strings "NaN", "Infinity" and "-Infinity"."""
+    return json.dumps(_finite(content), indent=indent, allow_nan=False)
+
+
+def pandas() -> Any:
+    """Return the module. Raises MissingExtraError where it is not installed."""
+    try:
+        return importlib.import_module("pandas")
+    except ImportError as error:
+        raise MissingExtraError("to_pandas", "pandas") from error
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, float) and not math.isfinite(content):
+        return "NaN" if math.isnan(content) else "Infinity" if content > 0 else "-Infinity"
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return content
