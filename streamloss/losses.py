@@ -7,7 +7,7 @@ first use, because formulas load NumPy; ``losses.pyi`` has all of them, with the
 
 from typing import Any
 
-from .core.types import Reduction as Reduction
+from .core.types import Reduction  # noqa: F401  # one of the names
 
 _BESIDE = ("Loss", "Reduction", "deserialize", "get", "is_categorical_crossentropy", "serialize", "to_categorical")
 """The names beside those of losses."""

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from ..aggregation.checkpoint import Checkpoint, open_checkpoint
@@ -28,6 +29,7 @@ from ..storage.sinks import StoredSink
 from ..storage.sources.dask import is_lazy
 from .interop import loss_requests
 from .manifest import manifest_of
+from .progress import shown_progress
 from .request import Inputs, Options, messages_about, plan_request, prepare_inputs
 from .result import Result, result_of
 from .run import choose_executor, run_plan
@@ -41,7 +43,7 @@ def evaluate(
     sample_weight: Any = None,
     *,
     mask: Any = None,
-    class_weight: Mapping[int, float] | None = None,
+    class_weight: Mapping[int, float] | Sequence[float] | None = None,
     reduction: str | None = "",
     out: str | Mapping[str, str] | None = None,
     overwrite: bool = False,
@@ -57,7 +59,7 @@ def evaluate(
     nan_policy: str = "raise",
     clip_probabilities: bool = False,
     missing_chunks: str | Mapping[str, str] | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: bool | str | Callable[[Progress], None] | None = "auto",
 ) -> Result:
     """Evaluate losses over arrays of any size, in one pass and bounded memory, with exact sums.
 
@@ -76,8 +78,9 @@ def evaluate(
     mask : as `y_true`, optional
         Booleans, or 0 and 1, of the losses' shape, or their rank with 1s. Rows where it is False have no loss: they are
         not counted, whatever they hold, and are 0 in NONE.
-    class_weight : mapping of int to float, optional
-        What rows of a label count, as in Keras' ``fit``; other labels count 1. Multiplies `sample_weight`. Labels are
+    class_weight : mapping of int to float, or list, optional
+        What rows of a label count, as in Keras' ``fit``; other labels count 1. A list has the
+        weights of 0, 1, .... Multiplies `sample_weight`. Labels are
         integers, or one-hot.
     reduction : str, optional
         For all losses; by default each loss has its own. See `Reduction`.
@@ -120,8 +123,9 @@ def evaluate(
         (and count) for the others; beside a Dask array "error" for all, as the tasks of a graph return no counts.
         ``{"mask": "fill"}`` sets it for one array: for masks of False, or one-hot labels, whose writer
         skips chunks of zeros.
-    progress : callable, optional
-        Called with a `Progress` after each block.
+    progress : {"auto", True, False} or callable
+        "auto": a bar on a terminal and in a notebook, for runs beyond two seconds; True: elsewhere lines on stderr;
+        False: nothing. A callable is called with a `Progress` after each block.
 
     Raises
     ------
@@ -155,7 +159,6 @@ def evaluate(
         nan_policy=nan_policy,
         clip_probabilities=clip_probabilities,
         missing_chunks=missing_chunks,
-        progress=progress,
     )
     requests = loss_requests(losses, options.reduction)
     if nan_policy not in NAN_POLICIES:
@@ -167,6 +170,7 @@ def evaluate(
     chosen = choose_executor(plan, inputs, options)
     messages = messages_about(plan)
     with ExitStack() as held:
+        options = replace(options, progress=held.enter_context(shown_progress(progress)))
         snapshot, sinks = _run(plan, requests, chosen, options, inputs.lazy, begin, held)
         for message in messages:
             warnings.warn(message, StreamlossWarning, stacklevel=2)
@@ -188,7 +192,7 @@ def plan(
     sample_weight: Any = None,
     *,
     mask: Any = None,
-    class_weight: Mapping[int, float] | None = None,
+    class_weight: Mapping[int, float] | Sequence[float] | None = None,
     memory: int | str = DEFAULT_MEMORY,
     workers: int | None = None,
     rows: slice | None = None,
@@ -279,4 +283,4 @@ def _blocks_of(shard: tuple[int, int], num_blocks: int) -> Ranges:
         raise UsageError(f"shard must be (i, n), such as (0, 4); received {shard!r}.") from None
     if not 0 <= index < count:
         raise UsageError(f"shard {index}/{count}: expected i from 0 to n - 1, so the first of four is 0/4.")
-    return Ranges.of([(index * num_blocks // count, (index + 1) * num_blocks // count)])
+    return Ranges.of_shard(index, count, num_blocks)

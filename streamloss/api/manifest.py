@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 from ..aggregation.manifest import InputManifest, LossManifest, Manifest
@@ -46,11 +45,5 @@ def manifest_of(plan: Plan, requests: Sequence[LossRequest], targets: Mapping[st
         missing_chunks=dict(sorted(options.missing_chunks.items()))
         if isinstance(options.missing_chunks, Mapping)
         else options.missing_chunks,
-        all_rows=_rows_of_arrays(plan),
+        all_rows=plan.all_rows,
     )
-
-
-def _rows_of_arrays(plan: Plan) -> int:
-    """Return the number of rows of the arrays, those that are not evaluated among them."""
-    axes = plan.losses[0].alignment.y_pred.axes
-    return math.prod(n for n, axis in zip(plan.y_pred.shape, axes, strict=True) if axis >= 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,10 @@ from ..aggregation.snapshot import Snapshot
 from ..core.blocks import Ranges
 from ..errors import SourceError, StateError, StreamlossWarning, UsageError
 from .result import Result, result_of
+
+_SHARD = re.compile(r"\d+-of-(\d+)\.state$")
+MOST_SHARDS = 20
+"""The most shards that an error names."""
 
 
 def merge(states: Any, *, partial: bool = False, copies: bool = False) -> Result:
@@ -72,12 +77,26 @@ def merge(states: Any, *, partial: bool = False, copies: bool = False) -> Result
         lacking = f"{merged.describe(merged.missing)} are {given}"
         if not partial:
             raise StateError(
-                f"{lacking}; expected each row in one. Evaluate the shards that are missing, or pass partial=True "
+                f"{lacking}; expected each row in one. Evaluate {_shards_missing(named, merged)}, or pass partial=True "
                 "(--partial) for a result of the rows there are."
             )
         messages.append(f"{lacking}: this is the result of the others")
         warnings.warn(messages[-1], StreamlossWarning, stacklevel=2)
     return result_of(merged, _plan_of(merged), "merge", len(named), [*messages, *check_snapshot(merged)])
+
+
+def _shards_missing(named: Sequence[tuple[str, Snapshot]], merged: Snapshot) -> str:
+    """Return which shards are to be evaluated again, as far as the names of files, such as 03-of-12.state, tell."""
+    of = {int(match[1]) for name, _ in named if (match := _SHARD.search(name))}
+    if len(of) != 1:
+        return "the shards that are missing"
+    (count,) = of
+    number = merged.manifest.grid.num_blocks
+    lacking = [i for i in range(count) if (Ranges.of_shard(i, count, number) & merged.missing).pieces]
+    shown = ", ".join(f"{i}/{count}" for i in lacking[:MOST_SHARDS])
+    more = f" and {len(lacking) - MOST_SHARDS:,} more" if len(lacking) > MOST_SHARDS else ""
+    numbers = ",".join(map(str, lacking[:MOST_SHARDS]))
+    return f"the shard{'s' * (len(lacking) > 1)} {shown}{more} again (as an array of jobs: {numbers})"
 
 
 def _several(states: Any) -> Sequence[Any]:

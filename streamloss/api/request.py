@@ -26,7 +26,7 @@ from ..storage.sources.encoding import same_units
 class Options:
     """The arguments of :func:`streamloss.evaluate` other than the losses and the arrays."""
 
-    class_weight: Mapping[int, float] | None = None
+    class_weight: Mapping[int, float] | Sequence[float] | None = None
     reduction: str | None = ""
     out: str | Mapping[str, str] | None = None
     overwrite: bool = False
@@ -263,14 +263,19 @@ def _open_mask(mask: Any, missing_chunks: str, opener: Callable[[Any, str, str],
     return source
 
 
-def _checked_class_weight(class_weight: Mapping[int, float] | None) -> dict[int, float] | None:
+def _checked_class_weight(class_weight: Mapping[int, float] | Sequence[float] | None) -> dict[int, float] | None:
     """Return the weights by label; None where no class has a weight. Raises UsageError for what is no class or no
     weight.
     """
     if class_weight is None:
         return None
+    if isinstance(class_weight, list | tuple | np.ndarray) and np.ndim(class_weight) == 1:
+        class_weight = dict(enumerate(class_weight))
     if not isinstance(class_weight, Mapping):
-        raise UsageError(f"class_weight must map labels to weights, as {{0: 1.0, 1: 5.0}}; received {class_weight!r}.")
+        raise UsageError(
+            "class_weight must map labels to weights, as {0: 1.0, 1: 5.0}, or list the weights of 0, 1, ...; "
+            f"received {class_weight!r}."
+        )
     for label, weight in class_weight.items():
         if isinstance(label, bool) or not isinstance(label, int | np.integer):
             raise UsageError(f"class_weight: {label!r} is no label; expected an integer.")

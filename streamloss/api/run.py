@@ -45,6 +45,8 @@ def run_plan(
     whether the arrays are Dask's, whose graph finds out what all labels decide. `begin` is the time of
     ``time.perf_counter`` when the evaluation began.
     """
+    enter = getattr(progress, "enter", lambda phase: None)  # a display of ours shows the phase, too
+    enter("reading labels")
     saved = None if checkpoint is None else checkpoint.snapshot
     if saved is not None:
         run = Run(plan, sinks, nan_policy, saved.all_binary, todo).without(saved.result.covered)
@@ -52,7 +54,9 @@ def run_plan(
         run = Run(plan, sinks, nan_policy, {} if lazy else _label_conventions(plan, sinks, nan_policy), todo)
     collector = Collector(run, checkpoint, progress, begin)
     try:
+        enter("evaluating")
         executor.run(run, collector.add)
+        enter("writing")
         collector.confirm()
     finally:  # also where it was interrupted
         collector.save()

@@ -95,6 +95,7 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
         option("--y-true", metavar="URI", help="Labels: a.npy, store.zarr/path."),
         option("--y-pred", metavar="URI", help="Predictions."),
         option("--sample-weight", metavar="URI|NUMBER", help="Weights: an array, or one for all."),
+        option("--class-weight", metavar="W0,W1,...", help="What rows of label 0, 1, ... count: 1,2,0.5."),
         option("--mask", metavar="URI", help="Booleans, or 0 and 1: whether a row counts."),
         option("--rows", metavar="START:STOP", help="Only these rows."),
         option("--memory", metavar="SIZE", help="Peak memory of the process, such as 600MB; default 1GiB."),
@@ -215,7 +216,7 @@ FLOATS = click.Choice(["float16", "float32", "float64"])
     show_default=True,
     help="Of predictions, as are the next ones: repeat for several.",
 )
-@click.option("--labels", multiple=True, type=DTYPE, help="Of labels; default: int64 for classes, else as --dtype.")
+@click.option("--labels", multiple=True, type=DTYPE, metavar="DTYPE", help="Of labels; int64 for classes, or --dtype.")
 @click.option(
     "--weights",
     multiple=True,
@@ -233,7 +234,7 @@ def compile_ahead(**given: Any) -> None:
     For the image of a container, or for workers that share a folder: STREAMLOSS_CACHE_DIR names it.
 
     \b
-    STREAMLOSS_CACHE_DIR=/opt/kernels streamloss compile --loss mse --dtype float32
+    STREAMLOSS_CACHE_DIR=/opt/kernels streamloss compile --loss mse
     """
     from .compile import run_compile
 

@@ -23,7 +23,6 @@ from ..core.types import Reduction
 from ..errors import StreamlossWarning, UsageError
 from . import config as configuration
 from .gates import Gate, Gated, exit_if_any_fails
-from .progress import shown_progress
 from .signals import stopped_by_signals
 from .table import hanging, print_result
 from .values import parse_shard
@@ -45,8 +44,8 @@ def run_evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **give
     state = settings.state or (None if shard is None else f"states/{file_name(shard)}")
     if state is not None:
         try_state_target(Path(state), _places_read(arguments, given["config"]))
-    with _warnings_on_stderr(), stopped_by_signals(checkpoint), shown_progress(quiet) as progress:
-        result = evaluate(**arguments, progress=progress)
+    with _warnings_on_stderr(), stopped_by_signals(checkpoint):
+        result = evaluate(**arguments, progress=not quiet)
     if state is None:
         _show(result, form)
     else:

@@ -7,6 +7,7 @@ A setting is taken from the first place that has it: command-line flags, ``-s ke
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,9 @@ from ..errors import ConfigError
 from .values import is_none, parse_loss, parse_rows, parse_shard, parse_value
 
 ENVIRONMENT = "STREAMLOSS_"
+INJECTED = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT(_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?$")
+"""The ends of variables that Kubernetes sets for each service, such as STREAMLOSS_SCHEDULER_PORT of one that is called
+streamloss-scheduler: no setting ends so, so none of these is taken for one."""
 Policy = Literal["error", "warn", "fill"]
 Role = Literal["y_true", "y_pred", "sample_weight", "mask"]
 
@@ -53,7 +57,7 @@ class Config(_Strict):
     y_pred: str
     sample_weight: str | float | None = None
     mask: str | None = None
-    class_weight: dict[int, float] | None = None
+    class_weight: dict[int, float] | list[float] | None = None
     reduction: str | None = None
     out: str | None = None
     overwrite: bool = False
@@ -103,6 +107,19 @@ class Config(_Strict):
             return value if value is None else float(value)
         except ValueError:
             return value
+
+    @field_validator("class_weight", mode="before")
+    @classmethod
+    def _weights_by_label_or_in_their_order(cls, value: Any) -> Any:
+        """Return weights as they are, or those of the text ``1,2,0.5``, as flags and the environment give them."""
+        values = [value] if isinstance(value, int | float) and not isinstance(value, bool) else value
+        try:
+            values = [float(part) for part in values.split(",")] if isinstance(values, str) else values
+        except ValueError:
+            values = False
+        if values is not None and not isinstance(values, dict | list):
+            raise ValueError(f"expected weights in the order of the labels, such as 1,2,0.5; received {value!r}")
+        return values
 
     @field_validator("memory", mode="before")
     @classmethod
@@ -167,7 +184,7 @@ def load(
     content: dict[str, Any] = _read(file) if file is not None else {}
     origin = dict.fromkeys(content, str(file))
     for variable, text in sorted(environment.items()):
-        if variable.startswith(ENVIRONMENT) and text and variable not in cache_folder.VARIABLES:
+        if _is_setting(variable) and text:
             key = variable.removeprefix(ENVIRONMENT).lower()
             content[key], origin[key] = parse_value(text), variable
     if flags.get("losses") not in (None, ()):  # before the settings, which may change the losses' parameters
@@ -183,6 +200,11 @@ def load(
     except ValidationError as error:
         lines = [_explain(e, origin) for e in error.errors()]
         raise ConfigError("\n".join(["the configuration does not fit:", *lines])) from None
+
+
+def _is_setting(variable: str) -> bool:
+    ours = variable.startswith(ENVIRONMENT) and variable not in cache_folder.VARIABLES
+    return ours and INJECTED.search(variable) is None
 
 
 class _LossesAlone(BaseModel):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
 import os
 import platform
-import sys
+import re
 
 import click
 from rich.text import Text
@@ -32,17 +33,57 @@ def show_losses(name: str | None, form: str | None) -> None:
         _show(chosen[0])
 
 
+KINDS = {
+    "crossentropy": "two classes",
+    "categorical": "several classes",
+    "focal": "unbalanced classes",
+    "ctc": "sequences",
+    "regression": "numbers",
+    "likelihood": "forecasts of distributions",
+    "deviance": "counts and amounts",
+    "divergence": "distributions",
+    "margin": "margins",
+    "overlap": "overlap of regions",
+    "scoring": "scores of predicted classes",
+    "similarity": "directions",
+}
+"""The kinds of losses by the file that declares them, in the order of the list."""
+
+
+WIDE = 110
+"""The columns from which the list has room for another name of each loss."""
+
+
 def _list(chosen: list[Declaration]) -> None:
-    table = new_table("class, names", "parameters and defaults")
+    """Print a line for each loss: its class, the shortest of its other names, and its summary; grouped by kind."""
+    width = max(len(d.class_name) for d in chosen)
+    short = {d.name: min((d.name, *d.aliases), key=len) for d in chosen}
+    names = max(map(len, short.values()))
+    by_kind: dict[str, list[Declaration]] = {}
     for declaration in chosen:
-        names = ", ".join([declaration.name, *declaration.aliases])
-        defaults = ", ".join(f"{k}={p.default!r}" for k, p in declaration.parameters.items())
-        if sys.stdout.isatty():
-            table.add_row(f"{declaration.class_name}\n{names}\n", defaults)
-        else:
-            table.add_row(f"{declaration.class_name}, {names}", defaults)
-    stdout().print(table)
-    click.echo("Describe one: streamloss losses NAME")
+        by_kind.setdefault(_kind(declaration), []).append(declaration)
+    order, limit = list(KINDS), stdout().width
+    for kind in sorted(by_kind, key=lambda kind: order.index(kind) if kind in order else len(order)):
+        click.echo(f"\n{KINDS.get(kind, kind)}")
+        for declaration in by_kind[kind]:
+            other = f"{short[declaration.name]:<{names}}  " if limit >= WIDE else ""
+            line = f"  {declaration.class_name:<{width}}  {other}{_purpose(declaration)}"
+            click.echo(line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…")
+    click.echo("\nDescribe one: streamloss losses NAME, by any of its names")
+
+
+def _kind(declaration: Declaration) -> str:
+    """Return the file of `streamloss.formulas` that has the loss."""
+    formula = next(iter(declaration.formulas.values()))
+    function = next(getattr(formula, field.name) for field in dataclasses.fields(formula))
+    return str(getattr(function, "__module__", "")).rpartition(".")[2]
+
+
+def _purpose(declaration: Declaration) -> str:
+    """Return the summary up to its formula; with it, where a single word stands before."""
+    text = " ".join(declaration.doc.split("\n\n")[0].split()).replace("``", "`")
+    purpose = re.split(r": (?=`|with )|(?<=[^.])\. ", text)[0].rstrip(".")
+    return purpose if " " in purpose else text
 
 
 def _markdown(chosen: list[Declaration]) -> str:
@@ -100,28 +141,53 @@ def _show(declaration: Declaration) -> None:
 
 
 def show_info() -> None:
-    click.echo(f"streamloss {__version__}")
-    click.echo(f"python     {platform.python_version()} on {platform.platform()}, {platform.machine()}")
-    click.echo(f"processors {available_cpus()}")
-    click.echo(f"memory     {DEFAULT_MEMORY} unless --memory says otherwise")
-    click.echo(f"kernels    {_kernel_cache()}")
-    for package in (
-        "numba",
-        "llvmlite",
-        "numpy",
-        "zarr",
-        "numcodecs",
-        "dask",
-        "distributed",
-        "click",
-        "rich",
-        "pydantic",
-    ):
-        try:
-            version = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            version = "not installed"
-        click.echo(f"{package:<10} {version}")
+    facts = {
+        "streamloss": __version__,
+        "python": f"{platform.python_version()} on {platform.platform()}, {platform.machine()}",
+        "processors": str(available_cpus()),
+        "memory": f"{DEFAULT_MEMORY} unless --memory says otherwise",
+        "kernels": _kernel_cache(),
+    }
+    required, optional = _packages()
+    for name in required:
+        facts[name] = _version(name)
+    for name, extras in optional.items():
+        version = _version(name)
+        facts[name] = version if version != MISSING else f"{MISSING}; pip install 'streamloss[{extras[0]}]'"
+    width = max(map(len, facts)) + 1
+    for name, fact in facts.items():
+        click.echo(hanging(f"{name:<{width}}{fact}", width))
+
+
+MISSING = "not installed"
+_REQUIREMENT = re.compile(r"([\w.-]+)[^;]*(?:;.*extra *== *['\"](\w+)['\"])?")
+
+
+def _packages() -> tuple[list[str], dict[str, list[str]]]:
+    """Return the packages that we need, and the optional ones with the extras that have them."""
+    required = ["llvmlite"]
+    optional: dict[str, list[str]] = {}
+    try:
+        stated = importlib.metadata.requires("streamloss") or []
+    except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
+        stated = ["numba", "numpy", "zarr", "numcodecs", "dask", "click", "rich", "pydantic"]
+    for text in stated:
+        match = _REQUIREMENT.match(text)
+        if match is None:
+            continue
+        if match[2] is None:
+            required.append(match[1])
+        else:
+            optional.setdefault(match[1], []).append(match[2])
+    known = {name: extras for name, extras in optional.items() if name not in required}
+    return sorted(required), dict(sorted(known.items()))
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return MISSING
 
 
 def _kernel_cache() -> str:

@@ -133,6 +133,11 @@ class Ranges:
         touched = Ranges.of([*self.pieces[low:high], (first, stop)]).pieces
         return Ranges(self.pieces[:low] + touched + self.pieces[high:])
 
+    @classmethod
+    def of_shard(cls, index: int, count: int, number: int) -> Ranges:
+        """Return the blocks, of `number` in all, that the shard `index` of `count` evaluates."""
+        return cls.of([(index * number // count, (index + 1) * number // count)])
+
     def __or__(self, other: Ranges) -> Ranges:
         return self.add(*other.pieces[0]) if len(other.pieces) == 1 else Ranges.of(self.pieces + other.pieces)
 

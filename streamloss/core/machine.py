@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 import resource
 import sys
+from pathlib import Path
 
 from ..errors import UsageError
 
 DEFAULT_MEMORY = "1GiB"
+CGROUPS = Path("/sys/fs/cgroup")
 _UNITS = {
     "": 1,
     "b": 1,
@@ -25,9 +28,30 @@ _UNITS = {
 
 def available_cpus() -> int:
     """Return the number of processors that this process may use; in a container or a cluster's job they are fewer than
-    the machine's.
+    the machine's: its affinity, and the quota of its cgroup, rounded up.
     """
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota()
+    return bound if quota is None else max(1, min(bound, math.ceil(quota)))
+
+
+def _quota() -> float | None:
+    """Return the processors' worth of time that the cgroup of a container may use; None where there is no limit."""
+    try:  # version 2: "max 100000" or "150000 100000"
+        quota, period = (CGROUPS / "cpu.max").read_text(encoding="ascii").split()
+        return None if quota == "max" else int(quota) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):
+        pass
+    for group in ("cpu", "cpuacct,cpu", "cpu,cpuacct", "cpuacct"):
+        try:
+            limit, each = (
+                int((CGROUPS / group / name).read_text(encoding="ascii"))
+                for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+            )
+        except (OSError, ValueError):
+            continue
+        return limit / each if limit > 0 and each > 0 else None
+    return None
 
 
 def resident_bytes() -> int:

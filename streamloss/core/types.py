@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, get_args
 
@@ -100,3 +101,17 @@ class Progress:
     """The number of rows of the whole evaluation."""
     seconds: float
     """The seconds since the evaluation began."""
+    bytes: int = 0
+    """The bytes of the arrays' rows evaluated so far, as they are in memory."""
+    loss: str = ""
+    """The name of the first loss, which `value` is of."""
+    compute: Callable[[], float] | None = field(default=None, repr=False, compare=False)
+    """Computes `value`."""
+
+    @property
+    def value(self) -> float | None:
+        """The mean of the first loss over the rows so far, the weighted one with weights; None where it is not known.
+
+        It is computed where it is asked for.
+        """
+        return None if self.compute is None else self.compute()

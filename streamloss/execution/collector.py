@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 from ..aggregation.block_result import BlockResult, add_counts
 from ..aggregation.checkpoint import Checkpoint
+from ..aggregation.reductions import reduce_state
 from ..core.blocks import Ranges
-from ..core.types import Progress
+from ..core.types import Progress, Reduction
+from ..storage.sources.base import nbytes
 from . import Run
 
 
@@ -48,7 +50,19 @@ class Collector:
             self.save()
         if self._progress is not None:
             self._rows += self.run.plan.grid.rows(result.covered)
-            self._progress(Progress(self._rows, self._total, time.perf_counter() - self._begin))
+            self._progress(self._now_as_progress())
+
+    def _now_as_progress(self) -> Progress:
+        plan, state = self.run.plan, self._now.states[0]
+        reduction = Reduction.MEAN_WITH_SAMPLE_WEIGHT if state.identity.weighted else Reduction.SUM_OVER_BATCH_SIZE
+        return Progress(
+            self._rows,
+            self._total,
+            time.perf_counter() - self._begin,
+            sum(nbytes(source.shape, source.dtype) for source in plan.sources) * self._rows // max(1, plan.all_rows),
+            plan.losses[0].name,
+            lambda: reduce_state(state, reduction),
+        )
 
     def confirm(self) -> None:
         """Raise MissingChunkError if an array vanished while it was read."""

@@ -182,6 +182,6 @@ def power(x: float, y: float, err: float = 0.0) -> float:
 
 
 @scalar
-def power_of_2(x: float, y: float, err: float = 0.0) -> float:
+def square(x: float, y: float, err: float = 0.0) -> float:
     """Return ``(x + err)**2`` within 1 ulp, as :func:`power` is called; y is 2."""
     return fma(x, x, 2.0 * x * err)

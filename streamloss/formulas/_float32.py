@@ -166,10 +166,8 @@ def dd_div(a: float, a_lo: float, b: float, b_lo: float) -> tuple[float, float]:
 
 @scalar
 def dd_log_quotient(a: float, b: float) -> tuple[float, float]:
-    low, high = (a, b) if a < b else (b, a)
-    far = high > low * 2.0**600  # the quotient might overflow
-    size = log1p_of_normal((high - low) * (2.0**-600 if far else 1.0) / low) + (600.0 * _LN2 if far else 0.0)
-    return (-size if a < b else size), 0.0
+    d = a - b
+    return (log1p(d / b) if abs(d) < 0.25 * b else _double_log(a) - _double_log(b)), 0.0  # a / b might overflow
 
 
 @scalar

@@ -1,4 +1,4 @@
-"""What focal losses share: the mass of a label, and formulas for a gamma of 2.
+"""Parts that focal losses share: the mass of a label, and formulas for a gamma of 2.
 
 1 - p_t is kept in double-double (`missing`): its power would multiply the error of a rounding by gamma.
 """
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from ..core.jit import scalar
 from ..core.primitives import two_diff
-from ._double_double import dd_add, dd_div, dd_mul, power, power_of_2
+from ._double_double import dd_add, dd_div, dd_mul, power, square
 from ._kinds import Elementwise, Rowwise
 from ._substitution import substituted
 
@@ -26,4 +26,4 @@ def mass_of(y: float, y_lo: float, label_smoothing: float, size: float) -> tuple
 
 def with_square(formula: F) -> F:
     """Return a formula for a gamma of 2."""
-    return replace(formula, term=substituted(formula.term, {power: power_of_2}))
+    return replace(formula, term=substituted(formula.term, {power: square}))

@@ -11,6 +11,18 @@ import numpy as np
 from ..core.types import UNIT, Interval
 from ..errors import UnknownNameError, UsageError
 
+FOREIGN = {
+    "ignore_index": "PyTorch's ignore_index is ignore_class here, of losses with integer labels: ignore_class=-100.",
+    "weight": (
+        "PyTorch's weight of classes is class_weight of streamloss.evaluate: class_weight=[...], with "
+        "reduction='mean_with_sample_weight' for PyTorch's mean; weights of rows are sample_weight."
+    ),
+    "size_average": "It is reduction here: 'sum_over_batch_size' or 'sum'.",
+    "reduce": "It is reduction here: 'sum_over_batch_size', 'sum' or 'none'.",
+    "beta": "PyTorch's beta of smooth L1 is delta of Huber, whose value is divided by it there.",
+}
+"""The parameters that losses have in PyTorch, and what to write here instead."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import UnknownNameError, UsageError, nearest
 from ._foreign_names import explanation, known_names, plain, same_loss, without_keras
 from ._kinds import Formula
-from ._parameters import FROM_LOGITS, Parameter
+from ._parameters import FOREIGN, FROM_LOGITS, Parameter
 
 REFUSED = {
     "circle": "Circle pairs every sample of a batch with every other one, so its value depends on how the data is cut "
@@ -58,7 +58,8 @@ class Declaration:
         """Return all parameters: the given ones checked, the others by default. Raises UsageError."""
         for name in given:
             if name not in self.parameters:
-                raise UnknownNameError(f"parameter of {self.class_name}", name, self.parameters)
+                advice = FOREIGN.get(name)
+                raise UnknownNameError(f"parameter of {self.class_name}", name, self.parameters, advice=advice)
         return {
             name: parameter.check(self.class_name, name, given.get(name, parameter.default))
             for name, parameter in self.parameters.items()

@@ -5,7 +5,7 @@ from dataclasses import replace
 from ..core.jit import scalar
 from ..core.primitives import two_diff
 from ..core.types import UNIT
-from ._double_double import dd_add, dd_div, dd_exp, dd_mul, power, power_of_2
+from ._double_double import dd_add, dd_div, dd_exp, dd_mul, power, square
 from ._focal import mass_of, with_square
 from ._kinds import Elementwise, OfOutcomes
 from ._parameters import EPSILON, GAMMA, LABEL_SMOOTHING, MEAN_AXIS, Parameter
@@ -95,7 +95,7 @@ def outcome_squared(
     other, other_lo = two_diff(1.0, p)
     missing, missing_lo = dd_mul(1.0, 0.0, other if happened else p, other_lo if happened else 0.0)
     balance = (alpha if happened else 1.0 - alpha) if apply_class_balancing != 0.0 else 1.0
-    factor = power_of_2(missing, gamma, missing_lo)
+    factor = square(missing, gamma, missing_lo)
     costs = (factor > 0.0) & (balance > 0.0)
     return balance * (factor * cost) if costs else 0.0 * (missing + balance)
 

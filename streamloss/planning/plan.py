@@ -87,6 +87,12 @@ class Plan:
         return math.prod(self.shape)
 
     @property
+    def all_rows(self) -> int:
+        """The number of rows of the arrays, those that are not evaluated among them."""
+        axes = self.losses[0].alignment.y_pred.axes
+        return math.prod(n for n, axis in zip(self.y_pred.shape, axes, strict=True) if axis >= 0)
+
+    @property
     def sources(self) -> tuple[Source, ...]:
         """All arrays that there are; a weight that is a number is none."""
         return Sources(self.y_true, self.y_pred, self.sample_weight, self.mask).arrays

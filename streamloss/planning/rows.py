@@ -37,8 +37,8 @@ def range_of(rows: slice | None, count: int, shortest: str) -> tuple[int, int]:
         raise UsageError(f"rows must be a slice of integers, such as slice(0, 1000); received {rows!r}.")
     if rows.step not in (None, 1) or any(v is not None and v < 0 for v in (rows.start, rows.stop)):
         raise UsageError(f"rows must be a slice of non-negative rows with step 1; received {rows}.")
-    start = 0 if rows.start is None else rows.start
-    stop = count if rows.stop is None else rows.stop
+    start = 0 if rows.start is None else int(rows.start)  # JSON has none of NumPy's integers
+    stop = count if rows.stop is None else int(rows.stop)
     if start > stop:
         raise UsageError(f"rows={start}:{stop} starts behind its end; expected START:STOP with START <= STOP.")
     if stop > count:

@@ -261,3 +261,11 @@ def test_a_gate_is_for_the_merged_value(run):
 @pytest.mark.parametrize("shard", ["2/2", "a/b", "1", "-1/2"])
 def test_shards_that_are_none_are_usage(run, shard):
     assert "expected I/N" in run(*COMMAND, f"--shard={shard}", code=2).err
+
+
+def test_missing_shards_are_named_by_number():
+    for i, part in enumerate(shards(5)):
+        if i not in (1, 3):
+            part.save(f"{i}-of-5.state")
+    with pytest.raises(StateError, match=r"Evaluate the shards 1/5, 3/5 again \(as an array of jobs: 1,3\), or pass"):
+        sl.merge([f"{i}-of-5.state" for i in (4, 0, 2)])

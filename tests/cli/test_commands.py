@@ -14,8 +14,9 @@ import zarr
 import streamloss
 from processes import SUPPORT, started
 from streamloss import cli, errors
+from streamloss.api import progress
 from streamloss.api.result_text import summary
-from streamloss.cli import commands, progress
+from streamloss.cli import commands, show
 from streamloss.formulas._registry import declarations
 from waiting import HANG, wait_until
 
@@ -385,57 +386,25 @@ def test_a_piped_table_keeps_its_lines_whole(run):
 
 
 def test_progress_is_on_stderr_and_quiet_is_silent(run, monkeypatch):
-    n = 1_000_000
-    np.save("t.npy", np.zeros(n, np.float32))
-    np.save("p.npy", np.ones(n, np.float32))
-    _, err = run("evaluate", *MSE)
-    assert err == "", "nothing is said of a run that takes less than SILENCE"
-    monkeypatch.setattr(progress, "SILENCE", 0.0)
-    result, err = run("evaluate", *MSE)
-    assert result["losses"]["mean_squared_error"]["sum"] == n
-    lines = err.splitlines()
-    assert lines
-    for line in lines:
-        share, rows = re.fullmatch(r" *([\d.]+)%  ([\d,]+) of 1,000,000 rows(?:, [\d,]+ rows/s)?", line).groups()
-        assert float(share) == pytest.approx(int(rows.replace(",", "")) / n * 100, abs=0.06)
-    assert run("evaluate", *MSE, "--quiet")[1] == ""
+    """Lines of the same code as in Python; nothing of a run that is over before the first."""
+    assert run("evaluate", *MSE)[1] == ""
+    entered = []
 
+    def enter(display):
+        entered.append(type(display))
+        return display
 
-def test_speeds_are_those_since_the_first_block():
-    """The first block waits for the compiler."""
-    speed = progress._Speed()
-    at = streamloss.core.types.Progress
-    assert [speed.after(at(*seen)) for seen in [(100, 900, 9.0), (200, 900, 9.25)]] == ["", ""], "too early to tell"
-    assert speed.after(at(900, 900, 11.0)) == "400 rows/s"
-
-
-def test_the_bar_on_a_terminal_leaves_stdout_alone(run, monkeypatch):
+    monkeypatch.setattr(progress.Display, "__enter__", enter)
+    monkeypatch.setattr(progress.Display, "__exit__", lambda *_: None)
+    run("evaluate", *MSE)
+    assert entered == [progress.Lines]
+    run("evaluate", *MSE, "--quiet")
+    assert len(entered) == 1
     terminal(monkeypatch, "stderr")
     monkeypatch.setenv("TERM", "xterm")
-    result, err = run("evaluate", *MSE)
-    assert result["rows"] == N
-    assert "evaluating" in err
-    assert "100.0%" in err
-    assert run("evaluate", *MSE, "-q")[1] == ""
-
-
-def test_the_bar_moves_and_says_what_is_done(monkeypatch, capsys):
-    terminal(monkeypatch, "stderr")
-    monkeypatch.setenv("TERM", "xterm")
-    drawn = []
-
-    def shows(text):
-        drawn.append(capsys.readouterr().err)
-        return text in "".join(drawn)
-
-    with progress.live_bar() as update:
-        wait_until(lambda: shows("starting 0 s"))
-        with progress.counts.while_compiling():
-            wait_until(lambda: shows("compiling"))
-        update(streamloss.core.types.Progress(25, 100, 1.0))
-        wait_until(lambda: shows("25.0%"))
-    err = "".join(drawn)
-    assert err.index("starting") < err.index("compiling") < err.index("evaluating")
+    result, _ = run("evaluate", *MSE)
+    assert result["rows"] == N, "stdout has the result alone"
+    assert entered == [progress.Lines, progress.TerminalBar]
 
 
 def test_errors_on_a_terminal_are_wrapped_between_words(run, monkeypatch):
@@ -479,13 +448,17 @@ def test_losses_lists_every_loss(run, monkeypatch):
     described, _ = run("losses", "--json")
     assert [d["name"] for d in described] == [d.name for d in declarations()]
     for declaration, description in zip(declarations(), described, strict=True):
-        names = ", ".join([declaration.class_name, declaration.name, *declaration.aliases])
-        (line,) = [line for line in text.splitlines() if f"{line.strip()} ".startswith(f"{names} ")]
-        assert all(f"{name}=" in line for name in declaration.parameters), "whole, for grep"
+        (line,) = [line for line in text.splitlines() if line.startswith(f"  {declaration.class_name} ")]
+        assert min((declaration.name, *declaration.aliases), key=len) in line.split()
+        first = " ".join(declaration.doc.split()[:2])
+        assert f"  {first}".rstrip(":").replace("``", "`") in line, "what it is for"
         assert set(description) == {"class_name", "name", "aliases", "parameters", "doc"}
         assert description["parameters"].keys() == declaration.parameters.keys()
+    assert not set(show.KINDS) - {show._kind(declaration) for declaration in declarations()}, "every kind has losses"
+    assert not {show._kind(declaration) for declaration in declarations()} - set(show.KINDS), "every kind has a title"
     terminal(monkeypatch, "stdout")
     text, _ = run("losses")
+    assert len(text.splitlines()) < 65
     assert all(len(line) <= 80 for line in text.splitlines())
     assert all(declaration.class_name in text.split() for declaration in declarations())
 
@@ -509,7 +482,7 @@ def test_losses_suggests_a_name(run):
 def test_info_has_what_a_bug_report_needs(run):
     text, err = run("info")
     for part in (
-        f"streamloss {streamloss.__version__}",
+        streamloss.__version__,
         "python ",
         "processors",
         "numba ",
@@ -520,6 +493,32 @@ def test_info_has_what_a_bug_report_needs(run):
         assert part in text
     assert np.__version__ in text
     assert err == ""
+    starts = {re.match(r"\S+ +", line).end() for line in text.splitlines()}
+    assert len(starts) == 1, "aligned"
+
+
+def test_info_says_how_to_get_what_is_not_installed(run, monkeypatch):
+    monkeypatch.setattr(show, "_packages", lambda: (["numpy"], {"nowhere": ["some", "other"]}))
+    assert re.search(r"^nowhere +not installed; pip install 'streamloss\[some\]'$", run("info")[0], re.MULTILINE)
+
+
+def test_weights_of_classes(run):
+    weighted = run("evaluate", *SPARSE, "--class-weight", "1,2,0.5")[0]["losses"][SCCE]
+    made = streamloss.evaluate(
+        SCCE, "data.zarr/labels", "data.zarr/probabilities", class_weight={0: 1.0, 1: 2.0, 2: 0.5}
+    )
+    assert weighted["sum"] == made[SCCE].sum
+    listed = streamloss.evaluate(SCCE, "data.zarr/labels", "data.zarr/probabilities", class_weight=[1, 2, 0.5])
+    assert listed[SCCE].state == made[SCCE].state
+    _, err = run("evaluate", *SPARSE, "--class-weight", "1;2", code=2)
+    assert "class_weight (--class-weight): expected weights in the order of the labels" in err
+
+
+def test_parameters_of_pytorch_are_named_with_ours(run):
+    _, err = run("evaluate", "--loss", f"{SCCE}:ignore_index=-100", *SPARSE[2:], code=2)
+    assert "ignore_class=-100" in err
+    _, err = run("evaluate", "--loss", f"{SCCE}:weight=2", *SPARSE[2:], code=2)
+    assert "class_weight of streamloss.evaluate" in err
 
 
 def test_no_command_is_usage(run):
@@ -546,9 +545,10 @@ def test_help(run):
     assert err == ""
     for code in (0, 1, 2, 3, 4, 5, 75, 130):
         assert re.search(rf"\b{code} +\w", text[text.index("Exit codes") :])
-    for command in ("evaluate", "merge", "plan", "losses", "info"):
+    for command in ("evaluate", "merge", "plan", "losses", "info", "compile"):
         assert f"\n  {command} " in text
         assert run(command, "--help")[0].startswith(f"Usage: streamloss {command}")
+        assert all(len(line) <= 80 for line in run(command, "--help")[0].splitlines())
     text, _ = run("evaluate", "--help")
     for option in (
         "--loss",

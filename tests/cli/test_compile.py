@@ -1,6 +1,7 @@
 """The command ``compile``, and the line of ``info`` about the kernel cache."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -32,7 +33,7 @@ def test_kernels_that_are_compiled_ahead_are_found(streamloss, tmp_path):
     assert err.splitlines()[0].endswith("1 output: found")
     assert "weights float64, 1 output: " in err.splitlines()[1]
     assert "0 found" not in out
-    assert streamloss("info")[1].count(f"kernels    {tmp_path / 'cache'}: ") == 1
+    assert streamloss("info")[1].count(f" {tmp_path / 'cache'}: ") == 1
 
 
 def test_losses_come_from_a_configuration_too(streamloss, tmp_path):
@@ -64,7 +65,8 @@ def test_without_a_cache_there_is_nothing_to_fill(streamloss):
     code, out, err = streamloss("compile", "--loss", "mse", STREAMLOSS_CACHE="0")
     assert (code, out) == (5, "")
     assert "STREAMLOSS_CACHE_DIR=" in err
-    assert "kernels    not kept: STREAMLOSS_CACHE=0" in streamloss("info", STREAMLOSS_CACHE="0")[1]
+    told = streamloss("info", STREAMLOSS_CACHE="0")[1]
+    assert re.search("^kernels +not kept: STREAMLOSS_CACHE=0", told, re.MULTILINE)
 
 
 def test_a_result_says_how_long_it_compiled(streamloss, tmp_path):

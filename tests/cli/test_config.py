@@ -260,3 +260,31 @@ def test_a_loss_that_does_not_exist_is_not_the_schemas_business():
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "configs").glob("*.toml")), ids=lambda p: p.name)
 def test_the_configurations_we_ship_fit_the_schema(path):
     assert load(path).run_arguments()["losses"]
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "SCHEDULER_SERVICE_HOST",
+        "SCHEDULER_SERVICE_PORT",
+        "SCHEDULER_SERVICE_PORT_COMM",
+        "SCHEDULER_PORT",
+        "SCHEDULER_PORT_8786_TCP",
+        "SCHEDULER_PORT_8786_TCP_PROTO",
+        "SCHEDULER_PORT_8786_TCP_PORT",
+        "SCHEDULER_PORT_8786_UDP_ADDR",
+    ],
+)
+def test_variables_that_kubernetes_sets_are_no_settings(variable):
+    """It sets them for a service that is called streamloss-scheduler."""
+    load(environment={f"STREAMLOSS_{variable}": "tcp://10.0.0.1:8786"}, **NEEDED)
+
+
+@pytest.mark.parametrize("variable", ["SCHEDULER_PORTS", "SERVICEHOST", "SCHEDULER_PORT_TCP", "MEMRY"])
+def test_variables_that_only_look_like_those_are_refused(variable):
+    with pytest.raises(errors.ConfigError, match=variable.lower()):
+        load(environment={f"STREAMLOSS_{variable}": "1"}, **NEEDED)
+
+
+def test_no_setting_ends_as_the_variables_of_kubernetes():
+    assert not [key for key in config.Config.model_fields if config.INJECTED.search(f"STREAMLOSS_{key.upper()}")]

@@ -121,7 +121,9 @@ def test_masks_and_class_weights_on_the_command_line(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ([1.0, 2.0], r"class_weight must map labels to weights, as \{0: 1.0, 1: 5.0\}; received \[1.0, 2.0\]"),
+        ("1,2", r"class_weight must map labels to weights, as \{0: 1.0, 1: 5.0\}, or list .*; received '1,2'"),
+        ([[1.0]], r"class_weight must map labels to weights"),
+        ([1.0, -2.0], r"class_weight\[1\] is -2.0"),
         ({0.5: 1.0}, r"class_weight: 0.5 is no label; expected an integer"),
         ({True: 1.0}, r"class_weight: True is no label"),
         ({2**63: 1.0}, r"class_weight: 9223372036854775808 is no label; expected an integer of 64 bits"),

@@ -219,7 +219,7 @@ def test_nan_stays_nan_whatever_its_bits(functions):
 
 
 SAME_FOR_FLOAT32 = {
-    *("at_least", "at_most", "sqrt", "power_of_two", "exp_scaled", "log_scaled", "fast_two_sum", "dd_add"),
+    *("at_least", "at_most", "sqrt", "power_of_two", "exp_scaled", "log_scaled", "fast_two_sum", "dd_add", "square"),
     *("share_cost", "log_quotient"),  # whose own calls are exchanged
 }
 

@@ -28,7 +28,8 @@ def every_loss() -> dict[str, sl.losses.Loss]:
     for declaration in declarations():
         make = getattr(sl.losses, declaration.class_name)
         for variant in declaration.variants:
-            losses[":".join([declaration.name, *(f"{k}={v}" for k, v in variant.items())])] = make(**variant)
+            label = ",".join(f"{k}={v}" for k, v in variant.items())
+            losses[f"{declaration.name}:{label}" if label else declaration.name] = make(**variant)
         if isinstance(next(iter(declaration.formulas.values())), Overlap):
             losses[f"{declaration.name}:axis=-1"] = make(axis=-1)
             losses[f"{declaration.name}:axis=0"] = make(axis=0)
