@@ -1,4 +1,4 @@
-"""Measure evaluations of Zarr behind a web server on loopback, beside obstore alone that downloads and decodes the same.
+"""Measure evaluations of Zarr behind a web server on loopback, beside obstore that downloads and decodes the same.
 
 The server is a process of its own. Rounds alternate, so that what else the machine does meets both.
 
