@@ -33,6 +33,7 @@ from .progress import shown_progress
 from .request import Inputs, Options, messages_about, plan_request, prepare_inputs
 from .result import Result, result_of
 from .run import choose_executor, run_plan
+from .storage_options import with_options
 from .targets import check_sinks, open_sinks, refuse_targets, targets_by_name, write_ratios
 
 
@@ -60,6 +61,7 @@ def evaluate(
     clip_probabilities: bool = False,
     missing_chunks: str | Mapping[str, str] | None = None,
     progress: bool | str | Callable[[Progress], None] | None = "auto",
+    storage_options: Mapping[str, Any] | None = None,
 ) -> Result:
     """Evaluate losses over arrays of any size, in one pass and bounded memory, with exact sums.
 
@@ -126,6 +128,8 @@ def evaluate(
     progress : {"auto", True, False} or callable
         "auto": a bar on a terminal and in a notebook, for runs beyond two seconds; True: elsewhere lines on stderr;
         False: nothing. A callable is called with a `Progress` after each block.
+    storage_options : mapping, optional
+        Of object stores: for all URIs, or ``{"y_pred": {...}}`` by role; see "Object stores" in the guide.
 
     Raises
     ------
@@ -165,7 +169,8 @@ def evaluate(
         raise UnknownNameError("nan_policy", nan_policy, NAN_POLICIES)
     if not isinstance(clip_probabilities, bool):
         raise UsageError(f"clip_probabilities must be True or False; received {clip_probabilities!r}.")
-    inputs = prepare_inputs(requests, Inputs(y_true, y_pred, sample_weight, mask), options.resumable, missing_chunks)
+    given = with_options(Inputs(y_true, y_pred, sample_weight, mask), storage_options)
+    inputs = prepare_inputs(requests, given, options.resumable, missing_chunks)
     plan = plan_request(requests, inputs, options, losses_on_host=out is not None)
     chosen = choose_executor(plan, inputs, options)
     messages = messages_about(plan)
@@ -197,12 +202,13 @@ def plan(
     workers: int | None = None,
     rows: slice | None = None,
     missing_chunks: str | Mapping[str, str] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> Plan:
     """Return what :func:`evaluate` would do with the same arguments: blocks, workers, projected memory. Reads no data.
 
     Raises what `evaluate` would raise before its first block, and UsageError for Dask arrays.
     """
-    inputs = Inputs(y_true, y_pred, sample_weight, mask)
+    inputs = with_options(Inputs(y_true, y_pred, sample_weight, mask), storage_options)
     if any(map(is_lazy, inputs.by_role().values())):
         raise UsageError(
             "plan received Dask arrays, whose chunks, and how many of them are in memory at a time, Dask decides; "

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ..core import cache_folder
 from ..core.types import ExecutorName
 from ..errors import ConfigError
+from ..storage.stores import is_secret
 from .values import is_none, parse_loss, parse_rows, parse_shard, parse_value
 
 ENVIRONMENT = "STREAMLOSS_"
@@ -74,6 +75,7 @@ class Config(_Strict):
     nan_policy: Literal["raise", "omit", "propagate"] = "raise"
     clip_probabilities: bool = False
     missing_chunks: Policy | dict[Role, Policy] | None = None
+    storage_options: dict[str, Any] | None = None
 
     @field_validator("missing_chunks", mode="before")
     @classmethod
@@ -153,6 +155,7 @@ class Config(_Strict):
             "workers": self.workers,
             "rows": parse_rows(self.rows),
             "missing_chunks": self.missing_chunks,
+            "storage_options": self.storage_options,
         }
 
     def part(self) -> tuple[int, int] | None:
@@ -248,6 +251,12 @@ def _set(content: dict[str, Any], setting: str) -> str:
     if not separator:
         raise ConfigError(f"-s takes key=value; received {setting!r}.")
     keys = path.strip().split(".")
+    if keys[0] == "storage_options" and is_secret(keys[-1]):
+        raise ConfigError(
+            f"-s {path.strip()}: a credential on a command line is seen by every user of the machine and kept in its "
+            "history; set the provider's environment variables, such as AWS_SECRET_ACCESS_KEY, or [storage_options] "
+            "in the file."
+        )
     place: Any = content
     try:
         for key in keys[:-1]:

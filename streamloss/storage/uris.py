@@ -1,9 +1,19 @@
 """Paths and URIs of arrays."""
 
 import os
+import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote
+
+
+class StorageOptions(dict[str, Any]):
+    """Options of an object store, which print without their values: some are credentials."""
+
+    def __repr__(self) -> str:
+        return f"StorageOptions({', '.join(self)})"
+
+    __str__ = __repr__
 
 
 class Address(NamedTuple):
@@ -15,6 +25,8 @@ class Address(NamedTuple):
     """The path or URI without the member."""
     member: str
     """The name after ``::``, such as a column or a variable; empty where there is none."""
+    options: StorageOptions = StorageOptions()
+    """The options of the object store that holds the place."""
 
     @property
     def path(self) -> Path | None:
@@ -40,6 +52,20 @@ def address_of(uri: str) -> Address:
     if not separator or "://" in member or ((whole := local_path(uri)) is not None and os.path.exists(whole)):
         return Address(uri, uri, "")
     return Address(uri, place, member)
+
+
+def redacted(uri: str) -> str:
+    """Return a URI without user, password and query, which may sign a request; a path is returned as it is.
+
+    >>> redacted("https://me:secret@host/a.zarr?X-Signature=1")
+    'https://host/a.zarr'
+    """
+    scheme, separator, rest = uri.partition("://")
+    if not separator or scheme.lower() == "file":
+        return uri
+    place, _, query = rest.partition("?")
+    _, colons, member = query.partition("::")
+    return f"{scheme}://{re.sub(r'^[^/@]*(:[^/]*)@', '', place)}{colons}{member}"
 
 
 def split_store(path: Path) -> tuple[Path, str]:

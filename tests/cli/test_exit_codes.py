@@ -45,7 +45,7 @@ KINDS = {  # the code, the command, what stderr says, what the table calls it
     "no such store": (3, predictions("none.zarr/p"), "there is no", "not found"),
     "no such array": (3, predictions("missing.zarr/q"), "missing.zarr", "not found"),
     "another kind of file": (3, predictions("table.csv"), "a table in text", "cannot be read"),
-    "another place": (3, predictions("s3://bucket/p.zarr"), "s3://", "cannot be read"),
+    "another place": (3, predictions("nowhere://bucket/p.zarr"), "nowhere://", "cannot be read"),
     "a torn file": (3, predictions("torn.npy"), "torn.npy", "cannot be read"),
     "a corrupt chunk": (3, predictions("corrupt.zarr"), "c/1", "cannot be read"),
     "a missing chunk": (3, predictions("missing.zarr"), "--missing-chunks y_pred=fill", "missing chunks"),

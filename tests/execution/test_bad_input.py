@@ -402,7 +402,7 @@ def test_unreadable_places(store, tmp_path, capsys):
         tmp_path / "nowhere.zarr/y": ["there is no", "nowhere.zarr"],
         tmp_path / "data.zarr/y_prd": ["no array 'y_prd'", "Did you mean 'y_pred'?", "Arrays: y_pred, y_true"],
         tmp_path / "data.zarr": ["is a Zarr group", "y_pred, y_true"],
-        "s3://bucket/y.zarr": ["s3:// is not supported", "local path"],
+        "nowhere://bucket/y.zarr": ["nowhere:// is not supported", "local path"],
     }
     for place, parts in places.items():
         both_ways(SCCE, store | {"y_pred": str(place)}, capsys, errors.SourceError, ["y_pred: ", *parts])

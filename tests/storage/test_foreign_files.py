@@ -162,7 +162,7 @@ def test_the_command_line_names_them(case, tmp_path, capsys):
 def test_what_is_not_there_is_not_of_another_kind(tmp_path):
     with pytest.raises(SourceError, match=r"y_pred: there is no '\S*nowhere.npz'"):
         evaluate("y_pred", tmp_path / "nowhere.npz")
-    with pytest.raises(SourceError, match="s3:// is not supported"):
+    with pytest.raises(SourceError, match="is not read from object stores"):
         evaluate("y_pred", "s3://bucket/p.npz")
 
 

@@ -75,6 +75,11 @@ def zarr_in_zip(data, folder):
     return str(folder / "a.zarr.zip/p")
 
 
+def zarr_by_uri(data, folder):
+    zarr.create_array(f"memory:/{folder}/a.zarr", data=data, chunks=(1000, 100))
+    return f"memory:/{folder}/a.zarr"
+
+
 def h5py_dataset(data, folder):
     with h5py.File(folder / "a.h5", "w") as file:
         file.create_dataset("a", data=data, chunks=(1000, 100))
@@ -131,7 +136,7 @@ def dask_array(data, folder):
 
 MAKERS = (numpy_array, memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, zarr_in_zip, dask_array)
 MAKERS += (h5py_dataset, hdf5_file, lazy_xarray, netcdf_file, netcdf3_file, zarr_decoded_by_xarray)
-MAKERS += (parquet_lists, parquet_columns)
+MAKERS += (parquet_lists, parquet_columns, zarr_by_uri)
 COPYING = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, h5py_dataset, hdf5_file, netcdf_file)
 COPYING += (parquet_lists, parquet_columns)
 """Sources that read into the memory that they are given."""
@@ -145,6 +150,7 @@ CHUNKS = {  # of sources that have chunks
     zarr_sharded: (2000, 100),
     zarr_decoded_by_zarr: (1000, 100),
     zarr_in_zip: (1000, 100),
+    zarr_by_uri: (1000, 100),
     dask_array: (1000, 100),
     h5py_dataset: (1000, 100),
     hdf5_file: (1000, 100),
@@ -188,7 +194,7 @@ def test_what_is_known_before_reading(make, source):
     assert source.dtype.newbyteorder("=") == DATA.dtype
     assert source.chunk_shape == CHUNKS.get(make, (1, 1))
     assert source.in_memory is (make is numpy_array)
-    assert source.remote is False
+    assert source.remote is (make is zarr_by_uri)
 
 
 def test_the_host_holds_it(source):
@@ -235,6 +241,7 @@ def test_elements_are_located_by_their_chunk(make, source):
         zarr_sharded: " (chunk c/1/1)",
         zarr_decoded_by_zarr: " (chunk c/2/1)",
         zarr_in_zip: " (chunk p/c/2/1)",
+        zarr_by_uri: " (chunk c/2/1)",
         dask_array: " (chunk 2/1)",
         h5py_dataset: " (chunk 2/1)",
         hdf5_file: " (chunk 2/1)",

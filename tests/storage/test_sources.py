@@ -237,7 +237,7 @@ def test_predictions_of_every_dtype_mean_their_values(tmp_path, dtype):
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
-        ("s3://bucket/p.zarr", "s3:// is not supported"),
+        ("nowhere://bucket/p.zarr", "nowhere:// is not supported"),
         ("nowhere.npy", r"y_true: there is no file '\S*nowhere.npy'"),
         ("nowhere.zarr/p", r"y_true: there is no '\S*nowhere.zarr'"),
         ("runs.zarr/models/logistc", r"Did you mean 'models/logistic'\? Arrays: models/logistic, models/prior, y"),

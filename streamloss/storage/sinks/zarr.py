@@ -20,7 +20,7 @@ import zarr
 
 from ...core.blocks import Block
 from ...errors import OutputExistsError, StreamlossError, UnwritableOutputError, UsageError
-from ..uris import local_path, split_store
+from ..uris import local_path, redacted, split_store
 from .claims import Claim
 from .zarr_surroundings import is_array, refuse_foreign_stores
 
@@ -185,7 +185,8 @@ def check_target(uri: str, overwrite: bool, keys: Sequence[str] = ()) -> tuple[P
     path = local_path(uri)
     if path is None:
         raise UsageError(
-            f"out: cannot write {uri!r}: {uri.partition('://')[0]}:// is not supported; expected a local path."
+            f"out: cannot write {redacted(uri)!r}: {uri.partition('://')[0]}:// is not supported; "
+            "expected a local path."
         )
     store, inner = split_store(path)
     target = store / inner

@@ -12,7 +12,8 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from ...errors import MissingExtraError, SourceError, UsageError
-from ..uris import Address, address_of
+from ..stores import is_remote
+from ..uris import Address, address_of, redacted
 from .base import Source, on_gpu
 from .containers import container
 from .parquet_places import is_parquet
@@ -62,6 +63,7 @@ KINDS = (
     Kind(local(".npy"), "numpy:open_npy"),
     Kind(is_parquet, "parquet:open_parquet"),
     Kind(local(), "zarr_paths:open_path"),
+    Kind(is_remote, "remote:open_remote"),
     Kind(on_gpu, "gpu:open_gpu_array"),
     Kind(library("zarr"), "zarr:open_zarr"),
     Kind(library("dask"), "dask:open_lazy"),
@@ -73,7 +75,7 @@ KINDS = (
 
 def open_source(array: Any, role: str, missing_chunks: str) -> Source:
     """Open `array`: an array in memory or on a GPU, a memmap, a zarr.Array, a Dask array, an array that gives slices,
-    as those of h5py, or a URI (``a.npy``, ``store.zarr/path/in/group``).
+    as those of h5py, or a path, URI or its address (``a.npy``, ``store.zarr/path/in/group``, ``s3://...``).
 
     Raises SourceError where there is none, UsageError for an unknown `missing_chunks`.
     """
@@ -90,6 +92,6 @@ def open_source(array: Any, role: str, missing_chunks: str) -> Source:
             if not type(array).__module__.startswith("jax"):
                 raise
     raise SourceError(
-        f"{role}: cannot read {array.uri!r}: {array.scheme}:// is not supported yet; expected a local path "
+        f"{role}: cannot read {redacted(array.uri)!r}: {array.scheme}:// is not supported yet; expected a local path "
         "(a.npy, store.zarr/path/in/group) or an opened zarr.Array, whose store may be remote."
     )

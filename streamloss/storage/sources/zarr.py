@@ -18,6 +18,7 @@ from zarr.codecs import ShardingCodec
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath, ZipStore
 
 from ...errors import CorruptChunkError, DataError, MissingChunkError, SourceError
+from ..zarr_objects import ObjectReadError
 from . import fingerprints
 from .base import Allocate, HostSource, Selection, Source, fill_option, nbytes, selection_shape, touched
 from .bfloat16 import widened
@@ -239,6 +240,8 @@ class ZarrSource(HostSource):
 
     def _corrupt(self, selection: Selection, error: Exception) -> CorruptChunkError:
         """Return the error that names the first chunk of the selection that cannot be read by itself."""
+        if isinstance(error, ObjectReadError):  # it names the object, and was tried again already
+            return CorruptChunkError(f"{self.role}: a chunk of {self.where} cannot be read: {error}")
         for coordinates in touched(selection, self.chunk_shape):
             box = zip(coordinates, self.chunk_shape, self.shape, strict=True)
             try:

@@ -124,7 +124,12 @@ def _presence(array: zarr.Array[Any]) -> Presence:
     """Return whether the store has any chunk of the array; the listing ends at the first."""
     if not array.store.supports_listing:
         return Presence(any_chunk=True)
-    return sync(_search(array))
+    try:
+        return sync(_search(array))
+    except Exception:
+        if isinstance(array.store, LocalStore):
+            raise
+        return Presence(any_chunk=True)  # a bucket that may be read need not be listed
 
 
 async def _search(array: zarr.Array[Any]) -> Presence:
