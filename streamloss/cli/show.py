@@ -36,7 +36,8 @@ def show_losses(name: str | None, form: str | None) -> None:
 KINDS = {
     "crossentropy": "two classes",
     "categorical": "several classes",
-    "focal": "unbalanced classes",
+    "focal": "two classes, one of them rare",
+    "categorical_focal": "several classes, some of them rare",
     "ctc": "sequences",
     "regression": "numbers",
     "likelihood": "forecasts of distributions",
