@@ -14,7 +14,7 @@ import zarr
 
 import streamloss as sl
 from processes import environment
-from waiting import wait_until
+from waiting import wait_until, written
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "cluster"
 
@@ -131,7 +131,7 @@ def test_a_job_of_kubernetes(place, expected):
     with open("log", "w") as log:
         started = [subprocess.Popen([*dask, "--scheduler-file", "s.json"], stderr=log)]
         try:
-            wait_until((place / "s.json").exists, started[0])
+            wait_until(lambda: written(place / "s.json"), started[0])
             address = json.loads((place / "s.json").read_text())["address"]
             settings = {"env": environment(DASK_SCHEDULER_ADDRESS=address)}
             arguments = [a.replace("$(DASK_WORKER_NAME)", "one") for a in worker["args"]]

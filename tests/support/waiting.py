@@ -17,3 +17,8 @@ def wait_until(condition, process=None):
             raise AssertionError(f"the process ended with {process.returncode} before that\n{said}")
         assert time.monotonic() < end, "a hang"
         time.sleep(0.02)
+
+
+def written(path):
+    """Return whether a file is there and has content: who writes one makes it first."""
+    return path.exists() and path.stat().st_size > 0

@@ -38,7 +38,7 @@ from streamloss.errors import (
 from streamloss.execution import Run
 from streamloss.execution.dask import batches, cluster, worker
 from streamloss.execution.dask.worker import pack
-from waiting import HANG, wait_until
+from waiting import HANG, wait_until, written
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # what workers are made to do is defined here
 
@@ -467,7 +467,7 @@ def test_a_scheduler_that_goes_away_leaves_a_checkpoint_to_go_on_from(place):
         worker = subprocess.Popen(
             [*here, "worker", "--scheduler-file", "s.json", "--nthreads", "2", "--no-dashboard"], stderr=log
         )
-        wait_until((place / "s.json").exists, scheduler)
+        wait_until(lambda: written(place / "s.json"), scheduler)
         with distributed.Client(scheduler_file="s.json", set_as_default=False, timeout=HANG) as its:
             its.wait_for_workers(1, timeout=HANG)
             its.run(slowly)
