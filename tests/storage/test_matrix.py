@@ -277,6 +277,8 @@ def expected(defect: str, source: Callable[..., Any], role: str) -> Outcome:
         return Outcome(ShapeError, ("(0, 4", "has no rows"))
     if defect == "other order":
         return Outcome(ShapeError, ("(4, 6", "in another order: pass"))
+    if defect == "other order of a square" and source is of_xarray_dask:
+        return Outcome(ShapeError, ("(column, row", "Transpose one of them"))
     if defect == "packed":
         return Outcome(SourceError, ("scale_factor", "add_offset", "unpacked"))
     if defect == "unsigned":

@@ -12,6 +12,7 @@ from pathlib import Path
 import dask.array as da
 import h5py
 import numpy as np
+import polars
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -130,15 +131,25 @@ def zarr_decoded_by_xarray(data, folder):
     return str(folder / "a.zarr::a")
 
 
+def arrow_table(data, folder):
+    """Columns in chunks that end in other rows than those of other columns."""
+    columns = [pa.chunked_array([column[: 700 + i], column[700 + i :]]) for i, column in enumerate(data.T.copy())]
+    return pa.table(columns, [f"p{i}" for i in range(data.shape[1])])
+
+
+def polars_frame(data, folder):
+    return polars.DataFrame(data)
+
+
 def dask_array(data, folder):
     return da.from_array(data, chunks=(1000, 100))
 
 
 MAKERS = (numpy_array, memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, zarr_in_zip, dask_array)
 MAKERS += (h5py_dataset, hdf5_file, lazy_xarray, netcdf_file, netcdf3_file, zarr_decoded_by_xarray)
-MAKERS += (parquet_lists, parquet_columns, zarr_by_uri)
+MAKERS += (parquet_lists, parquet_columns, zarr_by_uri, arrow_table, polars_frame)
 COPYING = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, h5py_dataset, hdf5_file, netcdf_file)
-COPYING += (parquet_lists, parquet_columns)
+COPYING += (parquet_lists, parquet_columns, arrow_table, polars_frame)
 """Sources that read into the memory that they are given."""
 IN_WORKERS = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, zarr_in_zip, h5py_dataset)
 IN_WORKERS += (hdf5_file, lazy_xarray, netcdf_file, netcdf3_file, zarr_decoded_by_xarray)
@@ -257,6 +268,8 @@ def test_fingerprints_tell_arrays_apart(make, source, tmp_path):
     fingerprint = source.fingerprint()
     assert json.loads(json.dumps(fingerprint)) == fingerprint
     again = {numpy_array: lambda: DATA, dask_array: lambda: dask_array(DATA, tmp_path), memmap: lambda: source._array}
+    again[arrow_table] = lambda: arrow_table(DATA, tmp_path)
+    again[polars_frame] = lambda: polars_frame(DATA, tmp_path)
     again[h5py_dataset] = again[memmap]
     again[lazy_xarray] = lambda: xarray.open_dataset(tmp_path / "a.nc")["a"]
     where = source.where

@@ -17,7 +17,7 @@ from ..uris import Address, address_of, redacted
 from .base import Source, on_gpu
 from .containers import container
 from .parquet_places import is_parquet
-from .recognition import is_sliced
+from .recognition import is_sliced, is_table
 
 __all__ = ["KINDS", "MISSING_CHUNKS", "Source", "open_source"]
 
@@ -67,6 +67,7 @@ KINDS = (
     Kind(on_gpu, "gpu:open_gpu_array"),
     Kind(library("zarr"), "zarr:open_zarr"),
     Kind(library("dask"), "dask:open_lazy"),
+    Kind(is_table, "tables:open_table"),
     Kind(is_sliced, "sliced:open_sliced"),
     Kind(lambda array: not isinstance(array, Address), "numpy:open_array"),
 )

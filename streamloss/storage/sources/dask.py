@@ -195,7 +195,13 @@ def as_lazy(array: Any, role: str, missing_chunks: str = "error") -> LazyArray:
             return LazyArray(widened)
         return _of_source(_opened(found.stored[0], role, missing_chunks), array.chunks)
     if is_lazy(array):
-        raise UsageError(f"{role} is a {type(array).__name__} of Dask; expected a dask.array.Array.")
+        advice = ""
+        if hasattr(array, "to_dask_array"):
+            advice = (
+                " How many rows its partitions have is not known: pass array.to_dask_array(lengths=True), which counts "
+                "them, or the files: 'folder::column' of Parquet."
+            )
+        raise UsageError(f"{role} is a {type(array).__name__} of Dask; expected a dask.array.Array.{advice}")
     return _of_source(_opened(array, role, missing_chunks))
 
 

@@ -48,7 +48,7 @@ class Part(NamedTuple):
 
 
 class Footer(NamedTuple):
-    """What is known of a file before any of its rows is read."""
+    """The facts about a file that are known before any of its rows is read."""
 
     stamp: Stamp
     metadata: Any

@@ -1,4 +1,4 @@
-"""Where Parquet data is kept: a file, a folder of files, or the files that a pattern matches. Imports no pyarrow."""
+"""Places of Parquet data: a file, a folder of files, or the files that a pattern matches. Imports no pyarrow."""
 
 from __future__ import annotations
 

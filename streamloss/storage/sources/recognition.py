@@ -14,6 +14,16 @@ def is_of(array: Any, package: str, *names: str) -> bool:
     return module is not None and isinstance(array, tuple(getattr(module, name) for name in names))
 
 
+def is_table(array: Any) -> bool:
+    """Return whether an array is a table or column of Arrow, or gives itself as one; those of pandas are NumPy's."""
+    if isinstance(array, np.ndarray | np.generic) or is_of(array, "pandas", "Series", "DataFrame", "Index"):
+        return False
+    if is_of(array, "xarray", "DataArray", "Variable"):
+        return False
+    is_query = is_of(array, "polars", "LazyFrame")
+    return is_query or any(hasattr(array, name) for name in ("__arrow_c_stream__", "__arrow_c_array__"))
+
+
 def is_sliced(array: Any) -> bool:
     """Return whether an array is kept elsewhere than in memory, and gives rectangles of it: of h5py, netCDF4,
     TensorStore, or opened by xarray and not yet read, or of any other class that has a shape, a dtype and slices.
