@@ -1,11 +1,10 @@
-"""Evaluate one billion rows in bounded memory: binary cross-entropy from Zarr, beside DuckDB and Polars from Parquet.
+"""Evaluate one billion rows in bounded memory: binary cross-entropy from Zarr and Parquet, beside DuckDB and Polars.
 
     python bench/billion.py [ROWS]          (make billion; 15 GB of disk, about ten minutes)
 
-Predictions are float32 probabilities, labels uint8, both in Zarr with Blosc and in one Parquet file. Every candidate is
-a process of its own, so its time has its start-up and its peak memory is its own; they take turns, and the median of
-three rounds counts. Then streamloss evaluates a
-thousandth, a hundredth and a tenth of the rows: time and memory by rows.
+Predictions are float32 probabilities, labels uint8, both in Zarr with Blosc and in one Parquet file, which all read. Every
+candidate is a process of its own, so its time has its start-up and its peak memory is its own; they take turns, and the
+median of three rounds counts. Then streamloss evaluates a thousandth, a hundredth and a tenth of the rows: time and memory by rows.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ import zarr
 from zarr.codecs import BloscCodec
 
 import tables
-from timing import OURS, save
+from timing import OF_PARQUET, OURS, save
 
 ROWS = 1_000_000_000
 CHUNK = 4_000_000
@@ -73,7 +72,12 @@ def main(rows: int, parts: Sequence[int] = (1000, 100, 10, 1)) -> dict:
 def candidates(folder: Path, rows: int) -> dict[str, Callable[[], dict]]:
     """Return the processes by name: each call runs one and returns its seconds, value and peak memory."""
     parquet = folder / "rows.parquet"
-    found = {OURS: partial(ours, folder, rows), COMPILING: partial(ours, folder, rows, {"STREAMLOSS_CACHE": "0"})}
+    found: dict[str, Callable[[], dict]] = {
+        OURS: partial(ours, folder, rows),
+        COMPILING: partial(ours, folder, rows, {"STREAMLOSS_CACHE": "0"}),
+    }
+    if parquet.exists():
+        found[OF_PARQUET] = partial(ours, folder, rows, uris=(f"{parquet}::y", f"{parquet}::p"))
     for peer, command in (
         ("DuckDB", [sys.executable, "-c", DUCKDB, SQL.format(path=parquet)]),
         ("Polars", [sys.executable, "-c", POLARS, str(parquet)]),
@@ -130,10 +134,17 @@ def parquet_writer(path: Path) -> Iterator[Callable[[np.ndarray, np.ndarray], No
         yield lambda y, p: parquet.write_table(pyarrow.table({"y": y, "p": p}, schema))
 
 
-def ours(folder: Path, rows: int, variables: Mapping[str, str] = MappingProxyType({})) -> dict:
+def ours(
+    folder: Path,
+    rows: int,
+    variables: Mapping[str, str] = MappingProxyType({}),
+    uris: tuple[str, str] | None = None,
+) -> dict:
+    """Run an evaluation of the Zarr arrays, or of `uris`: labels and predictions."""
+    labels, chances = uris or (str(folder / "labels.zarr"), str(folder / "chances.zarr"))
     command = [
         *(sys.executable, "-m", "streamloss", "evaluate", "--loss", "bce", "--quiet", "--json"),
-        *("--y-true", str(folder / "labels.zarr"), "--y-pred", str(folder / "chances.zarr")),
+        *("--y-true", labels, "--y-pred", chances),
         *("--rows", f"0:{rows}", "--memory", MEMORY),
     ]
     return timed(command, result_of, variables)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from timing import OURS, RESULTS
+from timing import OF_PARQUET, OURS, RESULTS
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- begin: written by bench/tables.py -->", "<!-- end -->"
@@ -90,7 +90,8 @@ def one_run(billion: dict[str, Any]) -> list[str]:
     lines = [f"| {billion['rows']:,} rows, binary cross-entropy | seconds | million rows/s | peak memory |"]
     lines.append("|---|---|---|---|")
     for name, run in billion["runs"].items():
-        source = "Zarr, Blosc" if name.startswith(OURS) else "Parquet, Snappy"
+        of_zarr = name.startswith(OURS) and name != OF_PARQUET
+        name, source = name.removesuffix(", of Parquet"), "Zarr, Blosc" if of_zarr else "Parquet, Snappy"
         if run["seconds"] is None:
             lines.append(f"| {name} ({source}) | failed | | |")
             continue

@@ -23,6 +23,7 @@ PACKAGES = (
     *("duckdb", "polars", "pyarrow"),
 )
 OURS = "streamloss"
+OF_PARQUET = f"{OURS}, of Parquet"
 
 
 Clock = Callable[[], float]
