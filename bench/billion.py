@@ -2,9 +2,10 @@
 
     python bench/billion.py [ROWS]          (make billion; 15 GB of disk, about ten minutes)
 
-Predictions are float32 probabilities, labels uint8, both in Zarr with Blosc and in one Parquet file, which all read. Every
-candidate is a process of its own, so its time has its start-up and its peak memory is its own; they take turns, and the
-median of three rounds counts. Then streamloss evaluates a thousandth, a hundredth and a tenth of the rows: time and memory by rows.
+Predictions are float32 probabilities, labels uint8, both in Zarr with Blosc and in one Parquet file, which all read.
+Every candidate is a process of its own, so its time has its start-up and its peak memory is its own; they take turns,
+and the median of three rounds counts. Then streamloss evaluates a thousandth, a hundredth and a tenth of the rows: time
+and memory by rows.
 """
 
 from __future__ import annotations

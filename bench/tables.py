@@ -91,12 +91,12 @@ def one_run(billion: dict[str, Any]) -> list[str]:
     lines.append("|---|---|---|---|")
     for name, run in billion["runs"].items():
         of_zarr = name.startswith(OURS) and name != OF_PARQUET
-        name, source = name.removesuffix(", of Parquet"), "Zarr, Blosc" if of_zarr else "Parquet, Snappy"
+        shown = f"{name.removesuffix(', of Parquet')} ({'Zarr, Blosc' if of_zarr else 'Parquet, Snappy'})"
         if run["seconds"] is None:
-            lines.append(f"| {name} ({source}) | failed | | |")
+            lines.append(f"| {shown} | failed | | |")
             continue
         rate = billion["rows"] / run["seconds"] / 1e6
-        lines.append(f"| {name} ({source}) | {run['seconds']:.1f} | {rate:,.0f} | {mib(run['peak_memory'])} |")
+        lines.append(f"| {shown} | {run['seconds']:.1f} | {rate:,.0f} | {mib(run['peak_memory'])} |")
     return lines
 
 
