@@ -11,7 +11,8 @@ from typing import Any
 from zarr.storage import ObjectStore
 
 from ..errors import MissingExtraError, SourceError
-from .stores import FAMILIES, RETRIES, object_store, scrubbed
+from .objects import ObjectReadError, attempts_of, explained
+from .stores import FAMILIES, object_store, scrubbed
 from .uris import StorageOptions, redacted
 
 _PACKAGES = {
@@ -20,12 +21,6 @@ _PACKAGES = {
 }  # fmt: skip
 _PROBED = {"zarr.json", ".zarray", ".zgroup", ".zmetadata"}
 """Keys of which any may be absent; where listing is not allowed, S3 answers 403 for what is absent."""
-_BODIES = 4
-"""The most times that an object is asked for whose body ends early; obstore itself retries what fails before."""
-
-
-class ObjectReadError(OSError):
-    """An object that could not be read, with its place and the reason."""
 
 
 class RemoteStore(ObjectStore[Any]):
@@ -59,7 +54,7 @@ class RemoteStore(ObjectStore[Any]):
     async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
         from obstore.exceptions import GenericError, PermissionDeniedError, UnauthenticatedError
 
-        attempts = min(_BODIES, 1 + int(float(self._options.get("max_retries", RETRIES["max_retries"]))))
+        attempts = attempts_of(self._options)
         for attempt in range(attempts):
             try:
                 found = await super().get(key, prototype, byte_range)
@@ -102,15 +97,7 @@ class RemoteStore(ObjectStore[Any]):
             return
 
     def _explained(self, key: str, error: Exception) -> str:
-        """Return where an object is and why it cannot be read, with the status where there is one."""
-        kind = type(error).__name__
-        advice = {
-            "PermissionDeniedError": "refused (403): the credentials do not allow reading it, or it is not there and "
-            "they do not allow listing. Grant both.",
-            "UnauthenticatedError": "refused (401): credentials are missing or wrong. Set them in the environment or "
-            "storage_options, or skip_signature for a public bucket.",
-        }.get(kind)
-        return f"{self}/{key}: {advice or ''}{' ' if advice else ''}{scrubbed(error)}"
+        return explained(f"{self}/{key}", error)
 
 
 def _reopened(uri: str, options: StorageOptions, role: str, read_only: bool) -> RemoteStore:

@@ -16,6 +16,7 @@ from ..stores import is_remote
 from ..uris import Address, address_of, redacted
 from .base import Source, on_gpu
 from .containers import container
+from .parquet_objects import is_remote_parquet
 from .parquet_places import is_parquet
 from .recognition import is_sliced, is_table
 
@@ -63,6 +64,7 @@ KINDS = (
     Kind(local(".npy"), "numpy:open_npy"),
     Kind(is_parquet, "parquet:open_parquet"),
     Kind(local(), "zarr_paths:open_path"),
+    Kind(is_remote_parquet, "parquet:open_parquet"),
     Kind(is_remote, "remote:open_remote"),
     Kind(on_gpu, "gpu:open_gpu_array"),
     Kind(library("zarr"), "zarr:open_zarr"),

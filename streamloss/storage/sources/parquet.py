@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...errors import FEW, CorruptChunkError, SourceError, nearest
-from ..uris import Address
+from ..uris import Address, redacted
 from . import fingerprints
 from .arrow import Array, Form, form_of, holds_numbers
 from .base import Allocate, HostSource, Selection, Source, nbytes, selection_shape
+from .data_files import DataFile, LocalFile, ObjectFile
 from .parquet_files import DecodedGroups, Part, dataset_of
+from .parquet_objects import is_remote_parquet, objects_of
 from .parquet_places import files_of
 
 _LARGE = 32 << 20
@@ -33,10 +36,12 @@ class ParquetSource(HostSource):
     def __init__(self, address: Address, role: str) -> None:
         """Raises SourceError for files that cannot be read, and for columns that hold no numbers."""
         self.role = role
-        self.where = address.uri if len(address.member) < _LONG else f"{address.place}::{address.member[:_LONG]}..."
-        self._address = address._replace(place=os.path.abspath(str(address.path)))
-        paths = files_of(address, role)
-        self._dataset = dataset_of(paths, paths[0].parent if len(paths) == 1 else _root(self._address), role)
+        self.where = redacted(
+            address.uri if len(address.member) < _LONG else f"{address.place}::{address.member[:_LONG]}..."
+        )
+        files, root, self._address = _files_of(address, role)
+        self._dataset = dataset_of(files, root, role)
+        self.remote = isinstance(files[0], ObjectFile)
         schema = self._dataset.footers[0].schema
         names = _columns(address, role, schema)
         self._columns = [names] if isinstance(names, str) else names
@@ -72,8 +77,8 @@ class ParquetSource(HostSource):
     def _stamp(self) -> str:
         """Return a digest of the files' names and sizes, and of where their row groups end."""
         sizes = [foot.stamp[0] for foot in self._dataset.footers]
-        known = (list(map(str, self._dataset.paths)), sizes, self._dataset.starts)
-        return hashlib.blake2b(repr(known).encode(), digest_size=16).hexdigest()
+        known = (list(map(str, self._dataset.files)), sizes, self._dataset.starts)
+        return _digest(known)
 
     def _common_form(self, several: bool) -> Form:
         """Return the form in which each of the columns is read. Raises SourceError for several that have lists."""
@@ -90,16 +95,16 @@ class ParquetSource(HostSource):
 
     def _form_of(self, column: str) -> Form:
         dataset, found = self._dataset, None
-        for path, foot in zip(dataset.paths, dataset.footers, strict=True):
-            place = f"{self.role}: column {column!r} of {str(path)!r}"
+        for file, foot in zip(dataset.files, dataset.footers, strict=True):
+            place = f"{self.role}: column {column!r} of {str(file)!r}"
             if (count := foot.schema.names.count(column)) != 1:
                 have = "is there twice" if count else f"is missing: it has {_listed(foot.schema)}"
-                raise SourceError(f"{place} {have}; expected it in each of {len(dataset.paths):,} files, once.")
+                raise SourceError(f"{place} {have}; expected it in each of {len(dataset.files):,} files, once.")
             form = form_of(foot.schema.field(column).type, place)
             if found is not None and form != found:
                 raise SourceError(
                     f"{place} has the type {foot.schema.field(column).type}; expected "
-                    f"{dataset.footers[0].schema.field(column).type}, as in {str(dataset.paths[0])!r}. Write all files "
+                    f"{dataset.footers[0].schema.field(column).type}, as in {str(dataset.files[0])!r}. Write all files "
                     "with one schema."
                 )
             found = form
@@ -154,11 +159,14 @@ class ParquetSource(HostSource):
 
     def confirm(self) -> None:
         """Raise SourceError where a file has changed or vanished since it was opened."""
-        for file in range(len(self._dataset.paths)):
+        for file in range(len(self._dataset.files)):
             self._dataset.refuse_changed(file, self.role)
 
     def fingerprint(self) -> fingerprints.Fingerprint:
-        return fingerprints.of_files(self._dataset.paths) | {"place": self._address.place, "columns": self._columns}
+        files = self._dataset.files
+        local = [file.path for file in files if isinstance(file, LocalFile)]
+        found = fingerprints.of_files(local) if local else {"files": _digest((str(f), f.stamp()) for f in files)}
+        return found | {"place": redacted(self._address.place), "columns": self._columns}
 
 
 def _copy(columns: tuple[Array, ...], part: Part, inner: Selection, out: Array) -> None:
@@ -173,12 +181,21 @@ def _copy(columns: tuple[Array, ...], part: Part, inner: Selection, out: Array) 
             out[first:stop, j] = column[part.start + first : part.start + stop]
 
 
-def _root(address: Address) -> Any:
-    path = address.path
-    assert path is not None
-    while not path.is_dir():  # of a pattern, the folder before its first mark
-        path = path.parent
-    return path
+def _files_of(address: Address, role: str) -> tuple[Sequence[DataFile], str, Address]:
+    """Return the files of an address, the folder that they are in, and the address as other processes find it."""
+    if is_remote_parquet(address):
+        objects, folder = objects_of(address, role)
+        return objects, folder, address
+    paths = files_of(address, role)
+    address = address._replace(place=os.path.abspath(str(address.path)))
+    root = Path(address.place)
+    while not root.is_dir():  # of a pattern, the folder before its first mark
+        root = root.parent
+    return [LocalFile(Path(os.path.abspath(path))) for path in paths], str(root), address
+
+
+def _digest(entries: Iterable[object]) -> str:
+    return hashlib.blake2b(repr(list(entries)).encode(), digest_size=16).hexdigest()
 
 
 def _has_nulls(chunk: Any) -> bool:

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import bisect
 import itertools
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,12 +19,13 @@ import numpy as np
 from ...errors import CorruptChunkError, MissingExtraError, SourceError
 
 try:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 except ImportError as error:
     raise MissingExtraError("reading Parquet files and Arrow tables", "parquet") from error
 
+from ..objects import ObjectReadError
 from .arrow import Array, BadRowError, Form, numbers
+from .data_files import DataFile, LocalFile, Stamp
 from .foreign_files import explain_file
 from .parquet_places import SUFFIXES, begins_as_parquet
 
@@ -34,8 +33,6 @@ MOST_OPEN = 4
 """The files that each thread keeps open."""
 MOST_DATASETS = 8
 """The datasets whose footers are kept: one for each role, and some more."""
-Stamp = tuple[int, int]
-"""A file's size and time of change."""
 
 
 class Part(NamedTuple):
@@ -58,12 +55,12 @@ class Footer(NamedTuple):
 class Dataset:
     """Files with the same columns, whose rows follow one another."""
 
-    def __init__(self, paths: Sequence[Path], root: Path, role: str) -> None:
+    def __init__(self, files: Sequence[DataFile], root: str, role: str) -> None:
         """Raises SourceError for a file that cannot be read."""
-        self.paths = tuple(paths)
+        self.files = tuple(files)
         self._root = root
-        with ThreadPoolExecutor(min(8, len(self.paths))) as pool:  # a footer is a few reads of the file's end
-            self.footers = tuple(pool.map(lambda path: _footer(path, role), self.paths))
+        with ThreadPoolExecutor(min(8, len(self.files))) as pool:  # a footer is a few reads of the file's end
+            self.footers = tuple(pool.map(lambda file: _footer(file, role), self.files))
         self.groups = tuple((i, g) for i, foot in enumerate(self.footers) for g in range(foot.metadata.num_row_groups))
         self.rows = tuple(self.footers[i].metadata.row_group(g).num_rows for i, g in self.groups)
         """The rows of each row group."""
@@ -74,10 +71,9 @@ class Dataset:
     def name(self, group: int) -> str:
         """Return the name of a row group, for a person: ``row group 2 of month=3/part-0.parquet``."""
         file, inside = self.groups[group]
-        path = self.paths[file]
-        if len(self.paths) == 1:
+        if len(self.files) == 1:
             return f"row group {inside}"
-        return f"row group {inside} of {path.relative_to(self._root) if path.is_relative_to(self._root) else path}"
+        return f"row group {inside} of {self.files[file].below(self._root)}"
 
     def group_of(self, row: int) -> int:
         """Return the number of the row group that holds a row."""
@@ -94,7 +90,7 @@ class Dataset:
 
     def decode(self, group: int, columns: Sequence[str], form: Form, role: str) -> tuple[Array, ...]:
         """Return the numbers of columns in a row group. Raises CorruptChunkError and SourceError."""
-        place = f"{role}: {self.name(group)} in {str(self.paths[self.groups[group][0]])!r}"
+        place = f"{role}: {self.name(group)} in {str(self.files[self.groups[group][0]])!r}"
         table = self._read(group, columns, place)
         found = []
         for column in columns:
@@ -118,6 +114,8 @@ class Dataset:
             return self._opened(file).read_row_group(inside, columns=list(columns), use_threads=False)
         except MemoryError:
             raise
+        except ObjectReadError as error:
+            raise CorruptChunkError(f"{place} cannot be read: {error}") from None
         except Exception as error:  # Arrow raises what its decoders, codecs and thrift raise
             self.refuse_changed(file, place)
             raise CorruptChunkError(
@@ -126,13 +124,13 @@ class Dataset:
 
     def refuse_changed(self, file: int, place: str) -> None:
         """Raise SourceError where a file is not the one that was opened: its rows would be mixed with others."""
-        path, expected = self.paths[file], self.footers[file].stamp
+        name, expected = str(self.files[file]), self.footers[file].stamp
         try:
-            found = _stamp(path)
+            found = self.files[file].known_stamp()
         except OSError as error:
-            raise SourceError(f"{place}: {str(path)!r} has vanished since it was opened: {error.strerror}.") from None
+            raise SourceError(f"{place}: {name!r} has vanished since it was opened: {error.strerror}.") from None
         if found != expected:
-            raise SourceError(f"{place}: {str(path)!r} was changed since it was opened. Begin again, once it is whole.")
+            raise SourceError(f"{place}: {name!r} was changed since it was opened. Begin again, once it is whole.")
 
     def _opened(self, file: int) -> Any:
         """Return the calling thread's reader of a file: Arrow's are not made for two threads at a time."""
@@ -140,7 +138,7 @@ class Dataset:
         if file not in held:
             while len(held) >= MOST_OPEN:
                 held.popitem(last=False)
-            held[file] = _reader(self.paths[file], self.footers[file].metadata)
+            held[file] = _reader(self.files[file], self.footers[file].metadata)
         held.move_to_end(file)
         return held[file]
 
@@ -158,22 +156,14 @@ class Dataset:
             yield from (of_group.column(leaf) for leaf in leaves)
 
 
-def _reader(path: Path, metadata: Any = None) -> Any:
-    """Return a reader of a file. It is not mapped: a file that is cut while it is mapped ends the process, and its
-    pages would count as memory of the process.
-    """
-    return pq.ParquetFile(pa.OSFile(str(path)), metadata=metadata, page_checksum_verification=True)
+def _reader(file: DataFile, metadata: Any = None) -> Any:
+    return pq.ParquetFile(file.open(), metadata=metadata, page_checksum_verification=True)
 
 
-def _stamp(path: Path) -> Stamp:
-    status = os.stat(path)
-    return status.st_size, status.st_mtime_ns
-
-
-def _footer(path: Path, role: str) -> Footer:
+def _footer(file: DataFile, role: str) -> Footer:
     try:
-        stamp = _stamp(path)
-        reader = _reader(path)
+        stamp = file.known_stamp()
+        reader = _reader(file)
         with reader:
             metadata, schema = reader.metadata, reader.schema_arrow
         in_groups = sum(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
@@ -182,11 +172,15 @@ def _footer(path: Path, role: str) -> Footer:
         return Footer(stamp, metadata, schema)
     except MemoryError:
         raise
+    except ObjectReadError as error:
+        raise SourceError(f"{role}: cannot open {str(file)!r}: {error}") from None
     except Exception as error:  # a damaged footer raises whatever thrift raises
         if isinstance(error, OSError) and error.errno is not None:
-            raise SourceError(f"{role}: cannot open {str(path)!r}: {error.strerror or _short(error)}.") from error
-        other = None if path.suffix.lower() in SUFFIXES and begins_as_parquet(path) else explain_file(path, role)
-        raise SourceError(other or f"{role}: {str(path)!r} is no whole Parquet file: {_short(error)}.") from error
+            raise SourceError(f"{role}: cannot open {str(file)!r}: {error.strerror or _short(error)}.") from error
+        path, other = file.path if isinstance(file, LocalFile) else None, None
+        if path is not None and not (path.suffix.lower() in SUFFIXES and begins_as_parquet(path)):
+            other = explain_file(path, role)
+        raise SourceError(other or f"{role}: {str(file)!r} is no whole Parquet file: {_short(error)}.") from error
 
 
 def _short(error: Exception) -> str:
@@ -198,13 +192,13 @@ _DATASETS: OrderedDict[tuple[str, ...], Dataset] = OrderedDict()
 _LOCK = threading.Lock()
 
 
-def dataset_of(paths: Sequence[Path], root: Path, role: str) -> Dataset:
+def dataset_of(files: Sequence[DataFile], root: str, role: str) -> Dataset:
     """Return the dataset of these files: the one that another source has opened, unless a file was changed since."""
-    key = tuple(os.path.abspath(path) for path in paths)
+    key = tuple(map(str, files))
     with _LOCK:
         found = _DATASETS.get(key)
-        if found is None or [foot.stamp for foot in found.footers] != _stamps(paths):
-            found = Dataset([Path(path) for path in key], Path(os.path.abspath(root)), role)
+        if found is None or found.files != tuple(files) or [f.stamp for f in found.footers] != _stamps(files):
+            found = Dataset(files, root, role)
         _DATASETS[key] = found
         _DATASETS.move_to_end(key)
         while len(_DATASETS) > MOST_DATASETS:
@@ -212,9 +206,9 @@ def dataset_of(paths: Sequence[Path], root: Path, role: str) -> Dataset:
         return found
 
 
-def _stamps(paths: Sequence[Path]) -> list[Stamp] | None:
+def _stamps(files: Sequence[DataFile]) -> list[Stamp] | None:
     try:
-        return [_stamp(path) for path in paths]
+        return [file.known_stamp() for file in files]
     except OSError:
         return None
 

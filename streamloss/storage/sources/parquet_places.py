@@ -13,7 +13,8 @@ from ..uris import Address
 SUFFIXES = (".parquet", ".pq", ".parq")
 _MAGIC = b"PAR1"
 _ZARR = ("zarr.json", ".zarray", ".zgroup", ".zmetadata")
-_PATTERN = "*?["
+PATTERN = "*?["
+"""The marks of a pattern."""
 
 
 def is_parquet(array: Any) -> bool:
@@ -31,7 +32,7 @@ def is_parquet(array: Any) -> bool:
         return _is_parquet_file(path)
     if path.suffix.lower() in SUFFIXES or _file_above(path) is not None:
         return True
-    return any(mark in str(path) for mark in _PATTERN) and next(_matching(path), None) is not None
+    return any(mark in str(path) for mark in PATTERN) and next(_matching(path), None) is not None
 
 
 def files_of(address: Address, role: str) -> list[Path]:
@@ -49,7 +50,7 @@ def files_of(address: Address, role: str) -> list[Path]:
     if (file := _file_above(path)) is not None:
         inner = path.relative_to(file).as_posix()
         raise SourceError(f"{role}: {str(path)!r}: a column is named after '::'; expected '{file}::{inner}'.")
-    if any(mark in str(path) for mark in _PATTERN):
+    if any(mark in str(path) for mark in PATTERN):
         raise SourceError(f"{role}: no file matches {str(path)!r}.")
     raise SourceError(f"{role}: there is no file {str(path)!r}.")
 

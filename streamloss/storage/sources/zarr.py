@@ -18,7 +18,7 @@ from zarr.codecs import ShardingCodec
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath, ZipStore
 
 from ...errors import CorruptChunkError, DataError, MissingChunkError, SourceError
-from ..zarr_objects import ObjectReadError
+from ..objects import ObjectReadError
 from . import fingerprints
 from .base import Allocate, HostSource, Selection, Source, fill_option, nbytes, selection_shape, touched
 from .bfloat16 import widened
