@@ -43,6 +43,26 @@ def dd_add(a: float, a_lo: float, b: float, b_lo: float) -> tuple[float, float]:
 
 
 @scalar
+def dd_plus(a: float, a_lo: float, b: float, b_lo: float) -> tuple[float, float]:
+    """Return the sum of two double-doubles that do not cancel by more than some bits; the name exists for float32
+    results, for which a float64 will do.
+    """
+    return dd_add(a, a_lo, b, b_lo)
+
+
+@scalar
+def dd_diff(a: float, b: float) -> tuple[float, float]:
+    """Return ``a - b`` of two floats as a double-double; as :func:`dd_plus`."""
+    return two_diff(a, b)
+
+
+@scalar
+def dd_share(lo: float, hi: float) -> float:
+    """Return ``lo / hi`` of a double-double; 0 for float32 results."""
+    return lo / hi
+
+
+@scalar
 def dd_mul(a: float, a_lo: float, b: float, b_lo: float) -> tuple[float, float]:
     """Return the product of two double-doubles."""
     hi = a * b

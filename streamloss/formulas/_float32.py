@@ -30,6 +30,11 @@ _double_exp, _double_log = _scalar.exp, _scalar.log
 
 
 @scalar
+def either(double: int, single: int) -> int:
+    return single
+
+
+@scalar
 def _unscaled(x: float, bias: float) -> tuple[float, float]:
     """Return ``exp(x - k ln 2)`` and ``2**(k + bias - 1023)``, for numbers whose k leaves the latter normal."""
     shift = ROUND + bias  # the low bits of a sum with it are then a biased exponent
@@ -152,6 +157,21 @@ def dd_expm1(x: float, err: float) -> tuple[float, float]:
 @scalar
 def dd_log1p(x: float, err: float) -> tuple[float, float]:
     return log1p(x), 0.0
+
+
+@scalar
+def dd_plus(a: float, a_lo: float, b: float, b_lo: float) -> tuple[float, float]:
+    return a + b, 0.0
+
+
+@scalar
+def dd_diff(a: float, b: float) -> tuple[float, float]:
+    return a - b, 0.0
+
+
+@scalar
+def dd_share(lo: float, hi: float) -> float:
+    return 0.0
 
 
 @scalar

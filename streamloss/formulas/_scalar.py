@@ -37,6 +37,12 @@ def at_most(x: float, high: float) -> float:
 
 
 @scalar
+def either(double: int, single: int) -> int:
+    """Return `double`; `single` for float32 results, whose series end earlier."""
+    return double
+
+
+@scalar
 def sqrt(x: float) -> float:
     """Return the square root, which IEEE 754 rounds correctly."""
     return math.sqrt(x)  # numba-cuda has it, too

@@ -3,9 +3,8 @@
 from dataclasses import replace
 
 from ..core.jit import scalar
-from ..core.primitives import two_diff
 from ..core.types import UNIT
-from ._double_double import dd_add, dd_div, dd_exp, dd_mul, power, square
+from ._double_double import dd_diff, dd_div, dd_exp, dd_mul, dd_plus, power, square
 from ._focal import mass_of, with_square
 from ._kinds import Elementwise, OfOutcomes
 from ._parameters import EPSILON, GAMMA, LABEL_SMOOTHING, MEAN_AXIS, Parameter
@@ -16,7 +15,7 @@ from ._scalar import LEAST_NORMAL, at_least, at_most, log, log1p, log_of_outcome
 @scalar
 def both_masses(y: float, label_smoothing: float) -> tuple[float, float, float, float]:
     """Return the masses of label 1 and of label 0, smoothed apart: 1 - (smoothed y) would cancel for y near 1."""
-    other, other_lo = two_diff(1.0, y)
+    other, other_lo = dd_diff(1.0, y)
     one, one_lo = mass_of(y, 0.0, label_smoothing, 2.0)
     zero, zero_lo = mass_of(other, other_lo, label_smoothing, 2.0)
     return one, one_lo, zero, zero_lo
@@ -36,10 +35,10 @@ def discounted(
     balancing: float,
 ) -> float:
     """Return ``missing**gamma cost``, times ``one alpha + zero (1 - alpha)`` under class balancing."""
-    rest, rest_lo = two_diff(1.0, alpha)
+    rest, rest_lo = dd_diff(1.0, alpha)
     a, a_lo = dd_mul(one, one_lo, alpha, 0.0)
     b, b_lo = dd_mul(zero, zero_lo, rest, rest_lo)
-    balance = dd_add(a, a_lo, b, b_lo)[0] if balancing != 0.0 else 1.0
+    balance = dd_plus(a, a_lo, b, b_lo)[0] if balancing != 0.0 else 1.0
     factor = power(missing, gamma, missing_lo)
     costs = (factor > 0.0) & (balance > 0.0)
     return balance * (factor * cost) if costs else 0.0 * (missing + balance)  # 0 * inf is 0 here
@@ -58,10 +57,10 @@ def binary_from_probability(
     one, one_lo, zero, zero_lo = both_masses(y, label_smoothing)
     q = at_most(at_least(p, lower), upper)
     cost = (one * -log(q) if one > 0.0 else 0.0 * (y + p)) + (zero * -log1p(-q) if zero > 0.0 else 0.0 * y)
-    other, other_lo = two_diff(1.0, p)
+    other, other_lo = dd_diff(1.0, p)
     a, a_lo = dd_mul(one, one_lo, other, other_lo)
     b, b_lo = dd_mul(zero, zero_lo, p, 0.0)
-    missing, missing_lo = dd_add(a, a_lo, b, b_lo)
+    missing, missing_lo = dd_plus(a, a_lo, b, b_lo)
     return discounted(one, one_lo, zero, zero_lo, missing, missing_lo, cost, alpha, gamma, apply_class_balancing)
 
 
@@ -74,8 +73,8 @@ def binary_from_logit(
     odds, odds_lo = dd_exp(-abs(x), 0.0)
     cost = (abs(x) * other if other > 0.0 else 0.0 * (y + (x - x if x != x else 0.0))) + log1p(odds)
     a, a_lo = dd_mul(side, side_lo, odds, odds_lo)
-    a, a_lo = dd_add(other, other_lo, a, a_lo)
-    b, b_lo = dd_add(1.0, 0.0, odds, odds_lo)
+    a, a_lo = dd_plus(other, other_lo, a, a_lo)
+    b, b_lo = dd_plus(1.0, 0.0, odds, odds_lo)
     missing, missing_lo = dd_div(a, a_lo, b, b_lo)
     return discounted(one, one_lo, zero, zero_lo, missing, missing_lo, cost, alpha, gamma, apply_class_balancing)
 
@@ -92,7 +91,7 @@ def outcome_squared(
 ) -> float:
     happened = y > 0.0
     cost = 0.0 - log_of_outcome(at_most(at_least(p, lower), upper), happened)
-    other, other_lo = two_diff(1.0, p)
+    other, other_lo = dd_diff(1.0, p)
     missing, missing_lo = dd_mul(1.0, 0.0, other if happened else p, other_lo if happened else 0.0)
     balance = (alpha if happened else 1.0 - alpha) if apply_class_balancing != 0.0 else 1.0
     factor = square(missing, gamma, missing_lo)

@@ -4,11 +4,11 @@ import numpy as np
 
 from ..core.primitives import two_diff, two_sum
 from ..core.types import UNIT
-from ._double_double import dd_add, dd_div, dd_expm1, dd_log1p, dd_mul
+from ._double_double import dd_diff, dd_div, dd_expm1, dd_log1p, dd_mul, dd_plus, dd_share
 from ._kinds import Elementwise
 from ._parameters import MEAN_AXIS, POSITIVE, Parameter, epsilon
 from ._registry import declare
-from ._scalar import LARGEST, at_least, at_most, log1p
+from ._scalar import LARGEST, at_least, at_most, log1p_of_normal
 
 AXIS = {"axis": MEAN_AXIS}
 LN2, LN2_ERR = 0.6931471805599453, 2.3190468138462996e-17
@@ -146,18 +146,18 @@ declare(
 
 def logarithm_of_cosh(y: float, p: float) -> float:
     # x = |p - y| in double-double: squaring doubles the error of a rounding
-    d, d_lo = two_diff(p, y)
+    d, d_lo = dd_diff(p, y)
     x, x_lo = (d, d_lo) if d >= 0.0 else (-d, -d_lo)
     # near 0 as log(1 + (cosh(x) - 1)), with cosh(x) - 1 = (exp(-x) - 1)**2 / (2 exp(-x)); far out as
     # x - log(2) + log(1 + exp(-2 x)): one exponential and one logarithm serve both
     far = x >= 1.0
     s, s_lo = dd_expm1(-x, -x_lo)
-    e, e_lo = dd_add(1.0, 0.0, s, s_lo)
+    e, e_lo = dd_plus(1.0, 0.0, s, s_lo)
     s, s_lo = dd_mul(s, s_lo, 0.5 * s, 0.5 * s_lo)
     s, s_lo = dd_div(s, s_lo, e, e_lo)
     s, s_lo = (e * e, 0.0) if far else (s, s_lo)
-    rest = log1p(s) + s_lo / (1.0 + s)
-    line, line_lo = dd_add(x, x_lo, -LN2, -LN2_ERR)
+    rest = log1p_of_normal(s) + dd_share(s_lo, 1.0 + s)
+    line, line_lo = dd_plus(x, x_lo, -LN2, -LN2_ERR)
     return line + (line_lo + rest) if far else rest
 
 
