@@ -80,18 +80,19 @@ def expm1(x: float) -> float:
 @scalar
 def _log1p_reduced(f: float) -> float:
     """Return ``log(1 + f)`` for 1 + f in [sqrt(1/2), sqrt(2))."""
-    p = fma(f, 0.0567934665745078468, -0.0996685387730895543)
-    p = fma(p, f, 0.0988620389346827031)
-    p = fma(p, f, -0.0989239139192970145)
-    p = fma(p, f, 0.110283873117624989)
-    p = fma(p, f, -0.125017338117910843)
-    p = fma(p, f, 0.14289319528477393)
-    p = fma(p, f, -0.166667070329952567)
-    p = fma(p, f, 0.199999358330321659)
-    p = fma(p, f, -0.249999990982033621)
-    p = fma(p, f, 0.333333336571813876)
-    p = fma(p, f, -0.500000000016761335)
-    return fma(p, f * f, f)
+    # even and odd powers side by side: half as long a chain of operations that wait for each other
+    z = f * f
+    even = fma(z, 0.0567934665745078468, 0.0988620389346827031)
+    even = fma(even, z, 0.110283873117624989)
+    even = fma(even, z, 0.14289319528477393)
+    even = fma(even, z, 0.199999358330321659)
+    even = fma(even, z, 0.333333336571813876)
+    odd = fma(z, -0.0996685387730895543, -0.0989239139192970145)
+    odd = fma(odd, z, -0.125017338117910843)
+    odd = fma(odd, z, -0.166667070329952567)
+    odd = fma(odd, z, -0.249999990982033621)
+    odd = fma(odd, z, -0.500000000016761335)
+    return fma(fma(even, f, odd), z, f)
 
 
 @scalar

@@ -82,9 +82,7 @@ def all_of(source):
     return source.read(tuple(slice(0, n) for n in source.shape))
 
 
-@pytest.mark.parametrize(
-    "place", ["run/", "run/*.parquet", "run/part-[012].parquet", "months/", "**/a.parquet"]
-)
+@pytest.mark.parametrize("place", ["run/", "run/*.parquet", "run/part-[012].parquet", "months/", "**/a.parquet"])
 def test_folders_and_patterns_are_all_their_files_in_order(options, place):
     source = opened(f"s3://bucket/{place}::p", options)
     assert source.remote
