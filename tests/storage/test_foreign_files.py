@@ -48,7 +48,6 @@ CASES = {  # what is written: the suffix, what it is called, the way
     "csv": (containing("a,b\n1,2\n"), ".csv", "a table in text", r"pandas\.read_csv\("),
     "json": (containing('{"a": [1]}'), ".json", "a JSON file", r"pandas\.read_json\("),
     "matlab": (lambda p: scipy.io.savemat(p, {"a": VALUES}), ".mat", "a MATLAB file", r"scipy\.io\.loadmat\("),
-    "safetensors": (containing(b"\x08\0\0\0\0\0\0\0{}      "), ".safetensors", "a safetensors file", "load_file"),
     "pickle": (lambda p: p.write_bytes(pickle.dumps(VALUES)), ".pkl", "a pickle", r"pickle\.load\("),
     "bare": (lambda p: VALUES.tofile(p), ".bin", "a file of bare numbers", r"numpy\.memmap\("),
     "tfrecord": (containing(b"\x10\0\0\0\0\0\0\0abcd"), ".tfrecord", "a TFRecord file", "as_numpy_iterator"),
@@ -56,7 +55,7 @@ CASES = {  # what is written: the suffix, what it is called, the way
     "zip": (archive, ".zip", "a compressed file or an archive", "Unpack it"),
 }
 MARKED = {  # recognised by what they begin with
-    **{name: case for name, case in CASES.items() if name not in ("csv", "json", "safetensors", "bare", "tfrecord")},
+    **{name: case for name, case in CASES.items() if name not in ("csv", "json", "bare", "tfrecord")},
     "html": (containing("<!doctype html><title>Sign in"), "", "an HTML or XML page", "download that"),
     "xml": (containing('\n<?xml version="1.0"?><Error>'), "", "an HTML or XML page", "download that"),
     "git-lfs": (containing(POINTER), "", "a pointer of git-lfs", "git lfs pull"),

@@ -71,7 +71,6 @@ FILES = (
     FileKind("a table in text", (".csv", ".tsv", ".txt"), (), "pandas.read_csv({path})[{name}].to_numpy()"),
     FileKind("a JSON file", (".json", ".jsonl"), (), "pandas.read_json({path})[{name}].to_numpy()"),
     FileKind("a MATLAB file", (".mat",), (b"MATLAB 5.0 MAT-file",), "scipy.io.loadmat({path})[{name}]"),
-    FileKind("a safetensors file", (".safetensors",), (), "safetensors.numpy.load_file({path})[{name}]"),
     FileKind(
         "a pickle",
         (".pkl", ".pickle", ".joblib"),

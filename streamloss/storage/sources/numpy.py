@@ -16,6 +16,7 @@ from .base import Allocate, HostSource, Selection, Source, nbytes
 from .bfloat16 import widened
 from .dtypes import refuse_no_numbers
 from .encoding import attributes_of, refuse_encoded, refuse_masked, units_of
+from .float8 import Float8, kind_of, without_names
 from .foreign_files import explain_file
 from .labels import dimensions_of, labels_of
 from .recognition import is_of
@@ -166,7 +167,8 @@ def open_array(array: Any, role: str, missing_chunks: str = "error", where: str 
         values = (
             array[...] if callable(getattr(array, "ncattrs", None)) else array
         )  # what netCDF4 masks, asarray would drop
-        converted = np.asarray(values)
+        kind = kind_of(values)
+        converted = np.asarray(without_names(values))
     except Exception as error:  # whatever a foreign __array__ raises
         raise SourceError(f"{role}: cannot make an array of {type(array).__name__}: {error}") from error
     refuse_masked(f"{role}: {where or f'a {type(array).__name__}'}", values, "array.filled(value)")
@@ -177,7 +179,7 @@ def open_array(array: Any, role: str, missing_chunks: str = "error", where: str 
     source.where = where or source.where
     source.dimensions, source.given_labels = dimensions_of(array), labels_of(array)
     source.units = units_of(attributes_of(array))
-    return widened(source)
+    return widened(source) if kind is None else Float8(source, kind)
 
 
 def _refuse_large(array: Any, role: str) -> None:
