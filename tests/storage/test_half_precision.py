@@ -84,7 +84,7 @@ def test_8_bit_floats_of_a_file_are_widened(dtype, kind, tmp_path):
 def test_another_name_is_an_error_that_lists_them(file):
     with pytest.raises(SourceError, match=r"no tensor 'flags'.* Did you mean 'flag'\?.*f4 \(20, 3\) F32"):
         all_of(f"{file}::flags")
-    with pytest.raises(SourceError, match=r"holds 6 tensors; name one, as .*a\.safetensors::name"):
+    with pytest.raises(SourceError, match=r"holds 6 tensors; name one of them: .*a\.safetensors::name"):
         all_of(file)
 
 
