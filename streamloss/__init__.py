@@ -19,16 +19,31 @@ if TYPE_CHECKING:
     from .aggregation.state import State as State
     from .api.evaluate import evaluate as evaluate
     from .api.evaluate import plan as plan
+    from .api.evaluator import Evaluator as Evaluator
     from .api.merge import merge as merge
     from .api.result import Result as Result
     from .api.result import load as load
     from .core.types import Reduction as Reduction
     from .planning.plan import Plan as Plan
 
-__all__ = ["Plan", "Reduction", "Result", "State", "errors", "evaluate", "load", "losses", "merge", "nn", "plan"]
+__all__ = [
+    "Evaluator",
+    "Plan",
+    "Reduction",
+    "Result",
+    "State",
+    "errors",
+    "evaluate",
+    "load",
+    "losses",
+    "merge",
+    "nn",
+    "plan",
+]
 
 # Modules are loaded on first use: NumPy, Numba and Zarr take a second to import, for which --help need not wait.
 _WHERE = {
+    "Evaluator": "api.evaluator",
     "Plan": "planning.plan",
     "Reduction": "core.types",
     "Result": "api.result",
