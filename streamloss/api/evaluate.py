@@ -71,8 +71,9 @@ def evaluate(
         A mapping's keys name the losses in the result.
     y_true, y_pred : array_like, numpy.memmap, zarr.Array, dask.array.Array, str or path
         In memory (or a GPU's, as CuPy, PyTorch, JAX and Numba have arrays), or a URI: ``a.npy``,
-        ``store.zarr/path/in/group``, ``store.zarr.zip/path``. Arrays of h5py, netCDF4 and xarray, and others that give
-        slices, are read block by block. Labels (indexes of pandas, coordinates of xarray) must be equal where two
+        ``store.zarr/path/in/group``, ``store.zarr.zip/path``, ``folder_of_parquet::column``, ``file.nc::variable``,
+        ``file.h5::/group/dataset``, ``s3://bucket/store.zarr/path``; docs/sources.md has all. Arrays of h5py, netCDF4
+        and xarray, and others that give slices, are read block by block. Labels (indexes of pandas, coordinates of xarray) must be equal where two
         arrays have some. Dask computes its arrays chunk by chunk: its chunks, not `memory` and `workers`, then decide
         how much is held; `shard` and `checkpoint` refuse them.
     sample_weight : float, or as `y_true`, optional

@@ -92,7 +92,9 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
             metavar="NAME[:KEY=VALUE,...]",
             help="A loss; repeat for several. See `streamloss losses`.",
         ),
-        option("--y-true", metavar="URI", help="Labels: a.npy, store.zarr/path."),
+        option(
+            "--y-true", metavar="URI", help="Labels: a.npy, store.zarr/path, x.parquet::column, x.h5::/name, s3://..."
+        ),
         option("--y-pred", metavar="URI", help="Predictions."),
         option("--sample-weight", metavar="URI|NUMBER", help="Weights: an array, or one for all."),
         option("--class-weight", metavar="W0,W1,...", help="What rows of label 0, 1, ... count: 1,2,0.5."),
