@@ -73,9 +73,9 @@ def evaluate(
         In memory (or a GPU's, as CuPy, PyTorch, JAX and Numba have arrays), or a URI: ``a.npy``,
         ``store.zarr/path/in/group``, ``store.zarr.zip/path``, ``folder_of_parquet::column``, ``file.nc::variable``,
         ``file.h5::/group/dataset``, ``s3://bucket/store.zarr/path``; docs/sources.md has all. Arrays of h5py, netCDF4
-        and xarray, and others that give slices, are read block by block. Labels (indexes of pandas, coordinates of xarray) must be equal where two
-        arrays have some. Dask computes its arrays chunk by chunk: its chunks, not `memory` and `workers`, then decide
-        how much is held; `shard` and `checkpoint` refuse them.
+        and xarray, and others that give slices, are read block by block. Labels (indexes of pandas, coordinates of
+        xarray) must be equal where two arrays have some. Dask computes its arrays chunk by chunk: its chunks, not
+        `memory` and `workers`, then decide how much is held; `shard` and `checkpoint` refuse them.
     sample_weight : float, or as `y_true`, optional
         At least 0; of the losses' shape, or their rank with 1s.
     mask : as `y_true`, optional
