@@ -113,7 +113,7 @@ class BinaryCrossentropy(Loss):
         self,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
-        axis: int | None = -1,
+        axis: int | str | None = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "binary_crossentropy",
         dtype: str | None = None,
@@ -126,7 +126,7 @@ def binary_crossentropy(
     y_pred: Any,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
-    axis: int | None = -1,
+    axis: int | str | None = -1,
     *,
     epsilon: float = 1e-07,
 ) -> Any: ...
@@ -142,7 +142,7 @@ class BinaryFocalCrossentropy(Loss):
         gamma: float = 2.0,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
-        axis: int | None = -1,
+        axis: int | str | None = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "binary_focal_crossentropy",
         dtype: str | None = None,
@@ -158,7 +158,7 @@ def binary_focal_crossentropy(
     gamma: float = 2.0,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
-    axis: int | None = -1,
+    axis: int | str | None = -1,
     *,
     epsilon: float = 1e-07,
 ) -> Any: ...
@@ -172,7 +172,7 @@ class BrierScore(Loss):
         dtype: str | None = None,
         *,
         ignore_class: int | None = None,
-        axis: int = -1,
+        axis: int | str = -1,
     ) -> None: ...
 
 def brier_score(
@@ -181,7 +181,7 @@ def brier_score(
     scale_by_half: bool = False,
     *,
     ignore_class: int | None = None,
-    axis: int = -1,
+    axis: int | str = -1,
 ) -> Any: ...
 
 class CategoricalCrossentropy(Loss):
@@ -189,7 +189,7 @@ class CategoricalCrossentropy(Loss):
         self,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
-        axis: int = -1,
+        axis: int | str = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "categorical_crossentropy",
         dtype: str | None = None,
@@ -202,7 +202,7 @@ def categorical_crossentropy(
     y_pred: Any,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
-    axis: int = -1,
+    axis: int | str = -1,
     *,
     epsilon: float = 1e-07,
 ) -> Any: ...
@@ -214,7 +214,7 @@ class CategoricalFocalCrossentropy(Loss):
         gamma: float = 2.0,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
-        axis: int = -1,
+        axis: int | str = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "categorical_focal_crossentropy",
         dtype: str | None = None,
@@ -229,7 +229,7 @@ def categorical_focal_crossentropy(
     gamma: float = 2.0,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
-    axis: int = -1,
+    axis: int | str = -1,
     *,
     epsilon: float = 1e-07,
 ) -> Any: ...
@@ -242,7 +242,7 @@ class CategoricalGeneralizedCrossEntropy(Loss):
         name: str | None = "categorical_generalized_cross_entropy",
         dtype: str | None = None,
         *,
-        axis: int = -1,
+        axis: int | str = -1,
     ) -> None: ...
 
 def categorical_generalized_cross_entropy(
@@ -250,7 +250,7 @@ def categorical_generalized_cross_entropy(
     y_pred: Any,
     q: float = 0.5,
     *,
-    axis: int = -1,
+    axis: int | str = -1,
 ) -> Any: ...
 
 class CategoricalHinge(Loss):
@@ -260,20 +260,20 @@ class CategoricalHinge(Loss):
         name: str | None = "categorical_hinge",
         dtype: str | None = None,
         *,
-        axis: int = -1,
+        axis: int | str = -1,
     ) -> None: ...
 
 def categorical_hinge(
     y_true: Any,
     y_pred: Any,
     *,
-    axis: int = -1,
+    axis: int | str = -1,
 ) -> Any: ...
 
 class CosineSimilarity(Loss):
     def __init__(
         self,
-        axis: int = -1,
+        axis: int | str = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "cosine_similarity",
         dtype: str | None = None,
@@ -282,7 +282,7 @@ class CosineSimilarity(Loss):
 def cosine_similarity(
     y_true: Any,
     y_pred: Any,
-    axis: int = -1,
+    axis: int | str = -1,
 ) -> Any: ...
 
 cosine = cosine_similarity
@@ -308,7 +308,7 @@ class Dice(Loss):
         self,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "dice",
-        axis: int | Sequence[int] | None = None,
+        axis: int | str | Sequence[int | str] | None = None,
         dtype: str | None = None,
         *,
         epsilon: float = 1e-07,
@@ -317,7 +317,7 @@ class Dice(Loss):
 def dice(
     y_true: Any,
     y_pred: Any,
-    axis: int | Sequence[int] | None = None,
+    axis: int | str | Sequence[int | str] | None = None,
     *,
     epsilon: float = 1e-07,
 ) -> Any: ...
@@ -329,14 +329,14 @@ class GammaDeviance(Loss):
         name: str | None = "gamma_deviance",
         dtype: str | None = None,
         *,
-        axis: int | None = -1,
+        axis: int | str | None = -1,
     ) -> None: ...
 
 def gamma_deviance(
     y_true: Any,
     y_pred: Any,
     *,
-    axis: int | None = -1,
+    axis: int | str | None = -1,
 ) -> Any: ...
 
 mean_gamma_deviance = gamma_deviance
@@ -349,7 +349,7 @@ class GaussianNLL(Loss):
         name: str | None = "gaussian_nll",
         dtype: str | None = None,
         *,
-        axis: int = -1,
+        axis: int | str = -1,
         epsilon: float = 1e-06,
     ) -> None: ...
 
@@ -358,7 +358,7 @@ def gaussian_nll(
     y_pred: Any,
     full: bool = False,
     *,
-    axis: int = -1,
+    axis: int | str = -1,
     epsilon: float = 1e-06,
 ) -> Any: ...
 
@@ -372,7 +372,7 @@ class Hinge(Loss):
         dtype: str | None = None,
         *,
         labels: Literal["auto", "01", "pm1"] = "auto",
-        axis: int | None = -1,
+        axis: int | str | None = -1,
     ) -> None: ...
 
 def hinge(
@@ -380,7 +380,7 @@ def hinge(
     y_pred: Any,
     *,
     labels: Literal["auto", "01", "pm1"] = "auto",
-    axis: int | None = -1,
+    axis: int | str | None = -1,
 ) -> Any: ...
 
 class Huber(Loss):
@@ -391,7 +391,7 @@ class Huber(Loss):
         name: str | None = "huber",
         dtype: str | None = None,
         *,
-        axis: int | None = -1,
+        axis: int | str | None = -1,
     ) -> None: ...
 
 def huber(
@@ -399,7 +399,7 @@ def huber(
     y_pred: Any,
     delta: float = 1.0,
     *,
-    axis: int | None = -1,
+    axis: int | str | None = -1,
 ) -> Any: ...
 
 huber_loss = huber
@@ -411,7 +411,7 @@ class KLDivergence(Loss):
         name: str | None = "kl_divergence",
         dtype: str | None = None,
         *,
-        axis: int = -1,
+        axis: int | str = -1,
         epsilon: float = 1e-07,
     ) -> None: ...
 
@@ -419,7 +419,7 @@ def kl_divergence(
     y_true: Any,
     y_pred: Any,
     *,
-    axis: int = -1,
+    axis: int | str = -1,
     epsilon: float = 1e-07,
 ) -> Any: ...
 
@@ -434,14 +434,14 @@ class LogCosh(Loss):
         name: str | None = "log_cosh",
         dtype: str | None = None,
         *,
-        axis: int | None = -1,
+        axis: int | str | None = -1,
     ) -> None: ...
 
 def log_cosh(
     y_true: Any,
     y_pred: Any,
     *,
-    axis: int | None = -1,
+    axis: int | str | None = -1,
 ) -> Any: ...
 
 logcosh = log_cosh
@@ -454,7 +454,7 @@ class LogPoissonLoss(Loss):
         name: str | None = "log_poisson_loss",
         dtype: str | None = None,
         *,
-        axis: int | None = -1,
+        axis: int | str | None = -1,
     ) -> None: ...
 
 def log_poisson_loss(
@@ -462,7 +462,7 @@ def log_poisson_loss(
     y_pred: Any,
     compute_full_loss: bool = False,
     *,
-    axis: int | None = -1,
+    axis: int | str | None = -1,
 ) -> Any: ...
 
 class MeanAbsoluteError(Loss):
@@ -472,14 +472,14 @@ class MeanAbsoluteError(Loss):
         name: str | None = "mean_absolute_error",
         dtype: str | None = None,
         *,
-        axis: int | None = -1,
+        axis: int | str | None = -1,
     ) -> None: ...
 
 def mean_absolute_error(
     y_true: Any,
     y_pred: Any,
     *,
-    axis: int | None = -1,
+    axis: int | str | None = -1,
 ) -> Any: ...
 
 mae = mean_absolute_error
@@ -492,7 +492,7 @@ class MeanAbsolutePercentageError(Loss):
         name: str | None = "mean_absolute_percentage_error",
         dtype: str | None = None,
         *,
-        axis: int | None = -1,
+        axis: int | str | None = -1,
         epsilon: float = 1e-07,
     ) -> None: ...
 
@@ -500,7 +500,7 @@ def mean_absolute_percentage_error(
     y_true: Any,
     y_pred: Any,
     *,
-    axis: int | None = -1,
+    axis: int | str | None = -1,
     epsilon: float = 1e-07,
 ) -> Any: ...
 
@@ -514,14 +514,14 @@ class MeanSquaredError(Loss):
         name: str | None = "mean_squared_error",
         dtype: str | None = None,
         *,
-        axis: int | None = -1,
+        axis: int | str | None = -1,
     ) -> None: ...
 
 def mean_squared_error(
     y_true: Any,
     y_pred: Any,
     *,
-    axis: int | None = -1,
+    axis: int | str | None = -1,
 ) -> Any: ...
 
 mse = mean_squared_error
@@ -534,7 +534,7 @@ class MeanSquaredLogarithmicError(Loss):
         name: str | None = "mean_squared_logarithmic_error",
         dtype: str | None = None,
         *,
-        axis: int | None = -1,
+        axis: int | str | None = -1,
         epsilon: float = 1e-07,
     ) -> None: ...
 
@@ -542,7 +542,7 @@ def mean_squared_logarithmic_error(
     y_true: Any,
     y_pred: Any,
     *,
-    axis: int | None = -1,
+    axis: int | str | None = -1,
     epsilon: float = 1e-07,
 ) -> Any: ...
 
@@ -557,7 +557,7 @@ class Pinball(Loss):
         name: str | None = "pinball",
         dtype: str | None = None,
         *,
-        axis: int | None = -1,
+        axis: int | str | None = -1,
     ) -> None: ...
 
 def pinball(
@@ -565,7 +565,7 @@ def pinball(
     y_pred: Any,
     quantile: float = 0.5,
     *,
-    axis: int | None = -1,
+    axis: int | str | None = -1,
 ) -> Any: ...
 
 mean_pinball_loss = pinball
@@ -577,7 +577,7 @@ class Poisson(Loss):
         name: str | None = "poisson",
         dtype: str | None = None,
         *,
-        axis: int | None = -1,
+        axis: int | str | None = -1,
         epsilon: float = 1e-07,
     ) -> None: ...
 
@@ -585,7 +585,7 @@ def poisson(
     y_true: Any,
     y_pred: Any,
     *,
-    axis: int | None = -1,
+    axis: int | str | None = -1,
     epsilon: float = 1e-07,
 ) -> Any: ...
 
@@ -596,14 +596,14 @@ class PoissonDeviance(Loss):
         name: str | None = "poisson_deviance",
         dtype: str | None = None,
         *,
-        axis: int | None = -1,
+        axis: int | str | None = -1,
     ) -> None: ...
 
 def poisson_deviance(
     y_true: Any,
     y_pred: Any,
     *,
-    axis: int | None = -1,
+    axis: int | str | None = -1,
 ) -> Any: ...
 
 mean_poisson_deviance = poisson_deviance
@@ -617,7 +617,7 @@ class PoissonNLL(Loss):
         name: str | None = "poisson_nll",
         dtype: str | None = None,
         *,
-        axis: int | None = -1,
+        axis: int | str | None = -1,
         epsilon: float = 1e-08,
     ) -> None: ...
 
@@ -627,7 +627,7 @@ def poisson_nll(
     log_input: bool = True,
     full: bool = False,
     *,
-    axis: int | None = -1,
+    axis: int | str | None = -1,
     epsilon: float = 1e-08,
 ) -> Any: ...
 
@@ -639,7 +639,7 @@ class SparseCategoricalCrossentropy(Loss):
         from_logits: bool = False,
         ignore_class: int | None = None,
         reduction: str | None = "sum_over_batch_size",
-        axis: int = -1,
+        axis: int | str = -1,
         name: str | None = "sparse_categorical_crossentropy",
         dtype: str | None = None,
         *,
@@ -652,7 +652,7 @@ def sparse_categorical_crossentropy(
     y_pred: Any,
     from_logits: bool = False,
     ignore_class: int | None = None,
-    axis: int = -1,
+    axis: int | str = -1,
     *,
     label_smoothing: float = 0.0,
     epsilon: float = 1e-07,
@@ -666,7 +666,7 @@ class SquaredHinge(Loss):
         dtype: str | None = None,
         *,
         labels: Literal["auto", "01", "pm1"] = "auto",
-        axis: int | None = -1,
+        axis: int | str | None = -1,
     ) -> None: ...
 
 def squared_hinge(
@@ -674,7 +674,7 @@ def squared_hinge(
     y_pred: Any,
     *,
     labels: Literal["auto", "01", "pm1"] = "auto",
-    axis: int | None = -1,
+    axis: int | str | None = -1,
 ) -> Any: ...
 
 class TopKError(Loss):
@@ -686,7 +686,7 @@ class TopKError(Loss):
         dtype: str | None = None,
         *,
         ignore_class: int | None = None,
-        axis: int = -1,
+        axis: int | str = -1,
     ) -> None: ...
 
 def top_k_error(
@@ -695,7 +695,7 @@ def top_k_error(
     k: int = 5,
     *,
     ignore_class: int | None = None,
-    axis: int = -1,
+    axis: int | str = -1,
 ) -> Any: ...
 
 class Tversky(Loss):
@@ -705,7 +705,7 @@ class Tversky(Loss):
         beta: float = 0.5,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "tversky",
-        axis: int | Sequence[int] | None = None,
+        axis: int | str | Sequence[int | str] | None = None,
         dtype: str | None = None,
         *,
         epsilon: float = 1e-07,
@@ -716,7 +716,7 @@ def tversky(
     y_pred: Any,
     alpha: float = 0.5,
     beta: float = 0.5,
-    axis: int | Sequence[int] | None = None,
+    axis: int | str | Sequence[int | str] | None = None,
     *,
     epsilon: float = 1e-07,
 ) -> Any: ...
@@ -729,7 +729,7 @@ class TweedieDeviance(Loss):
         name: str | None = "tweedie_deviance",
         dtype: str | None = None,
         *,
-        axis: int | None = -1,
+        axis: int | str | None = -1,
     ) -> None: ...
 
 def tweedie_deviance(
@@ -737,7 +737,7 @@ def tweedie_deviance(
     y_pred: Any,
     power: float = 1.5,
     *,
-    axis: int | None = -1,
+    axis: int | str | None = -1,
 ) -> Any: ...
 
 class WeightedCrossEntropyWithLogits(Loss):
@@ -748,7 +748,7 @@ class WeightedCrossEntropyWithLogits(Loss):
         name: str | None = "weighted_cross_entropy_with_logits",
         dtype: str | None = None,
         *,
-        axis: int | None = -1,
+        axis: int | str | None = -1,
     ) -> None: ...
 
 def weighted_cross_entropy_with_logits(
@@ -756,7 +756,7 @@ def weighted_cross_entropy_with_logits(
     y_pred: Any,
     pos_weight: float | Sequence[float] = 1.0,
     *,
-    axis: int | None = -1,
+    axis: int | str | None = -1,
 ) -> Any: ...
 
 class ZeroOneLoss(Loss):
@@ -767,7 +767,7 @@ class ZeroOneLoss(Loss):
         dtype: str | None = None,
         *,
         ignore_class: int | None = None,
-        axis: int = -1,
+        axis: int | str = -1,
     ) -> None: ...
 
 def zero_one_loss(
@@ -775,7 +775,7 @@ def zero_one_loss(
     y_pred: Any,
     *,
     ignore_class: int | None = None,
-    axis: int = -1,
+    axis: int | str = -1,
 ) -> Any: ...
 
 zero_one = zero_one_loss

@@ -44,8 +44,8 @@ def class_doc(declaration: Declaration) -> str:
         _section("Parameters", [*_parameters(declaration.parameters), *OF_EVERY_LOSS]),
         _section("Raises", RAISES_OF_PARAMETERS),
         _texts("Notes", [*notes, *_other_names(declaration)]),
-        _texts("References", [source]),
-        _texts("Examples", [example]),
+        _texts("References", [source] if source else []),
+        _texts("Examples", [example] if example else []),
     )
 
 
@@ -60,7 +60,7 @@ def function_doc(declaration: Declaration) -> str:
         _section("Returns", returns),
         _section("Raises", [*RAISES_OF_CALLS, *RAISES_OF_PARAMETERS]),
         _texts("Notes", [*notes, *_other_names(declaration)]),
-        _texts("References", [source]),
+        _texts("References", [source] if source else []),
         _texts(
             "Examples", [f"By :class:`{declaration.class_name}`, which reduces what this function returns:", example]
         ),
@@ -68,10 +68,12 @@ def function_doc(declaration: Declaration) -> str:
 
 
 def parts(doc: str) -> tuple[str, list[str], str, str]:
-    """Return the summary with the formula, further paragraphs, the source and the example of a declaration."""
+    """Return the summary with the formula, further paragraphs, the source and the example of a declaration; those that
+    it has not, as one that a user wrote may not, are empty.
+    """
     summary, *rest = doc.split("\n\n")
     notes = [text for text in rest if not text.startswith(("Source:", ">>>"))]
-    source = next(text.removeprefix("Source:").strip() for text in rest if text.startswith("Source:"))
+    source = next((text.removeprefix("Source:").strip() for text in rest if text.startswith("Source:")), "")
     example = "\n\n".join(text for text in rest if text.startswith(">>>"))
     return summary, notes, source, example
 

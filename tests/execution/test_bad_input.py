@@ -473,7 +473,7 @@ ARGUMENTS = {
     ),
     "type of a loss parameter": (
         {"losses": {"class_name": "mse", "config": {"axis": 0.5}}}, ["--loss", "mse:axis=0.5"], errors.UsageError,
-        ["MeanSquaredError: axis must be int or None", "received 0.5"],
+        ["MeanSquaredError: axis must be int or str or None", "received 0.5"],
     ),
     "range of a loss parameter": (
         {"losses": {"class_name": SCCE, "config": {"epsilon": 0.7}}}, ["--loss", f"{SCCE}:epsilon=0.7"],
