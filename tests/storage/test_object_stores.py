@@ -12,10 +12,9 @@ import numpy as np
 import obstore
 import pytest
 import zarr
-from moto.server import ThreadedMotoServer
 
 import streamloss as sl
-from faulty_proxy import FaultyProxy
+from buckets import HTTP, config_of, options_for, served
 from streamloss.cli.config import load
 from streamloss.errors import (
     ConfigError,
@@ -35,23 +34,16 @@ SECRET = "very-secret-0815"
 
 @pytest.fixture(scope="module")
 def proxy():
-    server = ThreadedMotoServer("127.0.0.1", 0)
-    server.start()
-    with FaultyProxy(server.get_host_and_port()[1]) as between:
+    with served("bucket", SECRET) as between:
         yield between
-    server.stop()
 
 
 @pytest.fixture(scope="module")
 def filled(proxy):
     """A bucket with arrays of both formats, one with shards, one that only its group's metadata has."""
-    import boto3
-
-    options = options_for(proxy)
-    keys = {"aws_access_key_id": "me", "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
-    boto3.client("s3", endpoint_url=options["endpoint"], **keys).create_bucket(Bucket="bucket")
+    options = options_for(proxy, SECRET)
     store = zarr.storage.ObjectStore(
-        obstore.store.from_url("s3://bucket/a.zarr", config={k: options[k] for k in KEYS}, client_options=HTTP)
+        obstore.store.from_url("s3://bucket/a.zarr", config=config_of(options), client_options=HTTP)
     )
     root = zarr.create_group(store)
     root.create_array("three", data=DATA, chunks=(100, 8))
@@ -63,26 +55,10 @@ def filled(proxy):
         zarr.consolidate_metadata(store)
     obstore.delete(store.store, "consolidated/zarr.json")
     old = zarr.storage.ObjectStore(
-        obstore.store.from_url("s3://bucket/old.zarr", config={k: options[k] for k in KEYS}, client_options=HTTP)
+        obstore.store.from_url("s3://bucket/old.zarr", config=config_of(options), client_options=HTTP)
     )
     zarr.create_group(old, zarr_format=2).create_array("two", data=DATA, chunks=(100, 8))
     return options
-
-
-KEYS = ("endpoint", "access_key_id", "secret_access_key", "region")
-HTTP = {"allow_http": True}
-
-
-def options_for(proxy):
-    return {
-        "endpoint": f"http://127.0.0.1:{proxy.port}",
-        "access_key_id": "me",
-        "secret_access_key": SECRET,
-        "region": "us-east-1",
-        "max_retries": 3,
-        "init_backoff": 0.001,
-        "max_backoff": 0.002,
-    }
 
 
 @pytest.fixture

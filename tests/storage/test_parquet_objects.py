@@ -9,10 +9,9 @@ import obstore
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from moto.server import ThreadedMotoServer
 
 import streamloss as sl
-from faulty_proxy import FaultyProxy
+from buckets import HTTP, config_of, options_for, served
 from streamloss.errors import CorruptChunkError, SourceError, UsageError
 from streamloss.storage.sources import open_source
 from streamloss.storage.uris import StorageOptions, address_of
@@ -33,22 +32,14 @@ def content(first, stop):
 
 @pytest.fixture(scope="module")
 def proxy():
-    server = ThreadedMotoServer("127.0.0.1", 0)
-    server.start()
-    with FaultyProxy(server.get_host_and_port()[1]) as between:
+    with served("bucket", SECRET) as between:
         yield between
-    server.stop()
 
 
 @pytest.fixture(scope="module")
 def store(proxy):
-    import boto3
-
-    endpoint = f"http://127.0.0.1:{proxy.port}"
-    keys = {"aws_access_key_id": "me", "aws_secret_access_key": SECRET, "region_name": "us-east-1"}
-    boto3.client("s3", endpoint_url=endpoint, **keys).create_bucket(Bucket="bucket")
-    config = {"endpoint": endpoint, "access_key_id": "me", "secret_access_key": SECRET, "region": "us-east-1"}
-    found = obstore.store.from_url("s3://bucket", config=config, client_options={"allow_http": True})
+    config = config_of(options_for(proxy, SECRET))
+    found = obstore.store.from_url("s3://bucket", config=config, client_options=HTTP)
     for name, first in zip(FILES, range(0, ROWS, 1000), strict=True):
         obstore.put(found, name, content(first, first + 1000))
     obstore.put(found, "run/_SUCCESS", b"")
@@ -62,15 +53,7 @@ def store(proxy):
 def options(proxy, store):
     proxy.fault = lambda path, count: None
     proxy.requests.clear()
-    yield {
-        "endpoint": f"http://127.0.0.1:{proxy.port}",
-        "access_key_id": "me",
-        "secret_access_key": SECRET,
-        "region": "us-east-1",
-        "max_retries": 3,
-        "init_backoff": 0.001,
-        "max_backoff": 0.002,
-    }
+    yield options_for(proxy, SECRET)
     proxy.fault = lambda path, count: None
 
 
