@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
-from ..errors import MissingExtraError, SourceError, UsageError
+from ..errors import MissingExtraError, SourceError, UsageError, nearest
 from .uris import Address, redacted
 
 FAMILIES = {
@@ -158,8 +158,13 @@ def store_arguments(scheme: str, options: Mapping[str, Any], role: str) -> dict[
         elif name in _STORE_OPTIONS[family]:
             config[name] = value
         else:
-            known = ", ".join([*_STORE_OPTIONS[family], *_CLIENT_OPTIONS, *RETRIES])
-            raise UsageError(f"{role}: storage_options has {given!r}, which {scheme}:// does not take; known: {known}.")
+            known = [*_STORE_OPTIONS[family], *_CLIENT_OPTIONS, *RETRIES]
+            near = nearest(name, known)
+            guess = f" Did you mean {near[0]!r}?" if near else ""
+            raise UsageError(
+                f"{role}: storage_options has {given!r}, which {scheme}:// does not take.{guess} Known: "
+                f"{', '.join(known)}."
+            )
     if scheme == "http" or str(config.get("endpoint", config.get("base_url", ""))).startswith("http://"):
         client.setdefault("allow_http", True)
     arguments: dict[str, Any] = {"client_options": client, "retry_config": {

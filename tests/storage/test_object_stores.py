@@ -186,7 +186,7 @@ def test_a_wrong_place_gives_one_error(options, uri, changed, says):
 @pytest.mark.parametrize(
     ("uri", "given", "says"),
     [
-        ("s3://bucket/a.zarr/three", {"endpont": "x"}, "'endpont'.*known: access_key_id"),
+        ("s3://bucket/a.zarr/three", {"endpont": "x"}, "'endpont'.*Did you mean 'endpoint'.*Known: access_key_id"),
         ("s3://bucket/a.zarr/three", {"max_retries": "many"}, "a number"),
         ("s3://bucket/a.zarr?region=x", {}, "storage_options="),
         ("https://host/a.zarr?X-Signature=very-secret-0815", {}, "signs one object"),

@@ -119,6 +119,7 @@ def test_an_object_that_was_written_anew_is_refused(store, options):
     [
         ("s3://bucket/run/::r", SourceError, r"no column 'r'.*p \(float\)"),
         ("s3://bucket/gone.parquet::p", SourceError, "there is no 's3://bucket/gone.parquet'"),
+        ("s3://bucket/run::p", SourceError, "A folder of Parquet files ends with a slash: s3://bucket/run/::p"),
         ("s3://bucket/gone/::p", SourceError, "has no Parquet files"),
         ("s3://bucket/run/*.parquet?x=1::p", UsageError, "query"),
         ("s3://nowhere/run/::p", SourceError, "NoSuchBucket|does not exist|not found"),

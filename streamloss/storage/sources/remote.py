@@ -32,7 +32,9 @@ def open_remote(address: Address, role: str, missing_chunks: str) -> Source:
             "Copy the file to this machine, or write the array as Zarr."
         )
     store = zarr_store(uri, address.options, role)
-    stored = _open(store, inner, role, where)
+    folder = f"{redacted(address.place)}/::{address.member}"
+    hint = f" A folder of Parquet files ends with a slash: {folder}." if address.member and ".zarr" not in uri else ""
+    stored = _open(store, inner, role, where, hint)
     if isinstance(stored.array, zarr.Group):
         raise SourceError(f"{role}: {where!r} is a Zarr group; name one of its arrays: {where}/name.")
     try:
@@ -42,14 +44,14 @@ def open_remote(address: Address, role: str, missing_chunks: str) -> Source:
     return Widened(source) if stored.bfloat16 else widened(source)
 
 
-def _open(store: object, inner: str, role: str, where: str) -> Stored:
+def _open(store: object, inner: str, role: str, where: str, hint: str) -> Stored:
     try:
         return open_stored(store, inner)  # type: ignore[arg-type]
     except FileNotFoundError as error:
         refused = getattr(store, "refused", [])
         if refused:
             raise SourceError(f"{role}: cannot open {where!r}: {refused[0]}") from None
-        raise SourceError(f"{role}: {where!r} is not a Zarr array: {why(error)}") from None
+        raise SourceError(f"{role}: {where!r} is not a Zarr array: {why(error)}{hint}") from None
     except OSError as error:
         raise SourceError(f"{role}: cannot open {where!r}: {scrubbed(error)}") from None
     except Exception as error:  # damaged metadata raises whatever its parser raises
