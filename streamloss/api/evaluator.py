@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -11,40 +10,37 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..aggregation.checks import refuse_undefined_ratios, warn_of_values
-from ..aggregation.identity import canonical_json
+from ..aggregation.checks import check_snapshot
 from ..aggregation.snapshot import write_whole
 from ..aggregation.state import State
 from ..aggregation.state_files import refuse_state_target
-from ..core.machine import peak_memory
 from ..core.types import Reduction
 from ..errors import (
     DataError,
-    ShapeError,
     SourceError,
-    StateError,
     StreamlossWarning,
     UnknownNameError,
     UnwritableOutputError,
     UsageError,
 )
 from ..execution.block import NAN_POLICIES
-from ..planning.alignment import CLASS_AXIS
-from ..planning.plan import Plan
+from .batch_plans import BatchPlans
+from .batch_sums import BatchSums
 from .interop import loss_requests
-from .loss_result import LossResult
-from .request import Inputs, Options, messages_about, plan_request, prepare_inputs
-from .result import Result
+from .manifest import plan_of
+from .request import Inputs, Options
+from .result import Result, result_of
 from .run import choose_executor, run_plan
 
-FORMAT, VERSION = "streamloss.evaluator", 1
+NAMES = ("y_true", "y_pred", "sample_weight", "mask")
+"""The names of a batch that is a mapping."""
 
 
 class Evaluator:
     """Evaluate losses over batches, with exact sums: the result is that of all rows at once, however they were cut.
 
     Only the sums are held, never a batch. Threads may call :meth:`update` side by side; batches may have any number of
-    rows, and come in any order.
+    rows, and come in any order. It can be pickled with its sums, so that other processes send back what they added.
 
     Parameters
     ----------
@@ -91,17 +87,34 @@ class Evaluator:
                 "reduction than 'none'. evaluate(..., out='losses.zarr') writes losses of rows."
             )
         self._options = Options(class_weight=class_weight, nan_policy=nan_policy, clip_probabilities=clip_probabilities)
+        self._begin()
+        self._sums = BatchSums.none(self._requests, self._options)
+
+    def _begin(self) -> None:
         self._lock = threading.Lock()
-        self.reset()
+        self._plans = BatchPlans(self._requests, self._options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("_lock", "_plans")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._begin()
+
+    @property
+    def rows(self) -> int:
+        """The number of rows of all batches."""
+        return self._sums.rows
+
+    @property
+    def batches(self) -> int:
+        """The number of batches."""
+        return self._sums.batches
 
     def reset(self) -> None:
         """Forget all batches."""
-        self._states: tuple[State, ...] | None = None
-        self._form: tuple[Any, ...] | None = None
-        self.rows = 0
-        self.batches = 0
-        self._seconds = 0.0
-        self._plan: Mapping[str, Any] = {}
+        with self._lock:
+            self._sums = BatchSums.none(self._requests, self._options)
 
     def update(self, y_true: Any, y_pred: Any, sample_weight: Any = None, *, mask: Any = None) -> None:
         """Add a batch: arrays in memory, as those of :func:`evaluate`.
@@ -110,122 +123,83 @@ class Evaluator:
         ShapeError or StateError for a batch of another kind than those before: of other classes, another dtype, or with
         weights where the others have none.
         """
-        begin = time.perf_counter()
+        begin, policy = time.perf_counter(), self._options.nan_policy
         try:
-            inputs = prepare_inputs(self._requests, Inputs(y_true, y_pred, sample_weight, mask))
-            if inputs.lazy:
-                raise UsageError("an Evaluator takes arrays in memory; evaluate(...) takes Dask arrays.")
-            plan = plan_request(self._requests, inputs, self._options)
-            for message in messages_about(plan):
+            inputs = Inputs(y_true, y_pred, sample_weight, mask)
+            plan, messages = self._plans.plan(inputs)
+            for message in messages:
                 warnings.warn(message, StreamlossWarning, stacklevel=2)
-            run = run_plan(plan, choose_executor(plan, inputs, self._options), {}, nan_policy=self._options.nan_policy)
-            self._add(tuple(run.result.states), _form_of(plan), plan.rows, 1, time.perf_counter() - begin)
-        except (DataError, UsageError, StateError) as error:
+            executor = choose_executor(plan, inputs, self._options)
+            states = run_plan(plan, executor, {}, nan_policy=policy, begin=begin).result.states
+            for source in plan.sources:
+                if source.filled:
+                    filled = f"{source.filled:,} of the chunks of {source.where} were never written"
+                    warnings.warn(f"{source.role}: {filled}; fill values were read", StreamlossWarning, stacklevel=2)
+            self._add(self._sums.of_batch(plan, states, time.perf_counter() - begin))
+        except (DataError, UsageError) as error:
             error.add_note(f"It is in batch {self.batches} of the Evaluator, counted from 0.")
             raise
-        self._plan = self._plan or plan.to_dict()
 
     def update_all(self, batches: Iterable[Any]) -> Evaluator:
         """Add all batches of an iterable, each ``(y_true, y_pred)``, ``(y_true, y_pred, sample_weight)`` or a mapping
         with these names and perhaps ``mask``; return the evaluator.
         """
         for batch in batches:
-            if isinstance(batch, Mapping):
+            if isinstance(batch, Mapping) and {"y_true", "y_pred"} <= batch.keys() <= set(NAMES):
                 self.update(**batch)
-            elif isinstance(batch, Sequence) and 2 <= len(batch) <= 3:
+            elif isinstance(batch, Sequence) and not isinstance(batch, str) and 2 <= len(batch) <= 3:
                 self.update(*batch)
             else:
                 raise UsageError(
                     f"batch {self.batches} is {_described(batch)}; expected (y_true, y_pred), (y_true, y_pred, "
-                    "sample_weight), or a mapping with these names."
+                    "sample_weight), or a mapping with these names and perhaps mask. Take them out of the batch, as in "
+                    "update(batch['label'], model(batch['image']))."
                 )
         return self
 
     def merge(self, other: Evaluator) -> None:
-        """Add the batches of another evaluator of the same losses. Raises StateError where they are others."""
-        if other._states is not None:
-            self._add(other._states, other._form, other.rows, other.batches, other._seconds)
-            self._plan = self._plan or other._plan
+        """Add the batches of another evaluator of the same losses and settings. Raises StateError where they are
+        others, and UsageError for what is no evaluator.
+        """
+        if not isinstance(other, Evaluator):
+            raise UsageError(f"merge takes another Evaluator; received {other!r}. restore adds a file of one.")
+        self._add(other._sums)
 
-    def _add(
-        self, states: tuple[State, ...], form: tuple[Any, ...] | None, rows: int, batches: int, seconds: float
-    ) -> None:
+    def _add(self, sums: BatchSums) -> None:
         with self._lock:
-            if self._states is not None:
-                if self._form != form:
-                    raise ShapeError(
-                        f"y_pred has {_shown(form)}; expected {_shown(self._form)}, as the batches before have."
-                    )
-                self._refuse_other(states)
-                states = tuple(mine.merge(of_batch) for mine, of_batch in zip(self._states, states, strict=True))
-            self._states, self._form = states, form
-            self.rows, self.batches, self._seconds = self.rows + rows, self.batches + batches, self._seconds + seconds
-
-    def _refuse_other(self, states: tuple[State, ...]) -> None:
-        """Raise StateError for states that cannot be added, with the reason that they most often have."""
-        assert self._states is not None
-        if len(states) != len(self._states):
-            raise StateError(f"the other evaluator has {len(states)} losses; expected {len(self._states)}.")
-        for mine, other in zip(self._states, states, strict=True):
-            one, two = mine.identity, other.identity
-            if one == two:
-                continue
-            if one.loss == two.loss and one.weighted != two.weighted:
-                has, had = ("has", "had none") if two.weighted else ("has no", "had some")
-                raise StateError(
-                    f"{one.loss}: this batch {has} sample_weight; those before {had}. Pass weights of 1 to the others."
-                )
-            if one.loss == two.loss and one.dtype != two.dtype:
-                raise StateError(
-                    f"{one.loss}: losses of this batch are {two.dtype}; expected {one.dtype}, as those before are. "
-                    "Pass predictions of one dtype, or a loss with dtype='float32' or 'float64'."
-                )
-            raise StateError(f"{one.loss}: the batches are of different evaluations: {two}; expected {one}.")
+            self._sums = self._sums.merge(sums)
 
     def result(self) -> Result:
         """Return the losses of all batches up to now; more may follow. Raises UsageError before the first batch."""
-        states = self.states()
-        for name, state in states.items():
-            refuse_undefined_ratios(name, state, self._options.nan_policy)
-        messages = warn_of_values(states)
-        losses = {
-            request.name: LossResult(
-                request.name, json.loads(json.dumps(request.config)), states[request.name].identity.dtype,
-                request.reduction, states[request.name],
-            )
-            for request in self._requests
-        }  # fmt: skip
-        seconds = self._seconds
-        return Result(losses, self.rows, seconds, 0, peak_memory(), "inline", 1, self._plan, tuple(messages))
+        snapshot = self._added().snapshot(self._requests)
+        messages = check_snapshot(snapshot)
+        return result_of(snapshot, plan_of(snapshot.manifest), "inline", 1, messages)
 
     def states(self) -> dict[str, State]:
         """Return the exact state of each loss by its name. Raises UsageError before the first batch."""
-        if self._states is None:
+        return dict(zip(self._sums.names, self._added().states, strict=True))
+
+    def _added(self) -> BatchSums:
+        """Return the sums. Raises UsageError before the first batch, whose arrays decide the losses' dtype."""
+        sums = self._sums
+        if not sums.states:
             raise UsageError("this Evaluator has no batches yet; call update(y_true, y_pred) first.")
-        return {request.name: state for request, state in zip(self._requests, self._states, strict=True)}
+        return sums
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the sums to a file, or over one that was saved before; :meth:`restore` goes on from it.
 
         Raises UsageError before the first batch, OutputExistsError for a file of another kind, UnwritableOutputError.
         """
-        content = {
-            "format": FORMAT,
-            "version": VERSION,
-            "states": {name: state.to_dict() for name, state in self.states().items()},
-            "form": self._form,
-            "rows": self.rows,
-            "batches": self.batches,
-            "seconds": self._seconds,
-        }
+        data = self._added().to_bytes()
         refuse_state_target(Path(path), {})
         try:
-            write_whole(Path(path), canonical_json(content).encode() + b"\n")
+            write_whole(Path(path), data)
         except OSError as error:
             raise UnwritableOutputError(f"{str(path)!r} cannot be written: {error.strerror or error}.") from error
 
     def restore(self, path: str | os.PathLike[str]) -> None:
-        """Add the batches that another evaluator of the same losses has saved.
+        """Add the batches that another evaluator of the same losses and settings has saved.
 
         Raises SourceError for a file that cannot be read, and StateError for one that is none, or of other losses.
         """
@@ -233,44 +207,16 @@ class Evaluator:
             data = Path(path).read_bytes()
         except OSError as error:
             raise SourceError(f"cannot read {str(path)!r}: {error.strerror or error}.") from None
-        try:
-            content = json.loads(data)
-            if (content["format"], content["version"]) != (FORMAT, VERSION):
-                raise ValueError("another format")
-            found = {
-                name: State.from_bytes(canonical_json(state).encode()) for name, state in content["states"].items()
-            }
-            form = tuple(map(tuple, content["form"]))
-            rows, batches, seconds = int(content["rows"]), int(content["batches"]), float(content["seconds"])
-        except StateError:
-            raise
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise StateError(f"{str(path)!r} is not what an Evaluator has saved: {error}.") from None
-        names = [request.name for request in self._requests]
-        if list(found) != sorted(names):
-            raise StateError(f"{str(path)!r} is of {', '.join(found)}; expected {', '.join(names)}.")
-        self._add(tuple(found[name] for name in names), form, rows, batches, seconds)
+        self._add(BatchSums.from_bytes(data, repr(str(path))))
 
     def __repr__(self) -> str:
-        names = ", ".join(request.name for request in self._requests)
-        return f"Evaluator({names}: {self.rows:,} rows in {self.batches:,} batch{'es' * (self.batches != 1)})"
-
-
-def _form_of(plan: Plan) -> tuple[Any, ...]:
-    """Return what all batches have in common: for each loss the rank of predictions, and their classes."""
-    views = (loss.alignment.y_pred for loss in plan.losses)
-    return tuple(
-        (len(view.shape), *(size for axis, size in zip(view.axes, view.shape, strict=True) if axis == CLASS_AXIS))
-        for view in views
-    )
-
-
-def _shown(form: tuple[Any, ...] | None) -> str:
-    rank, *classes = (form or ((0,),))[0]
-    of_classes = f", and {' x '.join(map(str, classes))} classes or entries" if classes else ""
-    return f"{rank} ax{'i' if rank == 1 else 'e'}s{of_classes}"
+        sums = self._sums
+        names = ", ".join(sums.names)
+        return f"Evaluator({names}: {sums.rows:,} rows in {sums.batches:,} batch{'es' * (sums.batches != 1)})"
 
 
 def _described(batch: Any) -> str:
+    if isinstance(batch, Mapping):
+        return f"a mapping of {', '.join(map(repr, batch))}"
     size = f" of {len(batch)}" if isinstance(batch, Sequence) else ""
     return f"a {type(batch).__name__}{size}"

@@ -1,8 +1,9 @@
-"""The manifest of an evaluation, from its plan and its options."""
+"""The manifest of an evaluation, from its plan and its options, and what it says of the plan."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..aggregation.manifest import InputManifest, LossManifest, Manifest
 from ..core.version import __version__
@@ -47,3 +48,18 @@ def manifest_of(plan: Plan, requests: Sequence[LossRequest], targets: Mapping[st
         else options.missing_chunks,
         all_rows=plan.all_rows,
     )
+
+
+def plan_of(manifest: Manifest) -> dict[str, Any]:
+    """Return what is known of the plan of an evaluation that came in parts: what all parts have in common."""
+    arrays = {role: array.to_dict() for role, array in manifest.inputs.items()}
+    return {
+        "losses": {loss.name: {"loss": loss.config["class_name"], "dtype": loss.dtype} for loss in manifest.losses},
+        "arrays": {
+            role: {key: array[key] for key in ("where", "shape", "dtype", "chunks")} for role, array in arrays.items()
+        },
+        "shape": list(manifest.shape),
+        "rows": manifest.all_rows,
+        "block_shape": list(manifest.block_shape),
+        "blocks": manifest.grid.num_blocks,
+    }

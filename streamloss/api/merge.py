@@ -15,6 +15,7 @@ from ..aggregation.manifest import differences
 from ..aggregation.snapshot import Snapshot
 from ..core.blocks import Ranges
 from ..errors import SourceError, StateError, StreamlossWarning, UsageError
+from .manifest import plan_of
 from .result import Result, result_of
 
 _SHARD = re.compile(r"\d+-of-(\d+)\.state$")
@@ -82,7 +83,7 @@ def merge(states: Any, *, partial: bool = False, copies: bool = False) -> Result
             )
         messages.append(f"{lacking}: this is the result of the others")
         warnings.warn(messages[-1], StreamlossWarning, stacklevel=2)
-    return result_of(merged, _plan_of(merged), "merge", len(named), [*messages, *check_snapshot(merged)])
+    return result_of(merged, plan_of(merged.manifest), "merge", len(named), [*messages, *check_snapshot(merged)])
 
 
 def _shards_missing(named: Sequence[tuple[str, Snapshot]], merged: Snapshot) -> str:
@@ -135,19 +136,3 @@ def _refuse_overlaps(named: Sequence[tuple[str, Snapshot]]) -> None:
             raise StateError(
                 f"{name} and {other_name} both hold {rows}; expected each row in one of the states. Leave one out."
             )
-
-
-def _plan_of(merged: Snapshot) -> dict[str, Any]:
-    """Return what is known of the plan: what all parts have in common."""
-    manifest = merged.manifest
-    arrays = {role: array.to_dict() for role, array in manifest.inputs.items()}
-    return {
-        "losses": {loss.name: {"loss": loss.config["class_name"], "dtype": loss.dtype} for loss in manifest.losses},
-        "arrays": {
-            role: {key: array[key] for key in ("where", "shape", "dtype", "chunks")} for role, array in arrays.items()
-        },
-        "shape": list(manifest.shape),
-        "rows": manifest.all_rows,
-        "block_shape": list(manifest.block_shape),
-        "blocks": manifest.grid.num_blocks,
-    }

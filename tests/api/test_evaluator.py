@@ -1,10 +1,15 @@
 """An evaluator of batches: however rows are cut, and whoever adds them, the sums are those of all rows at once."""
 
+import gc
 import itertools
+import pickle
+import warnings
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +19,7 @@ from streamloss.errors import (
     ShapeError,
     SourceError,
     StateError,
+    StreamlossWarning,
     UsageError,
     ValueRangeError,
 )
@@ -39,19 +45,26 @@ def added(evaluator, y_true, y_pred, weights, first, stop):
 
 @pytest.mark.parametrize("name", LOSSES)
 @settings(max_examples=15, deadline=None)
-@given(cuts=st.lists(st.integers(0, ROWS), max_size=5), weighted=st.booleans(), split=st.integers(0, 6))
-def test_any_cutting_merging_and_saving_has_the_sums_of_all_rows(name, tmp_path_factory, cuts, weighted, split):
+@given(
+    cuts=st.lists(st.integers(0, ROWS), max_size=5),
+    weighted=st.booleans(),
+    split=st.integers(0, 6),
+    how=st.sampled_from(["merge", "restore", "pickle"]),
+)
+def test_any_cutting_merging_and_saving_has_the_sums_of_all_rows(name, tmp_path_factory, cuts, weighted, split, how):
     loss, y_true, y_pred = LOSSES[name]
     weights = WEIGHTS if weighted and name != "whole data" else None
-    places = sorted({0, ROWS, *cuts})
+    places = sorted([0, ROWS, *cuts])  # some batches have no rows
     evaluators = sl.Evaluator(loss), sl.Evaluator(loss)
     for i, (first, stop) in enumerate(itertools.pairwise(places)):
         added(evaluators[i >= split], y_true, y_pred, weights, first, stop)
     one, other = evaluators
-    if other.batches:
+    if how == "restore" and other.batches:
         path = tmp_path_factory.mktemp("saved") / "other.state"
         other.save(path)
-        one.restore(path) if split % 2 else one.merge(other)
+        one.restore(path)
+    else:
+        one.merge(pickle.loads(pickle.dumps(other)) if how == "pickle" else other)
     expected = sl.evaluate(loss, y_true, y_pred, weights)
     (found,), (whole,) = one.result().values(), expected.values()
     assert found.state == whole.state
@@ -146,3 +159,135 @@ def test_batches_of_another_width_are_one_evaluation_where_only_rows_differ():
         labels[1, 2:] = -100
         evaluator.update(labels, RNG.standard_normal((4, width, 5)).astype(np.float32))
     assert evaluator.result()["sparse_categorical_crossentropy"].count == 3 * 10 + 2 + 2
+
+
+def updated(**settings):
+    evaluator = sl.Evaluator("mse", **settings)
+    evaluator.update(ONE_HOT, LOGITS)
+    return evaluator
+
+
+@pytest.mark.parametrize(
+    "settings", [{"nan_policy": "omit"}, {"nan_policy": "propagate"}, {"clip_probabilities": True}]
+)
+def test_sums_of_other_settings_are_not_mixed(settings, tmp_path):
+    """Rows that one has left out, or let through as NaN, the other would have refused."""
+    one, other = updated(), updated(**settings)
+    other.save(tmp_path / "other.state")
+    (name,) = settings
+    for add in (lambda: one.merge(other), lambda: one.restore(tmp_path / "other.state")):
+        with pytest.raises(StateError, match=f"the other evaluator has {name}="):
+            add()
+    assert one.states() == updated().states()
+
+
+def test_only_evaluators_of_the_same_losses_are_merged():
+    with pytest.raises(StateError, match="is of other; expected mean_squared_error"):
+        updated().merge(sl.Evaluator({"other": "mse"}))
+    with pytest.raises(UsageError, match="merge takes another Evaluator; received 3"):
+        updated().merge(3)
+
+
+def test_a_pickled_evaluator_goes_on():
+    evaluator = pickle.loads(pickle.dumps(updated()))
+    evaluator.update(ONE_HOT, LOGITS)
+    assert (evaluator.rows, evaluator.batches) == (2 * ROWS, 2)
+    assert evaluator.result().value == updated().result().value
+
+
+def test_the_result_is_that_of_evaluate_and_can_be_saved(tmp_path):
+    loss, labels = sl.losses.SparseCategoricalCrossentropy(from_logits=True), LABELS.reshape(-1, 2)
+    logits, class_weight = LOGITS.reshape(-1, 2, 5), {1: 2.0, 3: 0.5}
+    evaluator = sl.Evaluator(loss, class_weight=class_weight, reduction="mean_with_sample_weight")
+    for part in (slice(0, 7), slice(7, None)):
+        evaluator.update(labels[part], logits[part])
+    found = evaluator.result()
+    expected = sl.evaluate(loss, labels, logits, class_weight=class_weight, reduction="mean_with_sample_weight")
+    assert (found.value, found.rows, found.bytes_read) == (expected.value, ROWS, expected.bytes_read)
+    assert found.to_dict()["losses"] == expected.to_dict()["losses"]
+    found.save(tmp_path / "a.state")
+    assert sl.load(tmp_path / "a.state") == found
+    with pytest.raises(UsageError, match="does not know its rows"):  # batches may be in another evaluator, too
+        sl.merge([found, found])
+
+
+def test_warnings_name_the_line_that_asks_for_the_result():
+    evaluator = sl.Evaluator("mse", nan_policy="omit")
+    evaluator.update([1.0, 2.0], [1.0, np.nan])
+    with pytest.warns(StreamlossWarning, match="1 row whose loss is NaN was left out") as caught:
+        evaluator.result()
+    assert caught[0].filename == __file__
+
+
+def test_chunks_that_were_never_written_are_warned_of():
+    labels = zarr.create_array({}, shape=(4,), chunks=(2,), dtype="f8", fill_value=0.0)
+    labels[:2] = 1.0
+    evaluator = sl.Evaluator("mse")
+    with pytest.warns(StreamlossWarning, match="y_true: 1 of the chunks of .* never written; fill values were read"):
+        evaluator.update(labels, np.ones(4))
+
+
+@pytest.mark.parametrize("batch", [{"y_true": LABELS}, {"y_true": LABELS, "y_pred": LOGITS, "index": LABELS}, "ab"])
+def test_what_is_no_batch_is_named(batch):
+    with pytest.raises(UsageError, match=r"batch 0 is a (mapping of 'y_true'|str of 2).*; expected \(y_true, y_pred\)"):
+        sl.Evaluator("mse").update_all([batch])
+
+
+def test_no_batch_is_held():
+    evaluator, predictions = sl.Evaluator("mse"), LOGITS.copy()
+    evaluator.update(ONE_HOT, predictions)
+    held = weakref.ref(predictions)
+    del predictions
+    gc.collect()
+    assert held() is None
+
+
+def test_batches_of_equal_shapes_have_their_own_numbers_layouts_and_weights():
+    """A plan that is kept for a shape has nothing of the batch that it was made for."""
+    batches = [
+        (ONE_HOT, LOGITS, 2.0),
+        (ONE_HOT, LOGITS[::-1], 3.0),
+        (ONE_HOT.astype(np.int64), np.asfortranarray(LOGITS), np.array(0.5)),
+        (ONE_HOT, LOGITS[::-1].copy(), np.array(0.25)),
+        (ONE_HOT, LOGITS * 2, WEIGHTS),
+        (ONE_HOT[::-1], LOGITS, WEIGHTS[::-1]),
+    ]
+    evaluator = sl.Evaluator("mse").update_all(batches)
+    y_true, y_pred, weight = (
+        [np.broadcast_to(b[i], s) for b in batches] for i, s in enumerate([(ROWS, 5)] * 2 + [ROWS])
+    )
+    expected = sl.evaluate("mse", *map(np.concatenate, (y_true, y_pred, weight)))
+    assert evaluator.states()["mean_squared_error"] == expected["mean_squared_error"].state
+
+
+def test_a_kept_plan_refuses_and_warns_as_a_new_one():
+    evaluator, wrong = sl.Evaluator(sl.losses.SparseCategoricalCrossentropy(from_logits=True)), LABELS.copy()
+    wrong[3] = 9
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        evaluator.update(LABELS, np.ones((ROWS, 5), np.int64))
+        before = evaluator.states()
+        with pytest.raises(ValueRangeError, match=r"y_true\[3\] is 9"):
+            evaluator.update(wrong, np.ones((ROWS, 5), np.int64))
+    assert len([w for w in caught if "logits are floats" in str(w.message) and w.filename == __file__]) == 2
+    assert evaluator.states() == before
+
+
+def test_more_shapes_than_plans_are_kept():
+    evaluator = sl.Evaluator("mse")
+    for rows in (*range(1, 40), *range(1, 40)):
+        evaluator.update(ONE_HOT[:rows], LOGITS[:rows])
+    assert evaluator.rows == 39 * 40
+
+
+def test_tensors_of_a_data_loader_are_batches():
+    torch = pytest.importorskip("torch")
+    loader = torch.utils.data.DataLoader(
+        torch.utils.data.TensorDataset(torch.from_numpy(LABELS), torch.from_numpy(LOGITS)), batch_size=50
+    )
+    loss = sl.losses.SparseCategoricalCrossentropy(from_logits=True)
+    expected = sl.evaluate(loss, LABELS, LOGITS).value
+    assert sl.Evaluator(loss).update_all(loader).result().value == expected
+    evaluator = sl.Evaluator(loss)
+    evaluator.update(torch.from_numpy(LABELS), torch.from_numpy(LOGITS).requires_grad_())  # as in a training loop
+    assert evaluator.result().value == expected

@@ -43,6 +43,11 @@ class ArraySource(HostSource):
     def read(self, selection: Selection, allocate: Allocate = np.empty) -> np.ndarray[Any, Any]:
         return self._array[selection]
 
+    @property
+    def contiguous(self) -> bool:
+        """Whether the elements lie one after the other, so that reading them copies nothing."""
+        return self._array.flags.c_contiguous
+
     def read_bytes(self, selection_shape: tuple[int, ...]) -> int:
         _, runs = _runs(self._array, selection_shape)
         return 0 if runs == 1 and self._array.flags.c_contiguous else nbytes(selection_shape, self.dtype)
@@ -180,6 +185,22 @@ def open_array(array: Any, role: str, missing_chunks: str = "error", where: str 
     source.dimensions, source.given_labels = dimensions_of(array), labels_of(array)
     source.units = units_of(attributes_of(array))
     return widened(source) if kind is None else Float8(source, kind)
+
+
+def plain_source(array: Any, role: str) -> ArraySource | None:
+    """Return the source of an array in memory, of NumPy or a tensor of the processor, of which nothing but its axes
+    and a dtype is known; None for any other one, which :func:`open_array` looks at. It is quick, for small batches.
+    """
+    if type(array) is not np.ndarray:
+        if not is_of(array, "torch", "Tensor"):
+            return None
+        try:
+            array = array.numpy()
+        except (TypeError, RuntimeError):  # with gradients, on a device, sparse, or of a dtype that NumPy has not
+            return None
+    dtype = array.dtype
+    plain = array.ndim and dtype.isbuiltin == 1 and dtype.kind in "biuf" and dtype.itemsize <= 8
+    return ArraySource(array, role) if plain and _memmap_under(array) is None else None
 
 
 def _refuse_large(array: Any, role: str) -> None:
