@@ -3,6 +3,7 @@
 import gc
 import itertools
 import pickle
+import time
 import warnings
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import streamloss as sl
+from streamloss.api.batch_sums import BatchSums
 from streamloss.errors import (
     OutputExistsError,
     ShapeError,
@@ -72,7 +74,14 @@ def test_any_cutting_merging_and_saving_has_the_sums_of_all_rows(name, tmp_path_
     assert (one.result().rows, one.batches) == (expected.rows, len(places) - 1)
 
 
-def test_threads_add_side_by_side():
+def test_threads_add_side_by_side(monkeypatch):
+    merge = BatchSums.merge
+
+    def slowly(self, other):
+        time.sleep(0.001)  # another thread reads the sums in the meantime, unless it has to wait
+        return merge(self, other)
+
+    monkeypatch.setattr(BatchSums, "merge", slowly)
     loss, y_true, y_pred = LOSSES["sparse"]
     evaluator = sl.Evaluator(loss)
     with ThreadPoolExecutor(8) as pool:
@@ -205,6 +214,7 @@ def test_the_result_is_that_of_evaluate_and_can_be_saved(tmp_path):
     expected = sl.evaluate(loss, labels, logits, class_weight=class_weight, reduction="mean_with_sample_weight")
     assert (found.value, found.rows, found.bytes_read) == (expected.value, ROWS, expected.bytes_read)
     assert found.to_dict()["losses"] == expected.to_dict()["losses"]
+    assert found.snapshot.manifest.class_weight == expected.snapshot.manifest.class_weight
     found.save(tmp_path / "a.state")
     assert sl.load(tmp_path / "a.state") == found
     with pytest.raises(UsageError, match="does not know its rows"):  # batches may be in another evaluator, too
@@ -249,6 +259,7 @@ def test_batches_of_equal_shapes_have_their_own_numbers_layouts_and_weights():
         (ONE_HOT, LOGITS[::-1], 3.0),
         (ONE_HOT.astype(np.int64), np.asfortranarray(LOGITS), np.array(0.5)),
         (ONE_HOT, LOGITS[::-1].copy(), np.array(0.25)),
+        (ONE_HOT, LOGITS, np.array(0.75)),
         (ONE_HOT, LOGITS * 2, WEIGHTS),
         (ONE_HOT[::-1], LOGITS, WEIGHTS[::-1]),
     ]
