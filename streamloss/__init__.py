@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from . import errors, losses, nn
     from .aggregation.state import State as State
     from .api.evaluate import evaluate as evaluate
-    from .api.evaluate import plan as plan
     from .api.evaluator import Evaluator as Evaluator
+    from .api.grouping import by as by
     from .api.merge import merge as merge
+    from .api.planned import plan as plan
     from .api.result import Result as Result
     from .api.result import load as load
     from .core.types import Reduction as Reduction
@@ -32,6 +33,7 @@ __all__ = [
     "Reduction",
     "Result",
     "State",
+    "by",
     "errors",
     "evaluate",
     "load",
@@ -48,10 +50,11 @@ _WHERE = {
     "Reduction": "core.types",
     "Result": "api.result",
     "State": "aggregation.state",
+    "by": "api.grouping",
     "evaluate": "api.evaluate",
     "load": "api.result",
     "merge": "api.merge",
-    "plan": "api.evaluate",
+    "plan": "api.planned",
 }
 
 

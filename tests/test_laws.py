@@ -49,11 +49,29 @@ def stored(data: st.DataObject, array: np.ndarray) -> zarr.Array:
     return made
 
 
+def everything(loss, shape) -> dict:
+    """Return the arguments that ask for every statistic that has a meaning for a loss, with keys for its rows."""
+    if over_rows(loss):
+        return {}
+    stats = ["stderr", "histogram", "worst=3", "running=4"]
+    with_classes = "from_logits" in loss.spec.parameters and not isinstance(loss.spec.formula, LabelSequence)
+    keys = np.arange(np.prod(shape)).reshape(shape)
+    by = {"third": keys % 3, "text": np.array(["a", "bc"])[keys % 2]}
+    return {
+        "by": by,
+        "keep": 0,
+        "cluster": keys // 4,
+        "stats": stats + ["calibration=5", "confusion"] * with_classes,
+    }
+
+
 def run(loss, case, **options) -> tuple[bytes, bytes]:
-    """Return the bytes of the losses of rows, and of the state."""
+    """Return the bytes of the losses of rows, and of the state with every statistic."""
     unreduced = type(loss)(**{**loss.get_config(), "reduction": "none"})
-    result = sl.evaluate(loss, case.y_true, case.y_pred, case.weight, **options)
-    return unreduced(case.y_true, case.y_pred, case.weight).tobytes(), result[loss.name].state.to_bytes()
+    losses = unreduced(case.y_true, case.y_pred, case.weight)
+    asked = everything(loss, losses.shape)
+    result = sl.evaluate(loss, case.y_true, case.y_pred, case.weight, **asked, **options)
+    return losses.tobytes(), result[loss.name].state.to_bytes()
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -73,8 +91,10 @@ def test_any_chunking_executor_thread_count_and_merge_tree_gives_identical_bytes
         assert run(loss, case, executor="auto") == (losses_of_rows, state), "the parallel kernel"
 
     cuts = sorted({0, rows, *data.draw(st.lists(st.integers(0, rows), max_size=4), label="cuts")})
+    unreduced = type(loss)(**{**loss.get_config(), "reduction": "none"})
+    asked = everything(loss, unreduced(*case).shape)
     parts = [
-        sl.evaluate(loss, *chunked[:2], chunked.weight, rows=slice(a, b), executor="inline")[loss.name].state
+        sl.evaluate(loss, *chunked[:2], chunked.weight, rows=slice(a, b), executor="inline", **asked)[loss.name].state
         for a, b in itertools.pairwise(cuts)
     ]
     while len(parts) > 1:  # any tree: merge any two until one is left

@@ -2,18 +2,17 @@
 
 An :class:`Accumulation` lists exact sums and counts by name. Kernels on the processor and on GPUs compile the scalar
 functions of its members and add up what these give for each row that counts; :meth:`Accumulation.content_of` turns what
-they added into the contents of a :class:`~streamloss.aggregation.state.State`, which merges by addition; and a
-:class:`Statistic` derives values from a merged state. A new statistic is one file in
-:mod:`streamloss.aggregation.statistics`: no kernel, executor or state needs to know it.
+they added into the contents of a :class:`~streamloss.aggregation.state.State`, which merges by addition. Which sums
+and counts there are is declared by :mod:`streamloss.aggregation.statistics`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from .state import ExactSum, State
+from .exact_sum import ExactSum
 
 OUTCOME_COUNTED, OUTCOME_OMITTED, OUTCOME_IGNORED, OUTCOME_REFUSED = 0, 1, 2, 3
 """The outcomes of a row: it is added up; it is left out because its loss is NaN (``nan_policy="omit"``); it is left out
@@ -60,17 +59,6 @@ class RowCount:
     """``holds(value, weight)``, with the same arguments as ``RowSum.terms``."""
     of_weight_alone: bool = False
     """Whether it reads the weight only. Without weights it then holds for every row."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Statistic:
-    """Sums and counts, and the values that are derived from them at the end."""
-
-    name: str
-    sums: tuple[RowSum, ...] = ()
-    counts: tuple[RowCount, ...] = ()
-    derived: Mapping[str, Callable[[State], Any]] = field(default_factory=dict)
-    """Functions of the merged state, by the names that their values have in results."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-_KEYS = ("loss", "parameters", "dtype", "weighted", "precision", "class_weight", "cells", "weight", "statistics")
+_KEYS = ("loss", "parameters", "dtype", "weighted", "precision", "class_weight", "cells", "weight", "statistics", "by")
 """The keys of the JSON that this version knows."""
 
 
@@ -33,6 +33,8 @@ class StateIdentity:
     """The one weight of all ratios; None where there are none."""
     statistics: tuple[str, ...] = ()
     """The statistics that are added up beside the totals."""
+    by: tuple[Mapping[str, Any], ...] = ()
+    """The keys of groups, clusters and kept axes, as :class:`.tables.cuts.Cut` writes them."""
     unknown: Mapping[str, Any] = field(default_factory=dict)
     """Keys that another version of streamloss wrote."""
     canonical: str = field(init=False, repr=False)
@@ -49,6 +51,7 @@ class StateIdentity:
             "cells": self.ratio_shape,
             "weight": self.weight,
             "statistics": self.statistics or None,
+            "by": self.by or None,
         }
         return {
             **self.unknown,
@@ -73,6 +76,7 @@ class StateIdentity:
             None if cells is None else tuple(cells),
             content.get("weight"),
             tuple(content.get("statistics", ())),
+            tuple(content.get("by", ())),
             {key: value for key, value in content.items() if key not in _KEYS},
         )
 

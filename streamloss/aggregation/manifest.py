@@ -107,6 +107,9 @@ class Manifest:
     all_rows: int
     """The number of rows of the arrays, those that are not evaluated among them."""
     clip_probabilities: bool = False
+    statistics: tuple[str, ...] = ()
+    by: tuple[Mapping[str, Any], ...] = ()
+    """The keys of groups, clusters and kept axes."""
 
     @property
     def grid(self) -> Grid:
@@ -151,6 +154,8 @@ class Manifest:
             "missing_chunks": self.missing_chunks,
             "all_rows": self.all_rows,
             **({"clip_probabilities": True} if self.clip_probabilities else {}),
+            **({"statistics": list(self.statistics)} if self.statistics else {}),
+            **({"by": list(self.by)} if self.by else {}),
         }
 
     @classmethod
@@ -170,6 +175,8 @@ class Manifest:
             missing_chunks=content["missing_chunks"],
             all_rows=content["all_rows"],
             clip_probabilities=content.get("clip_probabilities", False),
+            statistics=tuple(content.get("statistics", ())),
+            by=tuple(content.get("by", ())),
         )
 
 

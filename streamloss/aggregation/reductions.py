@@ -13,9 +13,10 @@ from ..core.types import Reduction
 from ..formulas._kinds import Overlap
 from ..formulas._registry import LossSpec
 from .accumulation import BINARY
+from .exact_sum import ExactSum
 from .identity import StateIdentity
 from .ratios import RATIOS
-from .state import ExactSum, State
+from .state import State
 from .statistics import values_of
 
 
@@ -55,7 +56,7 @@ def with_convention(state: State) -> State:
     if state.identity.parameters.get("labels") != "auto" or state.count("other_labels") > 0:
         return state
     binary = {name.removesuffix(BINARY): total for name, total in state.sums.items() if name.endswith(BINARY)}
-    return State(state.identity, {**state.sums, **binary}, state.counts)
+    return State(state.identity, {**state.sums, **binary}, state.counts, state.parts)
 
 
 def derived_values(state: State) -> dict[str, Any]:

@@ -8,10 +8,12 @@ from typing import Any
 from ..core.blocks import Grid, Ranges
 from .accumulation import BINARY, Accumulation
 from .block_result import BlockResult
+from .exact_sum import ExactSum
 from .manifest import Manifest
 from .ratios import RATIOS
-from .state import ExactSum, State, expect_count
+from .state import State, expect_count
 from .statistics import accumulation_of
+from .tables.exact_table import ExactTable
 
 OTHER_LABELS = "other_labels"
 """The count of labels beside 0 and 1, of losses whose convention all labels decide."""
@@ -49,6 +51,7 @@ def _refuse_senseless_state(name: str, state: State, rows: int) -> None:
     identity = state.identity
     accumulation = accumulation_of(identity.statistics) if identity.ratio_shape is None else RATIOS
     _refuse_unknown_names(name, state, accumulation)
+    _refuse_senseless_parts(name, state, rows)
     added = state.count(accumulation.counted)
     of = added + sum(map(state.count, LEFT_OUT))
     if accumulation.per_ratio:  # a row has elements of several ratios
@@ -67,6 +70,16 @@ def _refuse_senseless_state(name: str, state: State, rows: int) -> None:
         ]
         if ones:
             raise ValueError(f"{name} has no weights, and {ones[0]!r} is not that of {added:,} weights of 1")
+
+
+_OF_ALL_ROWS = ("groups", "kept", "running", "clusters", "clusters_by_group", "confusion")
+"""The tables in which each row has a key."""
+
+
+def _refuse_senseless_parts(name: str, state: State, rows: int) -> None:
+    for part_name, part in state.parts.items():
+        if part_name in _OF_ALL_ROWS and isinstance(part, ExactTable) and int(part.counts[:, :3].sum()) != rows:
+            raise ValueError(f"{name}: {part_name} counts {int(part.counts[:, :3].sum()):,} rows of {rows:,}")
 
 
 def _refuse_unknown_names(name: str, state: State, accumulation: Accumulation) -> None:

@@ -8,102 +8,18 @@ they were cut into blocks or in which order they came. Its size does not depend 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import Any, Self
+from typing import Any
 
 from ..errors import StateError
+from .exact_sum import ExactSum
 from .identity import StateIdentity, canonical_json
+from .parts import Part, merge_parts, part_from_dict
 
-UNIT_EXPONENT = 1074  # sums are held in units of 2**-1074, the least positive float64
 FORMAT, VERSION = "streamloss.state", 1
 SHOWN = 8
 """The most sums and counts that the text of a state shows: ratios over the whole data have thousands."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExactSum:
-    """The infinitely precise sum of any number of float64 values. Python's integers do not overflow."""
-
-    units: int = 0
-    """The finite values' sum, in units of 2**-1074."""
-    nan: int = 0
-    positive_infinity: int = 0
-    negative_infinity: int = 0
-
-    @classmethod
-    def of_limbs(cls, limbs: Any) -> Self:
-        """Return the sum that an accumulator's int64 array holds (see :mod:`streamloss.aggregation.accumulator`)."""
-        *radix, nan, positive, negative = limbs.tolist()
-        return cls(sum([limb << (32 * k) for k, limb in enumerate(radix) if limb]), nan, positive, negative)
-
-    @classmethod
-    def of_count(cls, count: int) -> Self:
-        """Return the sum of ``count`` ones."""
-        return cls(count << UNIT_EXPONENT)
-
-    @classmethod
-    def of_value(cls, value: float) -> Self:
-        """Return the sum of one float64."""
-        if math.isnan(value):
-            return cls(nan=1)
-        if math.isinf(value):
-            return cls(positive_infinity=int(value > 0), negative_infinity=int(value < 0))
-        numerator, denominator = value.as_integer_ratio()
-        return cls((numerator << UNIT_EXPONENT) // denominator)
-
-    def __repr__(self) -> str:
-        """Return the sum rounded to float64, behind ≈ where it has more digits, with the NaNs and infinities in it."""
-        value = self.rounded()
-        digits = "" if self.special is not None or ExactSum.of_value(value).units == self.units else "≈ "
-        special = {"nan": self.nan, "inf": self.positive_infinity, "-inf": self.negative_infinity}
-        counts = "".join(f", {count:,} × {name}" for name, count in special.items() if count)
-        return f"ExactSum({digits}{value!r}{counts})"
-
-    def times(self, count: int) -> ExactSum:
-        """Return the sum of `count` times the same values."""
-        return ExactSum(
-            self.units * count, self.nan * count, self.positive_infinity * count, self.negative_infinity * count
-        )
-
-    def __add__(self, other: ExactSum) -> ExactSum:
-        return ExactSum(
-            self.units + other.units,
-            self.nan + other.nan,
-            self.positive_infinity + other.positive_infinity,
-            self.negative_infinity + other.negative_infinity,
-        )
-
-    @property
-    def special(self) -> float | None:
-        """The sum where infinities or NaNs decide it, else None."""
-        if self.nan or (self.positive_infinity and self.negative_infinity):
-            return math.nan
-        if self.positive_infinity:
-            return math.inf
-        return -math.inf if self.negative_infinity else None
-
-    def exactly(self) -> Fraction:
-        """Return the finite values' sum."""
-        return Fraction(self.units, 1 << UNIT_EXPONENT)
-
-    def rounded(self) -> float:
-        """Return the sum, rounded once to float64."""
-        return self.over(Fraction(1))
-
-    def over(self, divisor: Fraction) -> float:
-        """Return the sum divided by an exact divisor, rounded once to float64; 0.0 where the divisor is 0."""
-        if divisor == 0:
-            return 0.0
-        if self.special is not None:
-            return self.special
-        quotient = self.exactly() / divisor
-        try:
-            return quotient.numerator / quotient.denominator  # Python rounds int / int correctly
-        except OverflowError:
-            return math.inf if quotient > 0 else -math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +33,14 @@ class State:
     """The loss, its parameters and the result dtype, among others. Only states of one identity can be merged."""
     sums: Mapping[str, ExactSum] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    """The parts that statistics collect, by name: tables by key, selected rows."""
 
     def __eq__(self, other: object) -> bool:
         """Return whether both are of one identity and hold the same: sums and counts of 0 may be left out."""
         if not isinstance(other, State):
             return NotImplemented
-        return self.identity == other.identity and self._held() == other._held()
+        return (self.identity, self._held(), self.parts) == (other.identity, other._held(), other.parts)
 
     __hash__ = None  # type: ignore[assignment]  # mappings are held
 
@@ -159,6 +77,7 @@ class State:
             self.identity,
             {k: self.sum(k) + other.sums.get(k, zero) for k in {**self.sums, **other.sums}},
             {k: self.count(k) + other.counts.get(k, 0) for k in {**self.counts, **other.counts}},
+            merge_parts(self.parts, other.parts),
         )
 
     def sum(self, name: str) -> ExactSum:
@@ -183,7 +102,9 @@ class State:
             }
             for name, s in held.items()
         }
-        return {"format": FORMAT, "version": VERSION, "of": self.identity.to_dict(), "sums": sums, "counts": counts}
+        parts = {"parts": {name: part.to_dict() for name, part in self.parts.items()}} if self.parts else {}
+        content = {"format": FORMAT, "version": VERSION, "of": self.identity.to_dict(), "sums": sums, "counts": counts}
+        return content | parts
 
     @classmethod
     def from_bytes(cls, data: bytes) -> State:
@@ -203,7 +124,8 @@ class State:
                 for name, s in content["sums"].items()
             }
             counts = {name: expect_count(name, count) for name, count in content["counts"].items()}
-            return cls(StateIdentity.from_dict(content["of"]), sums, counts)
+            parts = {name: part_from_dict(part) for name, part in content.get("parts", {}).items()}
+            return cls(StateIdentity.from_dict(content["of"]), sums, counts, parts)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, StateError):
                 raise

@@ -1,4 +1,4 @@
-"""The public functions ``evaluate`` and ``plan``."""
+"""The public function ``evaluate``."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from ..core.machine import DEFAULT_MEMORY
 from ..core.types import Progress
 from ..errors import StreamlossWarning, UnknownNameError, UsageError
 from ..execution import Executor
-from ..execution.block import NAN_POLICIES
+from ..execution.block import MAX_GROUPS, NAN_POLICIES
 from ..planning.plan import Plan
 from ..planning.request import LossRequest
 from ..storage.sinks import StoredSink
-from ..storage.sources.dask import is_lazy
+from .grouping import grouping_of
 from .interop import loss_requests
 from .manifest import manifest_of
 from .progress import shown_progress
@@ -44,6 +44,11 @@ def evaluate(
     sample_weight: Any = None,
     *,
     mask: Any = None,
+    by: Mapping[str, Any] | None = None,
+    keep: int | str | Sequence[int | str] | None = None,
+    stats: str | Sequence[str] | Mapping[str, Any] | None = None,
+    cluster: Any = None,
+    max_groups: int = MAX_GROUPS,
     class_weight: Mapping[int, float] | Sequence[float] | None = None,
     reduction: str | None = "",
     out: str | Mapping[str, str] | None = None,
@@ -81,6 +86,19 @@ def evaluate(
     mask : as `y_true`, optional
         Booleans, or 0 and 1, of the losses' shape, or their rank with 1s. Rows where it is False have no loss: they are
         not counted, whatever they hold, and are 0 in NONE.
+    by : mapping of str to key, optional
+        The keys of groups by name: what `sample_weight` may be, also text and times; :func:`streamloss.by` cuts times
+        by a unit and numbers into bins. See ``Result.groups``.
+    keep : int, str or sequence of these, optional
+        The axes of the losses that are not reduced, by number or by the name of `y_pred`'s dimension; see
+        ``LossResult.kept``.
+    stats : str or sequence of str, or mapping, optional
+        Of the same pass: "stderr", "histogram" (and quantiles), "worst=20", "running=100", "calibration=15",
+        "confusion"; see "More than a mean" in the guide.
+    cluster : as `by`'s keys, optional
+        What rows that are not independent have in common (a day, a user): standard errors are then those of clusters.
+    max_groups : int
+        The most groups, or clusters; more are refused.
     class_weight : mapping of int to float, or list, optional
         What rows of a label count, as in Keras' ``fit``; other labels count 1. A list has the
         weights of 0, 1, .... Multiplies `sample_weight`. Labels are
@@ -161,6 +179,7 @@ def evaluate(
         shard=shard,
         checkpoint=checkpoint,
         copies=copies,
+        max_groups=max_groups,
         nan_policy=nan_policy,
         clip_probabilities=clip_probabilities,
         missing_chunks=missing_chunks,
@@ -170,7 +189,8 @@ def evaluate(
         raise UnknownNameError("nan_policy", nan_policy, NAN_POLICIES)
     if not isinstance(clip_probabilities, bool):
         raise UsageError(f"clip_probabilities must be True or False; received {clip_probabilities!r}.")
-    given = with_options(Inputs(y_true, y_pred, sample_weight, mask), storage_options)
+    grouping = grouping_of(by, keep, cluster, stats)
+    given = with_options(Inputs(y_true, y_pred, sample_weight, mask, grouping), storage_options)
     inputs = prepare_inputs(requests, given, options.resumable, missing_chunks)
     plan = plan_request(requests, inputs, options, losses_on_host=out is not None)
     chosen = choose_executor(plan, inputs, options)
@@ -189,36 +209,6 @@ def evaluate(
         check_sinks(plan, snapshot.result.covered, sinks)
     workers_used, compiling = chosen.workers_used or plan.workers, counts.seconds - compiled_before
     return result_of(snapshot, plan.to_dict(), chosen.name, workers_used, messages, compiling)
-
-
-def plan(
-    losses: Any,
-    y_true: Any,
-    y_pred: Any,
-    sample_weight: Any = None,
-    *,
-    mask: Any = None,
-    class_weight: Mapping[int, float] | Sequence[float] | None = None,
-    memory: int | str = DEFAULT_MEMORY,
-    workers: int | None = None,
-    rows: slice | None = None,
-    missing_chunks: str | Mapping[str, str] | None = None,
-    storage_options: Mapping[str, Any] | None = None,
-) -> Plan:
-    """Return what :func:`evaluate` would do with the same arguments: blocks, workers, projected memory. Reads no data.
-
-    Raises what `evaluate` would raise before its first block, and UsageError for Dask arrays.
-    """
-    inputs = with_options(Inputs(y_true, y_pred, sample_weight, mask), storage_options)
-    if any(map(is_lazy, inputs.by_role().values())):
-        raise UsageError(
-            "plan received Dask arrays, whose chunks, and how many of them are in memory at a time, Dask decides; "
-            "expected arrays that are read block by block. See array.chunks, or store them (array.to_zarr)."
-        )
-    options = Options(
-        class_weight=class_weight, memory=memory, workers=workers, rows=rows, missing_chunks=missing_chunks
-    )
-    return plan_request(loss_requests(losses), inputs, options)
 
 
 def _run(
@@ -259,6 +249,7 @@ def _run(
             sinks,
             lazy=lazy,
             nan_policy=options.nan_policy,
+            max_groups=options.max_groups,
             todo=todo,
             checkpoint=saved,
             progress=options.progress,

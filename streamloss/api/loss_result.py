@@ -11,9 +11,12 @@ from typing import Any
 
 from ..aggregation.reductions import derived_values, reduce_state, totals
 from ..aggregation.state import State
+from ..aggregation.uncertainty import Interval
 from ..core.types import Reduction
 from ..errors import MissingExtraError, UsageError
+from . import loss_statistics
 from .result_text import html_of_loss, text_of_loss
+from .table import Table
 
 MEANS = (Reduction.SUM_OVER_BATCH_SIZE, Reduction.MEAN, Reduction.AUTO)
 """The reductions that divide by the number of losses, whatever the weights."""
@@ -32,6 +35,8 @@ class LossResult:
     state: State
     out: str | None = None
     """The URI that the losses of rows were written to, or None."""
+    shape: tuple[int, ...] = ()
+    """The losses' shape, of the rows that are evaluated."""
     empty: bool = False
     """Whether it is of no rows, though the data has some: then its values are NaN, for they say nothing of the data."""
 
@@ -88,6 +93,83 @@ class LossResult:
         return self.state.count("omitted")
 
     @property
+    def stderr(self) -> float:
+        """The standard error of the mean that is shown first, of independent rows; of clusters where `cluster` was
+        passed.
+
+        It is that of `value`, of `weighted_mean` where rows have weights, and of `mean` for a sum. Raises UsageError
+        where the evaluation had neither ``stats="stderr"`` nor `cluster`.
+        """
+        return self.standard_error()
+
+    def standard_error(self, reduction: str | None = None) -> float:
+        """Return the standard error of a mean: of that of `stderr`, or of another reduction that is a mean."""
+        of = self._mean_reduction(reduction)
+        return loss_statistics.Uncertainty.of(self.state).error(of)
+
+    def interval(self, level: float = 0.95, reduction: str | None = None) -> Interval:
+        """Return the confidence interval ``(low, high)`` of the mean, by Student's t with one degree of freedom less
+        than there are rows, or clusters.
+        """
+        return loss_statistics.interval_of(self.state, self._mean_reduction(reduction), level)
+
+    def _mean_reduction(self, asked: str | None) -> Reduction:
+        if asked is None:
+            return loss_statistics.mean_reduction(self.reduction, self.weighted)
+        if (reduction := Reduction.parse(asked)) not in loss_statistics.MEANS:
+            raise UsageError(f"{self.name}: {asked!r} is no mean; expected one of {', '.join(loss_statistics.MEANS)}.")
+        return reduction
+
+    @property
+    def groups(self) -> Table:
+        """The groups of `by`: a row for each combination of keys that occurs, with the keys' columns by their names,
+        then count, sum, means, the standard error where it was asked for, and the share of the sum of all losses.
+        """
+        return loss_statistics.groups_of(self.state)
+
+    def groups_by(self, *keys: str) -> Table:
+        """Return the groups by some of the keys, summed over the others."""
+        return loss_statistics.groups_of(self.state, keys)
+
+    @property
+    def kept(self) -> Table:
+        """The loss along the axes that `keep` names: a row for each index, with the columns of `groups`."""
+        return loss_statistics.kept_of(self.state)
+
+    def quantile(self, probability: float) -> float:
+        """Return a quantile of the losses of rows: exact for 0 and 1, else with a relative error of at most 1/512."""
+        return loss_statistics.quantile(self.state, probability)
+
+    def share_above(self, threshold: float) -> float:
+        """Return the share of rows with a loss above a threshold, which is taken as the end of its bin (1/256 wide)."""
+        return loss_statistics.share_above(self.state, threshold)
+
+    @property
+    def histogram(self) -> Table:
+        """The counts of losses in bins of the float's own bits: the lower and upper edge, and the count."""
+        return loss_statistics.histogram_table(self.state)
+
+    @property
+    def worst(self) -> Table:
+        """The rows with the largest losses: index, loss, label, prediction, weight and keys."""
+        return loss_statistics.worst_table(self.state, self.shape)
+
+    @property
+    def running(self) -> Table:
+        """The mean of each of equal ranges of the rows, in their order."""
+        return loss_statistics.running_table(self.state)
+
+    @property
+    def calibration(self) -> Table:
+        """The bins of the predicted probability, with the share of rows where the outcome was so."""
+        return loss_statistics.calibration_table(self.state)
+
+    @property
+    def confusion(self) -> Any:
+        """The rows by label and predicted class: int64 (classes, classes)."""
+        return loss_statistics.confusion_matrix(self.state)
+
+    @property
     def statistics(self) -> dict[str, Any]:
         """The values that the evaluation's statistics derive from the exact state, by name."""
         return derived_values(self.state)
@@ -111,6 +193,8 @@ class LossResult:
             "omitted": self.omitted,
             "out": self.out,
             **({"statistics": self.statistics} if self.state.identity.statistics else {}),
+            **({"groups": self.groups.to_dict()} if "groups" in self.state.parts else {}),
+            **({"kept": self.kept.to_dict()} if "kept" in self.state.parts else {}),
         }
 
     def to_json(self, indent: int | None = 2) -> str:
@@ -136,7 +220,7 @@ class LossResult:
             "omitted": self.omitted,
             "dtype": self.dtype,
             "out": self.out,
-            **(self.statistics if self.state.identity.statistics else {}),
+            **{name: value for name, value in self.statistics.items() if isinstance(value, float)},
         }
 
     def __float__(self) -> float:

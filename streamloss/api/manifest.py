@@ -47,6 +47,8 @@ def manifest_of(plan: Plan, requests: Sequence[LossRequest], targets: Mapping[st
         if isinstance(options.missing_chunks, Mapping)
         else options.missing_chunks,
         all_rows=plan.all_rows,
+        statistics=tuple(sorted({text for loss in plan.losses for text in loss.identity.statistics})),
+        by=plan.losses[0].identity.by,
     )
 
 

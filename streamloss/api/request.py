@@ -13,6 +13,7 @@ from ..core.machine import DEFAULT_MEMORY, parse_memory
 from ..core.types import Progress
 from ..errors import ShapeError, UsageError, ValueRangeError
 from ..execution import Executor, is_of_dask
+from ..execution.block import MAX_GROUPS
 from ..planning.gpu import BUFFERS
 from ..planning.plan import Plan
 from ..planning.planner import make_plan
@@ -20,6 +21,11 @@ from ..planning.request import Limits, LossRequest, Sources
 from ..storage.sources import MISSING_CHUNKS, Source, open_source
 from ..storage.sources.dask import LazyArray, as_lazy, is_lazy, refuse_unknown_chunks, refuse_weight_without_axis
 from ..storage.sources.encoding import same_units
+from .class_weight import checked_class_weight
+from .grouping import NO_GROUPING, Grouping, role_of
+
+ROLES = ("y_true", "y_pred", "sample_weight", "mask")
+"""The arrays of every evaluation; keys of groups have names of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,7 @@ class Options:
     shard: tuple[int, int] | None = None
     checkpoint: str | os.PathLike[str] | None = None
     copies: bool = False
+    max_groups: int = MAX_GROUPS
     nan_policy: str = "raise"
     clip_probabilities: bool = False
     missing_chunks: str | Mapping[str, str] | None = None
@@ -58,6 +65,8 @@ class Inputs:
     y_pred: Any
     sample_weight: Any = None
     mask: Any = None
+    grouping: Grouping = NO_GROUPING
+    """The keys of groups and clusters, and the statistics."""
     lazy: bool = False
     """Whether they are Dask arrays, all of them; see :func:`prepare_inputs`."""
     described: Mapping[str, LazyArray] = field(default_factory=dict)
@@ -70,7 +79,13 @@ class Inputs:
             "y_pred": self.y_pred,
             "sample_weight": self.sample_weight,
             "mask": self.mask,
+            **self.grouping.arrays(),
         }
+
+    def with_arrays(self, arrays: Mapping[str, Any]) -> Inputs:
+        """Return the inputs with other arrays for some roles."""
+        of_inputs = {role: array for role, array in arrays.items() if role in ROLES}
+        return replace(self, **of_inputs, grouping=self.grouping.with_arrays(arrays))
 
 
 def prepare_inputs(
@@ -84,7 +99,7 @@ def prepare_inputs(
 
     Raises UsageError for what cannot be a Dask array, and for Dask arrays of an evaluation that is `resumable`.
     """
-    if not any(map(is_lazy, (inputs.y_true, inputs.y_pred, inputs.sample_weight, inputs.mask))):
+    if not any(map(is_lazy, inputs.by_role().values())):
         return inputs
     if resumable:
         raise UsageError(
@@ -92,7 +107,7 @@ def prepare_inputs(
             "(array.to_zarr), or evaluate without; Dask tries again what its workers lose."
         )
     _refuse_two_arrays(requests, inputs.y_pred)  # before they become one
-    policies = _policies(missing_chunks, lazy=True)
+    policies = _policies(missing_chunks, inputs.grouping, lazy=True)
     refuse_weight_without_axis(inputs.sample_weight)
     described = {
         role: as_lazy(array, role, policies[role])
@@ -100,7 +115,7 @@ def prepare_inputs(
         if array is not None and not _is_number(role, array)
     }
     arrays = {role: lazy.array for role, lazy in described.items()}
-    return replace(inputs, **arrays, lazy=True, described=described)
+    return replace(inputs.with_arrays(arrays), lazy=True, described=described)
 
 
 def plan_request(
@@ -111,8 +126,9 @@ def plan_request(
     `losses_on_host` says whether losses of rows are held by the host until they are written. Raises UsageError and
     DataError for what the evaluation would refuse before its first block.
     """
+    requests = [replace(request, statistics=inputs.grouping.statistics) for request in requests]
     sources = open_inputs(inputs, options.missing_chunks)
-    class_weight = _checked_class_weight(options.class_weight)
+    class_weight = checked_class_weight(options.class_weight)
     _refuse_two_arrays(requests, inputs.y_pred)
     limits = Limits.unlimited() if inputs.lazy else _limits(options, losses_on_host)
     try:
@@ -185,23 +201,26 @@ def open_inputs(inputs: Inputs, missing_chunks: str | Mapping[str, str] | None) 
 
     Raises SourceError where there is no array, UsageError and ValueRangeError for what is no weight or mask.
     """
-    policies = _policies(missing_chunks)
+    policies = _policies(missing_chunks, inputs.grouping)
     opener = (lambda array, role, policy: inputs.described[role].open(role)) if inputs.lazy else open_source
     return Sources(
         opener(inputs.y_true, "y_true", policies["y_true"]),
         opener(inputs.y_pred, "y_pred", policies["y_pred"]),
         _open_weight(inputs.sample_weight, policies["sample_weight"], opener),
         _open_mask(inputs.mask, policies["mask"], opener),
+        tuple((cut, opener(key, role_of(cut), policies[role_of(cut)])) for cut, key in inputs.grouping.keys),
+        inputs.grouping.keep,
         inputs.lazy,
     )
 
 
-def _policies(missing_chunks: str | Mapping[str, str] | None, lazy: bool = False) -> dict[str, str]:
+def _policies(missing_chunks: str | Mapping[str, str] | None, grouping: Grouping, lazy: bool = False) -> dict[str, str]:
     """Return the policy for each role: one for all, or the defaults but for the roles that are named.
 
     `lazy` says whether Dask reads the arrays: its tasks return no counts to warn of, so "error" is the default for all.
     """
     default = {"y_true": "warn", "y_pred": "error", "sample_weight": "warn", "mask": "error"}
+    default |= dict.fromkeys(grouping.arrays(), "error")
     if lazy:
         default = dict.fromkeys(default, "error")
     if missing_chunks is None:
@@ -261,26 +280,3 @@ def _open_mask(mask: Any, missing_chunks: str, opener: Callable[[Any, str, str],
             f"mask has dtype {source.dtype}; expected booleans, or integers 0 and 1: whether a row counts."
         )
     return source
-
-
-def _checked_class_weight(class_weight: Mapping[int, float] | Sequence[float] | None) -> dict[int, float] | None:
-    """Return the weights by label; None where no class has a weight. Raises UsageError for what is no class or no
-    weight.
-    """
-    if class_weight is None:
-        return None
-    if isinstance(class_weight, list | tuple | np.ndarray) and np.ndim(class_weight) == 1:
-        class_weight = dict(enumerate(class_weight))
-    if not isinstance(class_weight, Mapping):
-        raise UsageError(
-            "class_weight must map labels to weights, as {0: 1.0, 1: 5.0}, or list the weights of 0, 1, ...; "
-            f"received {class_weight!r}."
-        )
-    for label, weight in class_weight.items():
-        if isinstance(label, bool) or not isinstance(label, int | np.integer):
-            raise UsageError(f"class_weight: {label!r} is no label; expected an integer.")
-        if abs(int(label)) >= 2**63:
-            raise UsageError(f"class_weight: {label} is no label; expected an integer of 64 bits.")
-        if not isinstance(weight, int | float | np.number) or not 0.0 <= weight < np.inf:
-            raise UsageError(f"class_weight[{label}] is {weight!r}; expected a finite weight of at least 0.")
-    return {int(label): float(weight) for label, weight in class_weight.items()} or None

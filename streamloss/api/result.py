@@ -18,6 +18,7 @@ from ..errors import SourceError, StateError, UnwritableOutputError, UsageError
 from .loss_result import LossResult, json_of, pandas
 from .names import loss_named
 from .result_text import html_of, text_of
+from .table import Table
 
 SCHEMA = "streamloss.result/1"
 
@@ -143,6 +144,18 @@ class Result(Mapping[str, LossResult]):
         return html_of(self)
 
     @property
+    def groups(self) -> Table:
+        """The groups of the one loss, as ``LossResult.groups``; of several losses those of all, with a column that
+        names the loss.
+        """
+        if len(self.losses) == 1:
+            return self._only("groups").groups
+        tables = {name: loss.groups for name, loss in self.losses.items()}
+        columns = next(iter(tables.values())).columns
+        rows = [[name, *row.values()] for name, table in tables.items() for row in table]
+        return Table(["loss", *columns], rows, "groups")
+
+    @property
     def rows_per_second(self) -> float:
         """The speed of the evaluation, without the time in which kernels were compiled."""
         seconds = self.seconds - self.compile_seconds
@@ -225,7 +238,14 @@ def _losses_of(snapshot: Snapshot) -> dict[str, LossResult]:
     empty = bool(snapshot.missing) and manifest.grid.rows(of_blocks.covered) == 0
     return {
         loss.name: LossResult(
-            loss.name, _plain(loss.config), loss.dtype, Reduction(loss.reduction), state, loss.out, empty
+            loss.name,
+            _plain(loss.config),
+            loss.dtype,
+            Reduction(loss.reduction),
+            state,
+            loss.out,
+            tuple(manifest.shape),
+            empty,
         )
         for loss, state in zip(manifest.losses, of_blocks.states, strict=True)
     }

@@ -11,11 +11,12 @@ import numpy as np
 from ..aggregation.checkpoint import Checkpoint
 from ..aggregation.checks import filled_messages, refuse_undefined_ratios, warn_of_values
 from ..aggregation.reductions import ratio_losses, reduce_state
+from ..aggregation.statistics import collected
 from ..core.blocks import Ranges
 from ..core.types import Progress, Reduction
 from ..errors import StreamlossWarning
 from ..execution import Executor, Run, get_executor
-from ..execution.block import all_labels_are_binary
+from ..execution.block import MAX_GROUPS, all_labels_are_binary
 from ..execution.collector import Collector
 from ..planning.plan import Plan
 from ..planning.request import LossRequest
@@ -34,6 +35,7 @@ def run_plan(
     *,
     lazy: bool = False,
     nan_policy: str = "raise",
+    max_groups: int = MAX_GROUPS,
     todo: Ranges | None = None,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -49,9 +51,10 @@ def run_plan(
     enter("reading labels")
     saved = None if checkpoint is None else checkpoint.snapshot
     if saved is not None:
-        run = Run(plan, sinks, nan_policy, saved.all_binary, todo).without(saved.result.covered)
+        run = Run(plan, sinks, nan_policy, saved.all_binary, max_groups, todo).without(saved.result.covered)
     else:
-        run = Run(plan, sinks, nan_policy, {} if lazy else _label_conventions(plan, sinks, nan_policy), todo)
+        conventions = {} if lazy else _label_conventions(plan, sinks, nan_policy)
+        run = Run(plan, sinks, nan_policy, conventions, max_groups, todo)
     collector = Collector(run, checkpoint, progress, begin)
     try:
         enter("evaluating")
@@ -104,10 +107,10 @@ def call(request: LossRequest, inputs: Inputs) -> Any:
 
 def _label_conventions(plan: Plan, sinks: Mapping[str, Sink], nan_policy: str) -> dict[str, bool]:
     """Return whether all labels are 0 or 1, by name, for losses whose losses of rows depend on it: these are written
-    as they are computed, so it must be known before.
+    or collected as they are computed, so it must be known before.
     """
     return {
         loss.name: all_labels_are_binary(plan, loss, nan_policy)
         for loss in plan.losses
-        if loss.name in sinks and loss.spec.both_conventions
+        if loss.spec.both_conventions and (loss.name in sinks or collected(loss.identity.statistics))
     }

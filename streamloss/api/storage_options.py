@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..errors import UsageError
 from ..storage.stores import is_remote
 from ..storage.uris import StorageOptions, address_of
-from .request import Inputs
-
-ROLES = ("y_true", "y_pred", "sample_weight", "mask")
+from .request import ROLES, Inputs
 
 
-def options_of(storage_options: Mapping[str, Any] | None, role: str) -> StorageOptions:
+def options_of(storage_options: Mapping[str, Any] | None, role: str, roles: Collection[str] = ROLES) -> StorageOptions:
     """Return the options for the URI of a role.
 
     A mapping with any role as a key is one by role, and has no other keys; any other is for all URIs. No option has
@@ -28,13 +25,13 @@ def options_of(storage_options: Mapping[str, Any] | None, role: str) -> StorageO
             "storage_options must map options to values, or roles to such mappings; received a "
             f"{type(storage_options).__name__}."
         )
-    if not any(key in ROLES for key in storage_options):
+    if not any(key in roles for key in storage_options):
         return StorageOptions(storage_options)
     for key, value in storage_options.items():
-        if key not in ROLES or not isinstance(value, Mapping):
+        if key not in roles or not isinstance(value, Mapping):
             raise UsageError(
                 f"storage_options has {key!r} beside roles; expected either options for all URIs, or a mapping of "
-                f"options for each role ({', '.join(ROLES)})."
+                f"options for each role ({', '.join(roles)})."
             )
     return StorageOptions(storage_options.get(role, {}))
 
@@ -43,9 +40,9 @@ def with_options(inputs: Inputs, storage_options: Mapping[str, Any] | None) -> I
     """Return the inputs whose URIs in object stores have their options. Raises UsageError for wrong options."""
     found: dict[str, Any] = {}
     for role, array in inputs.by_role().items():
-        options = options_of(storage_options, role)
+        options = options_of(storage_options, role, inputs.by_role())
         if isinstance(array, str | os.PathLike) and is_remote(address := address_of(os.fspath(array))):
             found[role] = address._replace(options=options)
     if storage_options and not found:
         raise UsageError("storage_options was passed, but no array is the URI of an object store (s3://, https://).")
-    return replace(inputs, **found)
+    return inputs.with_arrays(found)

@@ -15,8 +15,9 @@ import click
 
 from ..aggregation.checkpoint import file_name
 from ..aggregation.state_files import try_state_target
-from ..api.evaluate import evaluate, plan
+from ..api.evaluate import evaluate
 from ..api.merge import merge
+from ..api.planned import plan
 from ..api.result import Result
 from ..core.machine import parse_memory, resident_bytes
 from ..core.types import Reduction

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from ..aggregation.block_result import BlockResult
 from ..aggregation.state import State, States
 from ..core.blocks import Block, Ranges
@@ -16,8 +18,10 @@ from .backends import Backend, CpuBackend
 from .inputs import BlockInputs, labels_beside_0_and_1
 from .loss_on_block import NAN_POLICIES, LossOnBlock
 from .pieces import pieces_of
+from .row_statistics import RowStatistics
 
 __all__ = [
+    "MAX_GROUPS",
     "NAN_POLICIES",
     "Executor",
     "BlockResult",
@@ -26,6 +30,9 @@ __all__ = [
     "all_labels_are_binary",
     "run_block",
 ]
+
+
+MAX_GROUPS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,8 @@ class Run:
     all_binary: Mapping[str, bool] = field(default_factory=dict)
     """Whether all labels that count, of all rows of the plan, are 0 or 1, by the loss' name, for losses whose labels'
     convention depends on all labels and whose losses of rows are written."""
+    max_groups: int = MAX_GROUPS
+    """The most groups, and the most clusters."""
     todo: Ranges | None = None
     """The blocks to evaluate, by number; None: all."""
     on_gpu: bool = False
@@ -100,9 +109,10 @@ def _run_block(run: Run, block: Block, backend: Backend) -> States:
         done += piece.rows
     assert states is not None
     by_name: dict[str, State] = {}
-    for this, state in zip(passes, states, strict=True):
+    for this, sums in zip(passes, states, strict=True):
         for loss in this.written:
             run.sinks[loss.name].write(block, this.losses.reshape(block.shape))
+        state = dataclasses.replace(sums, parts=this.statistics.parts()) if this.statistics else sums
         by_name.update((loss.name, state) for loss in this.equal)
     return tuple(by_name[loss.name] for loss in run.plan.losses)
 
@@ -115,6 +125,8 @@ class _Pass(NamedTuple):
     """Those whose losses of rows are written."""
     losses: Any
     """(rows,) of the block, where losses are written; else None."""
+    statistics: RowStatistics
+    """The collectors of losses of rows; false where there are none."""
 
     @property
     def first(self) -> PlannedLoss:
@@ -124,7 +136,7 @@ class _Pass(NamedTuple):
 def _pass_of(run: Run, block: Block, equal: Sequence[PlannedLoss], backend: Backend) -> _Pass:
     written = [loss for loss in equal if loss.name in run.sinks and loss.alignment.ratio_shape is None]
     losses = backend.new_losses(run.sinks[written[0].name], block, written[0].dtype) if written else None
-    return _Pass(equal, written, losses)
+    return _Pass(equal, written, losses, RowStatistics(run.plan, equal[0]))
 
 
 def _run_piece(run: Run, piece: Block, rows: slice, passes: Sequence[_Pass], backend: Backend) -> list[State]:
@@ -135,7 +147,11 @@ def _run_piece(run: Run, piece: Block, rows: slice, passes: Sequence[_Pass], bac
     for this in passes:
         on_piece = LossOnBlock(plan, this.first, inputs, weight, mask, run.nan_policy, backend)
         losses = None if this.losses is None else this.losses[rows]
+        if losses is None and this.statistics:
+            losses = np.empty(piece.rows, this.first.dtype)
         states.append(on_piece.evaluate(losses, run.all_binary.get(this.first.name)))
+        if this.statistics:
+            this.statistics.add(losses, inputs, run.nan_policy, backend)
     return states
 
 

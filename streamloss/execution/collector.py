@@ -9,10 +9,27 @@ from collections.abc import Callable
 from ..aggregation.block_result import BlockResult, add_counts
 from ..aggregation.checkpoint import Checkpoint
 from ..aggregation.reductions import reduce_state
+from ..aggregation.state import States
+from ..aggregation.tables.exact_table import ExactTable
 from ..core.blocks import Ranges
 from ..core.types import Progress, Reduction
+from ..errors import UsageError
 from ..storage.sources.base import nbytes
 from . import Run
+
+
+def refuse_many_groups(states: States, most: int) -> None:
+    """Raise UsageError for more groups or clusters than are allowed."""
+    for state in states:
+        for name in ("groups", "clusters"):
+            table = state.parts.get(name)
+            if isinstance(table, ExactTable) and len(table) > most:
+                keys = "by" if name == "groups" else "cluster"
+                raise UsageError(
+                    f"{state.identity.loss}: {len(table):,} {name} so far; expected at most {most:,}. Cut the keys of "
+                    f"{keys}= more coarsely (sl.by(..., unit='D') or bins=[...]), or allow more: "
+                    f"max_groups={10 * most} (--max-groups), which takes about 200 bytes for each."
+                )
 
 
 class Collector:
@@ -44,7 +61,9 @@ class Collector:
 
     def add(self, result: BlockResult) -> None:
         """Add the result of more blocks."""
-        self._now = self._now.merge(result)  # one assignment: a signal may come between any two
+        merged = self._now.merge(result)
+        refuse_many_groups(merged.states, self.run.max_groups)
+        self._now = merged  # one assignment: a signal may come between any two
         self._unsaved |= result.covered
         if self._checkpoint is not None and self._checkpoint.due:
             self.save()

@@ -31,6 +31,8 @@ class BufferPool:
 
     def allocate(self, key: Hashable, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
         """Return an array that may be used until the next call with the same key."""
+        if dtype.hasobject or dtype.kind == "T":  # what they hold is not in the array itself
+            return np.empty(shape, dtype)
         size = math.prod(shape) * dtype.itemsize
         if key not in self._held or self._held[key].size < size:
             self._held.pop(key, None)
@@ -155,6 +157,16 @@ def rows_that_count(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Ar
         predictions = inputs.read(plan.y_pred, planned.alignment.y_pred)
         counts &= ~_rows_with_nan(predictions.reshape(inputs.block.rows, -1))
     return counts
+
+
+def ignored_rows(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Array | None:
+    """Return which rows a mask or ``ignore_class`` leaves out: bool (rows,); None where neither is asked for."""
+    mask, ignore_class = host_mask(plan, inputs), planned.spec.parameters.get("ignore_class")
+    ignored = None if mask is None else ~mask
+    if ignore_class is None:
+        return ignored
+    labelled: Array = convert.labels(_labels(plan, planned, inputs)[:, 0]) == ignore_class
+    return labelled if ignored is None else ignored | labelled
 
 
 def labels_beside_0_and_1(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ..aggregation.identity import StateIdentity
+from ..aggregation.tables.cuts import Cut
 from ..core.blocks import Block, Grid
 from ..core.machine import mib
 from ..formulas._kinds import Formula
@@ -43,6 +44,15 @@ class PlannedLoss:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedKey:
+    """A key of groups or clusters, and how its array's axes meet the losses'."""
+
+    cut: Cut
+    source: Source
+    view: View
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The losses, blocks, workers and memory of an evaluation, decided before it begins; ``print(plan)`` shows them."""
 
@@ -71,6 +81,10 @@ class Plan:
     memory_bytes: int
     """The budget: what the evaluation may add to `baseline_bytes`."""
     notes: tuple[str, ...]
+    keys: tuple[PlannedKey, ...] = ()
+    """The keys of groups and clusters that arrays hold."""
+    kept: tuple[Cut, ...] = ()
+    """The axes that are not reduced."""
 
     @property
     def added_bytes(self) -> int:
@@ -95,7 +109,15 @@ class Plan:
     @property
     def sources(self) -> tuple[Source, ...]:
         """All arrays that there are; a weight that is a number is none."""
-        return Sources(self.y_true, self.y_pred, self.sample_weight, self.mask).arrays
+        of_keys = tuple((key.cut, key.source) for key in self.keys)
+        return Sources(self.y_true, self.y_pred, self.sample_weight, self.mask, keys=of_keys).arrays
+
+    def with_sources(self, sources: Mapping[str, Source]) -> Plan:
+        """Return the plan with other sources for some roles."""
+        keys = tuple(replace(key, source=sources.get(key.source.role, key.source)) for key in self.keys)
+        of_keys = {key.source.role for key in self.keys}
+        others: dict[str, Any] = {role: source for role, source in sources.items() if role not in of_keys}
+        return replace(self, keys=keys, **others)
 
     @property
     def views(self) -> tuple[tuple[Source, View], ...]:
@@ -107,6 +129,8 @@ class Plan:
         for source, view in ((self.sample_weight, self.weight_view), (self.mask, self.mask_view)):
             if source is not None and not isinstance(source, float) and view is not None:
                 found[source.role, view] = source
+        for key in self.keys:
+            found[key.source.role, key.view] = key.source
         return tuple((source, view) for (_, view), source in found.items())
 
     @property

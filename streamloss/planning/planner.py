@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,9 +18,10 @@ from .dimensions import refuse_other_labels, refuse_other_order
 from .dtypes import result_dtype
 from .memory import BlockCost
 from .names import arranged_by_name, axes_by_name
-from .plan import COMPILER, Plan, PlannedLoss
+from .plan import COMPILER, Plan, PlannedKey, PlannedLoss
 from .request import Limits, LossRequest, Sources
 from .rows import cut_to_common_rows, range_of
+from .statistics import kept_axes, with_meaning
 
 MACHINE_INDEPENDENT_SHARE, MACHINE_INDEPENDENT_WORKERS = 96 << 20, 16
 """The bytes for a block, and the workers to cut for, of plans that do not depend on the machine."""
@@ -53,7 +55,7 @@ def make_plan(
     shapes: Mapping[str, Shape] = {source.role: source.shape for source in sources.arrays}
     if rows is not None:
         shapes = cut_to_common_rows(shapes, [request.spec for request in requests])
-    losses = tuple(_plan_loss(request, shapes, sources, class_weight) for request in requests)
+    losses = with_meaning([_plan_loss(request, shapes, sources, class_weight) for request in requests])
     shape = _common_shape(losses)
     arrays = [(y_true, loss.alignment.y_true) for loss in losses] + [(y_pred, loss.alignment.y_pred) for loss in losses]
     weight_view = None if weight is None else align_weight(shapes[weight.role], shape)
@@ -61,12 +63,20 @@ def make_plan(
     for source, view in ((weight, weight_view), (mask, mask_view)):
         if source is not None and view is not None:
             arrays.append((source, view))
+    keys = tuple(PlannedKey(cut, key, align_weight(shapes[key.role], shape, key.role)) for cut, key in sources.keys)
+    arrays += [(key.source, key.view) for key in keys]
     _refuse_weights(losses, weight, class_weight)
     start, stop = range_of(rows, shape[0], _shortest(sources, shape[0]).role)
     for loss in {loss.alignment: loss for loss in losses}.values():
         labels = [(y_true, loss.alignment.y_true), (y_pred, loss.alignment.y_pred)]
         refuse_other_labels([*labels, *arrays[2 * len(losses) :]], start, stop)
     shape = (stop - start, *shape[1:])
+    kept = kept_axes(sources, requests, shape, limits)
+    if kept:
+        losses = tuple(
+            replace(loss, identity=replace(loss.identity, by=(*loss.identity.by, *(cut.to_dict() for cut in kept))))
+            for loss in losses
+        )
 
     held = limits.losses_on_host or not y_pred.on_gpu
     cost = BlockCost(tuple(arrays), losses, class_weight is not None, held)
@@ -103,6 +113,8 @@ def make_plan(
         baseline_bytes=resident_bytes(),
         memory_bytes=limits.memory_bytes,
         notes=tuple(notes),
+        keys=keys,
+        kept=kept,
     )
 
 
@@ -123,7 +135,8 @@ def _plan_loss(
         class_weight=None if class_weight is None else {str(label): w for label, w in class_weight.items()},
         ratio_shape=alignment.ratio_shape,
         weight=weight if alignment.ratio_shape is not None and isinstance(weight, float) else None,
-        statistics=request.statistics if alignment.ratio_shape is None else (),
+        statistics=request.statistics,
+        by=tuple(cut.to_dict() for cut, _ in sources.keys),
     )
     return PlannedLoss(request.name, spec, dtype, request.precision, alignment, identity)
 

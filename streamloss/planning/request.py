@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..aggregation.tables.cuts import Cut
 from ..core.types import Reduction
 from ..formulas._registry import LossSpec
 from ..storage.sources.base import Source
@@ -38,13 +39,17 @@ class Sources:
     sample_weight: Source | float | None = None
     """An array, or one weight for all rows."""
     mask: Source | None = None
+    keys: tuple[tuple[Cut, Source], ...] = ()
+    """The keys of groups and clusters that arrays hold."""
+    keep: tuple[int | str, ...] = ()
+    """The axes of the losses that are not reduced, by number or by the name of `y_pred`'s dimension."""
     lazy: bool = False
     """Whether Dask computes the arrays: then their axes stay as they are."""
 
     @property
     def arrays(self) -> tuple[Source, ...]:
         """All arrays that there are; a weight that is a number is none."""
-        optional = (self.sample_weight, self.mask)
+        optional = (self.sample_weight, self.mask, *(source for _, source in self.keys))
         return (self.y_true, self.y_pred, *(s for s in optional if s is not None and not isinstance(s, float)))
 
 

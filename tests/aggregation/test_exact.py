@@ -12,8 +12,9 @@ from hypothesis.extra import numpy as hnp
 
 from exact import exact_sum, rounded
 from streamloss.aggregation.accumulator import MOST_AT_ONCE, SIZE, add, add_rounded_within, add_within
+from streamloss.aggregation.exact_sum import ExactSum
 from streamloss.aggregation.identity import StateIdentity
-from streamloss.aggregation.state import ExactSum, State
+from streamloss.aggregation.state import State
 from streamloss.errors import StateError
 
 doubles = hnp.arrays(np.float64, st.integers(0, 80), elements=st.floats(allow_nan=False, allow_infinity=False))

@@ -1,6 +1,5 @@
 """Statistics are declared once: kernels, states and merges pick them up."""
 
-import dataclasses
 import functools
 import math
 from fractions import Fraction
@@ -15,20 +14,23 @@ from streamloss.aggregation.identity import StateIdentity
 from streamloss.aggregation.reductions import derived_values
 from streamloss.aggregation.state import State
 from streamloss.aggregation.statistics import accumulation_of, known, values_of
+from streamloss.aggregation.tables.cuts import Cut
+from streamloss.api.grouping import Grouping
 from streamloss.api.interop import loss_requests
 from streamloss.api.request import Inputs, Options, plan_request
-from streamloss.api.result import LossResult
 from streamloss.api.run import choose_executor, run_plan
 from streamloss.formulas._registry import LossSpec
 from streamloss.kernels import cpu
 from streamloss.kernels.base import Operands, Output
 
-OPTIONAL = tuple(sorted(known().keys() - {"totals"}))
+OPTIONAL = tuple(sorted(f"{name}=7" if of.parameter else name for name, of in known().items() if name != "totals"))
 """All statistics beside the totals."""
+KEYED = Grouping(((Cut("third"), np.arange(60) % 3), (Cut("cluster", "cluster"), np.arange(60) // 7)), (0,), OPTIONAL)
+"""Keys of each role for 60 rows."""
 NO_WEIGHT, NO_MASK = np.empty(0), np.empty(0, np.bool_)
 
 
-def evaluated(dtype, y, p, weight=NO_WEIGHT, mask=NO_MASK, policy="raise", statistics=("second_moment",)):
+def evaluated(dtype, y, p, weight=NO_WEIGHT, mask=NO_MASK, policy="raise", statistics=("stderr",)):
     """The losses of rows, and the sums and counts of a kernel with some statistics."""
     spec = LossSpec.of("mean_squared_error", {})
     key, settings = key_of(spec, dtype, 1, statistics), settings_of(spec, dtype, 1, policy)
@@ -55,8 +57,10 @@ def test_the_second_moment_is_the_exact_sum_of_squares(dtype, weighted):
     assert counts["count"] == mask.sum()
     assert counts["nonzero_weights"] == mask.sum()
     state = State(StateIdentity("mse", {}, "float32", weighted=False), sums, counts)
-    mean_square = float(sum(Fraction(v) ** 2 for v in kept.tolist()) / len(kept))
-    assert values_of(state, ("second_moment",)) == {"mean_square": mean_square}
+    mean = sum(map(Fraction, kept.tolist()), Fraction(0)) / len(kept)
+    variance = sum((Fraction(v) - mean) ** 2 for v in kept.tolist()) / (len(kept) - 1) / len(kept)
+    values = values_of(state, ("stderr",))
+    assert values["stderr_of_mean"] == pytest.approx(math.sqrt(variance), rel=1e-15)
 
 
 def test_rows_that_are_left_out_have_no_square():
@@ -93,19 +97,28 @@ def test_declared_names_are_unique():
     assert len(derived) == len(set(derived))
 
 
-def states_of(loss, y, p, weight, executor, cuts=(None,), statistics=OPTIONAL, **options):
+def states_of(loss, y, p, weight, executor, cuts=(None,), grouping=KEYED, **options):
     """The states of parts of the rows that an executor evaluates, with all statistics."""
     (request,) = loss_requests(loss)
-    request = dataclasses.replace(request, statistics=statistics)
     states = []
     for rows in cuts:
-        inputs, asked = Inputs(y, p, weight), Options(rows=rows, executor=executor, **options)
+        inputs, asked = Inputs(y, p, weight, None, grouping), Options(rows=rows, executor=executor, **options)
         plan = plan_request((request,), inputs, asked)
         states += run_plan(plan, choose_executor(plan, inputs, asked), {}).result.states
     return states
 
 
-@pytest.mark.parametrize("loss", ["mse", "hinge", sl.losses.SparseCategoricalCrossentropy(ignore_class=1)], ids=str)
+def grouping_for(loss):
+    """All statistics that have a meaning for a loss."""
+    if loss in ("mse", "hinge"):
+        kept = tuple(text for text in OPTIONAL if not text.startswith(("calibration", "confusion")))
+        return Grouping(KEYED.keys, KEYED.keep, kept)
+    return KEYED
+
+
+@pytest.mark.parametrize(
+    "loss", ["mse", "hinge", "cce", sl.losses.SparseCategoricalCrossentropy(ignore_class=1)], ids=str
+)
 def test_every_executor_chunking_and_merge_has_the_bytes_of_one_block(loss, small_blocks, tmp_path):
     rng, weight = np.random.default_rng(9), np.random.default_rng(10).random(60)
     p = rng.random((60, 3)).astype(np.float32)
@@ -115,26 +128,29 @@ def test_every_executor_chunking_and_merge_has_the_bytes_of_one_block(loss, smal
         made = zarr.create_array(place, name=name, shape=array.shape, chunks=chunks[: array.ndim], dtype=array.dtype)
         made[...] = array
     stored = [str(place / name) for name in ("y", "p", "w")]
-    (whole,) = states_of(loss, y, p, weight, "inline")
+    asked = grouping_for(loss)
+    (whole,) = states_of(loss, y, p, weight, "inline", grouping=asked)
     for executor, scheduler in (("inline", None), ("threads", None), ("dask", "threads")):
-        (found,) = states_of(loss, *stored, executor, scheduler=scheduler)
+        (found,) = states_of(loss, *stored, executor, grouping=asked, scheduler=scheduler)
         assert found.to_bytes() == whole.to_bytes(), executor
-    parts = states_of(loss, *stored, "threads", (slice(40, 60), slice(0, 11), slice(11, 40)))
+    parts = states_of(loss, *stored, "threads", (slice(40, 60), slice(0, 11), slice(11, 40)), asked)
     merged = functools.reduce(State.merge, parts)
     assert State.from_bytes(merged.to_bytes()).to_bytes() == whole.to_bytes()
     assert derived_values(merged) == derived_values(whole)
-    assert set(derived_values(whole)) == {name for chosen in OPTIONAL for name in known()[chosen].derived}
+    assert set(derived_values(whole)) == {
+        name for text in asked.statistics for name in known()[text.partition("=")[0]].derived
+    }
+    names = {text.partition("=")[0] for text in asked.statistics} - {"stderr"}
+    assert names <= {*whole.parts}, "each statistic that collects rows has a part of its name"
 
 
 def test_statistics_are_part_of_results_and_of_what_may_be_merged():
-    (state,) = states_of(
-        "mse", np.zeros(4), np.array([1.0, 2.0, 3.0, 4.0]), None, "inline", statistics=("second_moment",)
-    )
-    result = LossResult("mse", {}, "float64", sl.losses.Reduction.SUM, state)
-    assert result.statistics == {"mean_square": (1 + 16 + 81 + 256) / 4}
+    result = sl.evaluate("mse", np.zeros(4), np.array([1.0, 2.0, 3.0, 4.0]), stats="stderr")["mse"]
+    assert result.statistics == {"stderr_of_mean": result.stderr, "stderr_of_weighted_mean": result.stderr}
     assert result.to_dict()["statistics"] == result.statistics
+    assert result.record()["stderr_of_mean"] == result.stderr
     without = sl.evaluate("mse", np.zeros(4), np.ones(4))["mean_squared_error"]
     assert without.statistics == {}
     assert "statistics" not in without.to_dict()
     with pytest.raises(sl.errors.StateError, match="different evaluations"):
-        state.merge(without.state)
+        result.state.merge(without.state)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import streamloss as sl
+from streamloss.aggregation.exact_sum import ExactSum
 from streamloss.aggregation.identity import StateIdentity
-from streamloss.aggregation.state import ExactSum, State
+from streamloss.aggregation.state import State
 from streamloss.errors import MissingExtraError, SourceError, StateError, UnknownLossError, UsageError
 
 Y, P = np.array([0.0, 1.0, 1.0]), np.array([0.25, 0.5, 0.9])

@@ -18,7 +18,7 @@ import cuda_warps  # noqa: F401 (shuffles)
 import streamloss as sl
 from kernel_calls import key_of, new_totals, settings_of
 from streamloss.aggregation.accumulator import SIZE
-from streamloss.aggregation.state import ExactSum
+from streamloss.aggregation.exact_sum import ExactSum
 from streamloss.core import cuda_memory as memory
 from streamloss.core.cuda_compiler import cuda
 from streamloss.core.cuda_memory import Pinned

@@ -13,7 +13,7 @@ import sys
 import numpy as np
 
 from kernel_calls import key_of, new_totals, settings_of
-from streamloss.aggregation.state import ExactSum
+from streamloss.aggregation.exact_sum import ExactSum
 from streamloss.formulas._kinds import Elementwise, LabelSequence, OneHot, Parametric, Sparse
 from streamloss.formulas._registry import LossSpec, find
 from streamloss.kernels import cpu

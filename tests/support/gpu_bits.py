@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kernel_calls import key_of, new_totals, settings_of
-from streamloss.aggregation.state import ExactSum
+from streamloss.aggregation.exact_sum import ExactSum
 from streamloss.core.cuda_memory import Pinned
 from streamloss.formulas._kinds import Parametric
 from streamloss.formulas._registry import LossSpec

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from ..accumulation import Accumulation, Statistic
+from ..accumulation import Accumulation
 from ..state import State
+from ..statistic import Chosen, Statistic, chosen
 
 
 @cache
@@ -28,10 +29,10 @@ def accumulation_of(statistics: tuple[str, ...] = ()) -> Accumulation:
     again. Raises KeyError for an unknown name.
     """
     if statistics not in _accumulations:
-        chosen = [known()[name] for name in ("totals", *statistics)]
+        asked = [chosen(text, known()).statistic for text in ("totals", *statistics)]
         made = Accumulation(
-            tuple(total for statistic in chosen for total in statistic.sums),
-            tuple(held for statistic in chosen for held in statistic.counts),
+            tuple(total for statistic in asked for total in statistic.sums),
+            tuple(held for statistic in asked for held in statistic.counts),
         )
         _accumulations.setdefault(statistics, made)
     return _accumulations[statistics]
@@ -39,4 +40,11 @@ def accumulation_of(statistics: tuple[str, ...] = ()) -> Accumulation:
 
 def values_of(state: State, statistics: Sequence[str]) -> dict[str, Any]:
     """Return the values that statistics derive from a merged state, by name."""
-    return {name: derive(state) for chosen in statistics for name, derive in known()[chosen].derived.items()}
+    asked = [chosen(text, known()).statistic for text in statistics]
+    return {name: derive(state) for statistic in asked for name, derive in statistic.derived.items()}
+
+
+def collected(statistics: Sequence[str]) -> list[Chosen]:
+    """Return those of some statistics that collect rows after their losses are known."""
+    asked = [chosen(text, known()) for text in statistics]
+    return [one for one in asked if one.statistic.collect is not None]

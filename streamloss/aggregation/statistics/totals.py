@@ -1,6 +1,7 @@
 """The totals that all reductions are made of; every evaluation has them."""
 
-from ..accumulation import RowCount, RowSum, Statistic, value_alone, weight_alone
+from ..accumulation import RowCount, RowSum, value_alone, weight_alone
+from ..statistic import Statistic
 
 
 def has_weight(value: float, weight: float) -> bool:

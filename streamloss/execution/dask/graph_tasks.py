@@ -40,6 +40,7 @@ def views_of(plan: Plan) -> dict[str, View]:
         views["sample_weight"] = plan.weight_view
     if plan.mask_view is not None:
         views["mask"] = plan.mask_view
+    views |= {key.source.role: key.view for key in plan.keys}
     return views
 
 
@@ -83,12 +84,12 @@ class OnBlock:
         unknown = position if self._starts is None else None
         index = int(np.ravel_multi_index(position, plan.grid_shape)) if self._run.sinks else 0
         block = Block(index, start, tuple(a + n for a, n in zip(start, shape, strict=True)))
-        computed: Any = {
+        computed = {
             source.role: _computed_source(source, arrays[source.role], unknown)
             for source in plan.sources
             if isinstance(source, DaskSource)
         }
-        run = dataclasses.replace(self._run, plan=dataclasses.replace(plan, **computed))
+        run = dataclasses.replace(self._run, plan=plan.with_sources(computed))
         return self.of_block(run, block, chunks)
 
     def of_block(self, run: Run, block: Block, chunks: tuple[Any, ...]) -> Any:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...errors import MissingExtraError, SourceError
+from .texts import NULL_TEXT, TEXT
 
 try:
     import pyarrow as pa
@@ -33,7 +34,7 @@ class Form(NamedTuple):
 
     def with_nulls(self) -> Form:
         """Return the form that can hold nulls as NaN."""
-        return self if self.dtype.kind == "f" else self._replace(dtype=np.dtype(np.float64))
+        return self if self.dtype.kind in "fTmM" else self._replace(dtype=np.dtype(np.float64))
 
 
 class BadRowError(Exception):
@@ -47,13 +48,22 @@ class BadRowError(Exception):
 _FILL = "Fill it before (fill_null), or leave the row out, by a mask or a weight of 0 in a column of its own"
 
 
-def form_of(kind: Any, place: str) -> Form:
-    """Return the form of an Arrow type. Raises SourceError, which begins with `place`, for one without numbers."""
+def form_of(kind: Any, place: str, key: bool = False) -> Form:
+    """Return the form of an Arrow type; text and times have one only as a `key` of groups.
+
+    Raises SourceError, which begins with `place`, for a type without numbers.
+    """
     types = pa.types
     if isinstance(kind, pa.BaseExtensionType):
-        return form_of(kind.storage_type, place)
+        return form_of(kind.storage_type, place, key)
     if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
-        return form_of(kind.value_type, place)
+        return form_of(kind.value_type, place, key)
+    if key and (types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)):
+        return Form(TEXT)
+    if key and types.is_date(kind):
+        return Form(np.dtype("datetime64[D]" if types.is_date32(kind) else "datetime64[ms]"))
+    if key and (types.is_timestamp(kind) or types.is_duration(kind)):
+        return Form(np.dtype(f"{'datetime' if types.is_timestamp(kind) else 'timedelta'}64[{kind.unit}]"))
     if types.is_boolean(kind):
         return Form(np.dtype(np.bool_))
     if types.is_integer(kind) or types.is_floating(kind):
@@ -110,17 +120,31 @@ def numbers(array: Any, form: Form) -> Array:
         if len(parts) == 1:
             return parts[0]
         return np.concatenate(parts) if parts else np.empty((0, form.width or 0)[: 1 + _is_list(form)], form.dtype)
+    if form.dtype.kind == "T":
+        return _texts(array)
     if isinstance(array, pa.ExtensionArray):
         return numbers(array.storage, form)
     if pa.types.is_dictionary(array.type):
         return numbers(array.dictionary_decode(), form)
     if pa.types.is_run_end_encoded(array.type):
         return numbers(array.cast(array.type.value_type), form)
+    if form.dtype.kind in "mM":
+        return np.asarray(array.to_numpy(zero_copy_only=False)).astype(form.dtype, copy=False)
     if is_list(array.type):
         return _rows_of_lists(array, form)
     if array.null_count:
         return _with_nulls(array, form)
     return _converted(_values(array), form.dtype)
+
+
+def _texts(array: Any) -> Array:
+    """Return text of fixed width, with NULL_TEXT for null."""
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+    known = np.array([*(NULL_TEXT if t is None else t for t in encoded.dictionary.to_pylist()), NULL_TEXT], np.str_)
+    codes = encoded.indices.fill_null(len(known) - 1).to_numpy(zero_copy_only=False)
+    return known[codes]
 
 
 def _is_list(form: Form) -> bool:

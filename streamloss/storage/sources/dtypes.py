@@ -9,12 +9,23 @@ import numpy as np
 from ...errors import SourceError
 from .bfloat16 import is_number
 
+KEY_KINDS = "SUTmM"
+"""The kinds of dtypes, beside numbers, that keys of groups may have: text and times."""
+
+
+def is_key(role: str) -> bool:
+    """Return whether an array of this role holds keys of groups or clusters."""
+    return role == "cluster" or role.startswith("by.")
+
 
 def refuse_no_numbers(role: str, where: str, dtype: np.dtype[Any], given: Any = None) -> None:
     """Raise SourceError for a dtype that is neither of integers nor of floats or booleans.
 
-    `where` names the array in the message; `given` is what was passed, where that says more than the dtype does.
+    `where` names the array in the message; `given` is what was passed, where that says more than the dtype does. Keys
+    of groups may be text and times, too.
     """
+    if is_key(role) and dtype.kind in KEY_KINDS:
+        return
     if not is_number(dtype):
         raise SourceError(f"{role}: expected numbers; received dtype {dtype} ({where}). {_advice(dtype, given)}")
 

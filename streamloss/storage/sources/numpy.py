@@ -14,12 +14,13 @@ from ..uris import Address
 from . import fingerprints
 from .base import Allocate, HostSource, Selection, Source, nbytes
 from .bfloat16 import widened
-from .dtypes import refuse_no_numbers
+from .dtypes import is_key, refuse_no_numbers
 from .encoding import attributes_of, refuse_encoded, refuse_masked, units_of
 from .float8 import Float8, kind_of, without_names
 from .foreign_files import explain_file
 from .labels import dimensions_of, labels_of
 from .recognition import is_of
+from .texts import fixed_width
 
 MOST_CONVERTED = 64 << 20
 """The most bytes of an array of another library that are converted as a whole, beside the memory that a plan counts."""
@@ -177,6 +178,11 @@ def open_array(array: Any, role: str, missing_chunks: str = "error", where: str 
     except Exception as error:  # whatever a foreign __array__ raises
         raise SourceError(f"{role}: cannot make an array of {type(array).__name__}: {error}") from error
     refuse_masked(f"{role}: {where or f'a {type(array).__name__}'}", values, "array.filled(value)")
+    if is_key(role) and converted.dtype.kind in "OT":
+        try:
+            converted = fixed_width(converted)
+        except TypeError as error:
+            raise SourceError(f"{role}: {error}; expected keys that are all text, or all numbers.") from None
     refuse_no_numbers(role, where or type(array).__name__, converted.dtype, array)
     refuse_encoded(role, where or f"a {type(array).__name__}", attributes_of(array), converted.dtype)
     memmap = _memmap_under(converted)

@@ -16,6 +16,7 @@ from . import fingerprints
 from .arrow import Array, Form, form_of, holds_numbers
 from .base import Allocate, HostSource, Selection, Source, nbytes, selection_shape
 from .data_files import DataFile, LocalFile, ObjectFile
+from .dtypes import is_key
 from .parquet_files import DecodedGroups, Part, dataset_of
 from .parquet_objects import is_remote_parquet, objects_of
 from .parquet_places import files_of
@@ -100,7 +101,7 @@ class ParquetSource(HostSource):
             if (count := foot.schema.names.count(column)) != 1:
                 have = "is there twice" if count else f"is missing: it has {_listed(foot.schema)}"
                 raise SourceError(f"{place} {have}; expected it in each of {len(dataset.files):,} files, once.")
-            form = form_of(foot.schema.field(column).type, place)
+            form = form_of(foot.schema.field(column).type, place, is_key(self.role))
             if found is not None and form != found:
                 raise SourceError(
                     f"{place} has the type {foot.schema.field(column).type}; expected "
@@ -145,6 +146,9 @@ class ParquetSource(HostSource):
         if len(parts) == 1 and (len(self.shape) == 1 or self._form.width is not None):
             (column,) = self._groups.get(parts[0])
             return column[(slice(parts[0].start, parts[0].stop), *inner)]
+        if self.dtype.kind == "T":  # each part has a width of its own
+            texts = [self._groups.get(part)[0][part.start : part.stop] for part in parts]
+            return np.concatenate(texts or [np.empty(0, "U1")])
         out, at = allocate(selection_shape(selection), self.dtype), 0
         for part in parts:
             _copy(self._groups.get(part), part, inner, out[at : at + part.stop - part.start])

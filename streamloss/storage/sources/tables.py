@@ -17,6 +17,7 @@ from ...core.machine import mib
 from ...errors import MissingExtraError, SourceError
 from . import fingerprints
 from .base import Allocate, HostSource, Selection, Source, nbytes, selection_shape
+from .dtypes import is_key
 from .numpy import MOST_CONVERTED, open_array
 from .recognition import is_of
 
@@ -37,12 +38,12 @@ class TableSource(HostSource):
         self._columns, self._names = columns, names
         forms = []
         for column, name in zip(columns, names, strict=True):
-            form = form_of(column.type, f"{role}: {name} of {what}")
+            form = form_of(column.type, f"{role}: {name} of {what}", is_key(role))
             nulls = column.null_count or (form.width is not None and _inner_nulls(column))
             forms.append(form.with_nulls() if nulls and role != "mask" else form)
         if not forms:
             raise SourceError(f"{role}: the {what} has no columns; expected columns of numbers.")
-        self.dtype = np.result_type(*(form.dtype for form in forms))
+        self.dtype = np.result_type(*(form.dtype for form in forms)) if len(forms) > 1 else forms[0].dtype
         widths = [form.width for form in forms]
         if not flat and any(width is not None for width in widths):
             raise SourceError(f"{role}: the {what} has a column of lists; expected numbers. Pass that column alone.")
@@ -61,6 +62,8 @@ class TableSource(HostSource):
             chunks = self._columns[0].slice(rows.start, rows.stop - rows.start).chunks
             if len(chunks) == 1:
                 return self._numbers(chunks[0], rows.start, 0)[(slice(None), *inner)]
+            if self.dtype.kind == "T":  # each chunk has a width of its own
+                return np.concatenate([self._numbers(chunk, rows.start, 0) for chunk in chunks] or [np.empty(0, "U1")])
         out = allocate(selection_shape(selection), self.dtype)
         for j in range(len(self._columns))[inner[0]] if not self._flat else (0,):
             at = 0
@@ -87,7 +90,7 @@ class TableSource(HostSource):
         digest = hashlib.blake2b(digest_size=16)
         for first, stop in itertools.pairwise([*range(0, self.shape[0], _PIECE), self.shape[0]]):
             part = self.read((slice(first, stop), *(slice(0, n) for n in self.shape[1:])))
-            digest.update(np.ascontiguousarray(part).view(np.uint8).data)
+            digest.update(np.ascontiguousarray(part).tobytes())
         return {"content": digest.hexdigest()}
 
 

@@ -1,0 +1,1 @@
+"""Tables of exact sums and counts by key: groups, clusters, bins and ranges of rows."""

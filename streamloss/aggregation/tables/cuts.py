@@ -1,0 +1,89 @@
+"""Keys made of what an array holds: as it is, times cut by a unit, numbers cut into bins, an axis' index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from ...storage.sources.texts import NULL_TEXT, fixed_width
+from .keys import Array, KeyColumn
+
+UNITS = ("Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns")
+"""The units by which times are cut, as NumPy writes them."""
+Role = Literal["by", "cluster", "keep"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One key of an evaluation, and what becomes of the array's values."""
+
+    name: str
+    role: Role = "by"
+    unit: str | None = None
+    """The unit that times are cut by."""
+    bins: tuple[float, ...] | None = None
+    """The edges of the bins that numbers are cut into, ascending: a bin holds its lower edge and not its upper one."""
+    axis: int | None = None
+    """For a kept axis, its number among the losses' axes."""
+
+    def column(self, values: Array) -> KeyColumn:
+        """Return the keys of rows from what the array holds. Raises ValueError for what is no key."""
+        kind = values.dtype.kind
+        if self.unit is not None:
+            if kind != "M":
+                raise ValueError(f"unit={self.unit!r} cuts dates and times; the array holds {values.dtype}")
+            return KeyColumn.of(values.astype(f"datetime64[{self.unit}]"))
+        if self.bins is not None:
+            if kind not in "biuf":
+                raise ValueError(f"bins cut numbers; the array holds {values.dtype}")
+            return KeyColumn.of(np.digitize(values, np.array(self.bins)), values != values)
+        if kind == "T":
+            values = fixed_width(values)
+        if values.dtype.kind == "U":
+            return KeyColumn.of(values, values == NULL_TEXT)
+        if values.dtype.kind != "f":
+            return KeyColumn.of(values)
+        missing = values != values
+        with np.errstate(invalid="ignore"):
+            whole = values.astype(np.int64)
+        fractions = (whole != values) & ~missing
+        if fractions.any():
+            raise ValueError(
+                f"{float(values[int(np.argmax(fractions))])!r} is no whole number; expected keys that are integers, "
+                "text or times. Cut numbers into bins: sl.by(array, bins=[0, 10, 100]), or "
+                "--by NAME=URI:bins=0,10,100"
+            )
+        return KeyColumn.of(whole, missing)
+
+    def label(self, key: Any) -> Any:
+        """Return a key as tables show it: bins as intervals, such as "[0, 10)", times as text."""
+        if key is None:
+            return None
+        if self.bins is not None:
+            low = self.bins[key - 1] if key else None
+            high = self.bins[key] if key < len(self.bins) else None
+            if low is None:
+                return f"< {high:g}"
+            return f">= {low:g}" if high is None else f"[{low:g}, {high:g})"
+        if isinstance(key, np.datetime64 | np.timedelta64):
+            return str(key)
+        return key.decode(errors="replace") if isinstance(key, bytes) else key
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the key for JSON, without what it has not."""
+        given = {"unit": self.unit, "bins": None if self.bins is None else list(self.bins), "axis": self.axis}
+        optional = {key: value for key, value in given.items() if value is not None}
+        return {"name": self.name, "role": self.role, **optional}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Return the inverse of :meth:`to_dict`. Raises KeyError and TypeError for anything else."""
+        bins = content.get("bins")
+        role = content["role"]
+        if role not in ("by", "cluster", "keep"):
+            raise ValueError(f"a key of the role {role!r}")
+        edges = None if bins is None else tuple(map(float, bins))
+        return cls(content["name"], role, content.get("unit"), edges, content.get("axis"))

@@ -1,0 +1,50 @@
+"""The public function ``plan``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..core.machine import DEFAULT_MEMORY
+from ..errors import UsageError
+from ..planning.plan import Plan
+from ..storage.sources.dask import is_lazy
+from .grouping import grouping_of
+from .interop import loss_requests
+from .request import Inputs, Options, plan_request
+from .storage_options import with_options
+
+
+def plan(
+    losses: Any,
+    y_true: Any,
+    y_pred: Any,
+    sample_weight: Any = None,
+    *,
+    mask: Any = None,
+    by: Mapping[str, Any] | None = None,
+    keep: int | str | Sequence[int | str] | None = None,
+    stats: str | Sequence[str] | Mapping[str, Any] | None = None,
+    cluster: Any = None,
+    class_weight: Mapping[int, float] | Sequence[float] | None = None,
+    memory: int | str = DEFAULT_MEMORY,
+    workers: int | None = None,
+    rows: slice | None = None,
+    missing_chunks: str | Mapping[str, str] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Plan:
+    """Return what :func:`evaluate` would do with the same arguments: blocks, workers, projected memory. Reads no data.
+
+    Raises what `evaluate` would raise before its first block, and UsageError for Dask arrays.
+    """
+    grouping = grouping_of(by, keep, cluster, stats)
+    inputs = with_options(Inputs(y_true, y_pred, sample_weight, mask, grouping), storage_options)
+    if any(map(is_lazy, inputs.by_role().values())):
+        raise UsageError(
+            "plan received Dask arrays, whose chunks, and how many of them are in memory at a time, Dask decides; "
+            "expected arrays that are read block by block. See array.chunks, or store them (array.to_zarr)."
+        )
+    options = Options(
+        class_weight=class_weight, memory=memory, workers=workers, rows=rows, missing_chunks=missing_chunks
+    )
+    return plan_request(loss_requests(losses), inputs, options)
