@@ -20,7 +20,8 @@ from .names import loss_named
 from .result_text import html_of, text_of
 from .table import Table
 
-SCHEMA = "streamloss.result/1"
+SCHEMA, OLDER = "streamloss.result/2", ("streamloss.result/1",)
+"""The schema of results that are written, and the earlier ones that are read, too: version 2 has groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Result(Mapping[str, LossResult]):
                 f"{str(path)!r} holds states, but no result: a checkpoint, or a file of an earlier version. "
                 "streamloss.merge makes a result of it."
             )
-        if run.get("schema") != SCHEMA:
+        if run.get("schema") not in (SCHEMA, *OLDER):
             raise StateError(
                 f"{str(path)!r} holds a result of the schema {run.get('schema')!r}; expected {SCHEMA!r}. Use the "
                 "version of streamloss that wrote it, or streamloss.merge, which reads the states alone."

@@ -50,6 +50,10 @@ class Table(Sequence[Mapping[str, Any]]):
         position = self.columns.index(name)
         return [row[position] for row in self._rows]
 
+    def select(self, *names: str) -> Table:
+        """Return the table of some columns. Raises UnknownNameError for a name that is none."""
+        return Table(names, list(zip(*map(self.column, names), strict=True)), self._what, self._keys)
+
     def sort(self, by: str, descending: bool = True) -> Table:
         """Return the table sorted by a column: the largest first, what is missing or NaN last."""
         position = self.columns.index(by) if by in self.columns else len(self.column(by))
@@ -93,8 +97,8 @@ class Table(Sequence[Mapping[str, Any]]):
         return frame.set_index(keys).to_xarray()
 
     def __repr__(self) -> str:
-        shown = [list(map(_cell, row)) for row in self._rows[:SHOWN]]
-        right = [all(_is_number(row[i]) for row in self._rows[:SHOWN]) for i in range(len(self.columns))]
+        shown = [list(map(cell_text, row)) for row in self._rows[:SHOWN]]
+        right = [all(is_number(row[i]) for row in self._rows[:SHOWN]) for i in range(len(self.columns))]
         widths = [max(len(cell) for cell in column) for column in zip(self.columns, *shown, strict=True)]
         lines = [
             "  ".join(
@@ -108,7 +112,7 @@ class Table(Sequence[Mapping[str, Any]]):
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{html.escape(name)}</th>" for name in self.columns)
         body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(_cell(value))}</td>" for value in row) + "</tr>"
+            "<tr>" + "".join(f"<td>{html.escape(cell_text(value))}</td>" for value in row) + "</tr>"
             for row in self._rows[:SHOWN]
         )
         more = "".join(f"<p>{html.escape(line)}</p>" for line in self._more())
@@ -126,16 +130,16 @@ def _module(name: str, method: str, extra: str | None = None) -> Any:
         raise MissingExtraError(method, extra or name) from error
 
 
-def _cell(value: Any) -> str:
+def cell_text(value: Any) -> str:
     """Return a value as a table shows it."""
     if value is None:
         return "-"
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, tuple):
-        return f"({', '.join(map(_cell, value))})"
+        return f"({', '.join(map(cell_text, value))})"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     return value is None or isinstance(value, int | float)

@@ -84,7 +84,7 @@ def run_plan(form: str | None, **given: Any) -> None:
             click.echo(hanging(line, 10))
 
 
-def _load(config: str | None, settings: tuple[str, ...], **flags: Any) -> configuration.Config:
+def _load(config: str | None, settings: tuple[str, ...], **flags: Any) -> Config:
     return configuration.load(Path(config) if config else None, os.environ, settings, flags)
 
 
@@ -106,7 +106,10 @@ def _gated(arguments: Mapping[str, Any]) -> list[Gated]:
 def _places_read(arguments: Mapping[str, Any], config: str | None) -> dict[str, str]:
     """Return the places that an evaluation reads, by what they are."""
     roles = ("y_true", "y_pred", "sample_weight", "mask")
-    places = {role: arguments[role] for role in roles if isinstance(arguments.get(role), str)}
+    keys = {f"by.{name}": key.array for name, key in (arguments.get("by") or {}).items()}
+    keys |= {} if arguments.get("cluster") is None else {"cluster": arguments["cluster"].array}
+    read = {role: arguments.get(role) for role in roles} | keys
+    places = {role: place for role, place in read.items() if isinstance(place, str)}
     return places if config is None else places | {"the configuration": config}
 
 

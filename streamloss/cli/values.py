@@ -26,6 +26,34 @@ def parse_loss(text: str) -> dict[str, Any]:
     return table
 
 
+_CUT = re.compile(r"^(?P<array>.+?):(?P<how>unit|bins)=(?P<value>[^:]+)$")
+
+
+def parse_cut(text: str) -> dict[str, Any]:
+    """Return the table of a key such as ``times.npy:unit=M`` or ``age.npy:bins=18,65``; other texts are URIs.
+
+    Raises ValueError for bins that are no numbers.
+    """
+    match = _CUT.match(text)
+    if match is None:
+        return {"array": text}
+    value: Any = match["value"]
+    if match["how"] == "bins":
+        try:
+            value = [float(edge) for edge in value.split(",")]
+        except ValueError:
+            raise ValueError(f"expected bins=EDGE,EDGE,... with numbers that ascend, received {text!r}") from None
+    return {"array": match["array"], match["how"]: value}
+
+
+def parse_key(text: Any) -> tuple[str, Any]:
+    """Return the name and the rest of ``NAME=URI``. Raises ValueError for another form."""
+    name, separator, rest = str(text).partition("=")
+    if not separator or not name.strip() or not rest or "::" in name or "/" in name:
+        raise ValueError(f"expected NAME=URI, such as carrier=flights.parquet::carrier, received {text!r}")
+    return name.strip(), rest
+
+
 def parse_rows(text: str | None) -> slice | None:
     """Return the slice of ``1000:2000``, ``:2000`` or ``1000:``. Raises ValueError for another form."""
     if text is None:

@@ -217,8 +217,8 @@ def test_other_files_are_refused(tmp_path):
         (tmp_path / "changed").write_text(json.dumps(changed | {"digest": digest_of(changed)}))
         return tmp_path / "changed"
 
-    with pytest.raises(StateError, match=r"schema 'streamloss.result/2'; expected 'streamloss.result/1'"):
-        sl.load(with_run(content["run"] | {"schema": "streamloss.result/2"}))
+    with pytest.raises(StateError, match=r"schema 'streamloss.result/9'; expected 'streamloss.result/2'"):
+        sl.load(with_run(content["run"] | {"schema": "streamloss.result/9"}))
     with pytest.raises(StateError, match="without 'plan'"):
         sl.load(with_run({key: value for key, value in content["run"].items() if key != "plan"}))
     with pytest.raises(StateError, match="no saved state"):

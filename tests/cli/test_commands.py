@@ -302,7 +302,7 @@ def test_a_gate_on_a_loss_without_a_value_is_refused(run):
 
 def test_the_json_schema(run):
     result, _ = run("evaluate", *MSE, "--sample-weight", "w.npy", "--json")
-    assert result["schema"] == "streamloss.result/1"
+    assert result["schema"] == "streamloss.result/2"
     assert result["streamloss"] == streamloss.__version__
     keys = {
         "schema", "streamloss", "losses", "rows", "seconds", "compile_seconds", "rows_per_second", "bytes_read",
