@@ -17,6 +17,8 @@ from .core.version import __version__ as __version__
 if TYPE_CHECKING:
     from . import errors, losses, nn
     from .aggregation.state import State as State
+    from .api.compare import compare as compare
+    from .api.comparison import Comparison as Comparison
     from .api.evaluate import evaluate as evaluate
     from .api.evaluator import Evaluator as Evaluator
     from .api.grouping import by as by
@@ -28,12 +30,14 @@ if TYPE_CHECKING:
     from .planning.plan import Plan as Plan
 
 __all__ = [
+    "Comparison",
     "Evaluator",
     "Plan",
     "Reduction",
     "Result",
     "State",
     "by",
+    "compare",
     "errors",
     "evaluate",
     "load",
@@ -45,6 +49,8 @@ __all__ = [
 
 # Modules are loaded on first use: NumPy, Numba and Zarr take a second to import, for which --help need not wait.
 _WHERE = {
+    "Comparison": "api.comparison",
+    "compare": "api.compare",
     "Evaluator": "api.evaluator",
     "Plan": "planning.plan",
     "Reduction": "core.types",

@@ -72,7 +72,7 @@ def _refuse_senseless_state(name: str, state: State, rows: int) -> None:
             raise ValueError(f"{name} has no weights, and {ones[0]!r} is not that of {added:,} weights of 1")
 
 
-_OF_ALL_ROWS = ("groups", "kept", "running", "clusters", "clusters_by_group", "confusion")
+_OF_ALL_ROWS = ("groups", "kept", "running", "clusters", "clusters_by_group", "confusion", "paired")
 """The tables in which each row has a key."""
 
 

@@ -42,6 +42,8 @@ class LossRows(NamedTuple):
     """The number of rows of the arrays, those that are not evaluated among them."""
     accumulation: Accumulation
     """The sums and counts of the evaluation, as kernels add them up."""
+    baseline: Array | None
+    """float64 (rows,): the losses of the model that is compared with."""
     keys: Mapping[str, KeyColumn]
     """The keys of groups by name."""
     cluster: KeyColumn | None
@@ -85,9 +87,12 @@ class TableCollector:
         self._tables: list[ExactTable] = []
 
     def add(self, rows: LossRows) -> None:
+        self._tables.append(self._table(rows))
+
+    def _table(self, rows: LossRows) -> ExactTable:
+        """Return the table of a piece."""
         accumulation = self._accumulation or rows.accumulation
-        columns = self._columns(rows)
-        self._tables.append(tabulate(columns, accumulation, rows.losses, rows.weights, rows.outcomes, rows.omit_nan))
+        return tabulate(self._columns(rows), accumulation, rows.losses, rows.weights, rows.outcomes, rows.omit_nan)
 
     def parts(self) -> Mapping[str, Part]:
         return {self._name: merge_tables(self._tables)} if self._tables else {}

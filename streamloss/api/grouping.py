@@ -15,7 +15,13 @@ from ..aggregation.statistics import known
 from ..aggregation.tables.cuts import UNITS, Cut
 from ..errors import UnknownNameError, UsageError
 
-INTERNAL = {"totals": "", "groups": "by=", "kept": "keep=", "clusters": "cluster="}
+INTERNAL = {
+    "totals": "",
+    "groups": "by=",
+    "kept": "keep=",
+    "clusters": "cluster=",
+    "paired": "streamloss.compare",
+}
 """The statistics that no name asks for, with the argument that does."""
 ALIASES = {"quantiles": "histogram", "standard_error": "stderr"}
 _UNIT_NAMES = {"year": "Y", "month": "M", "week": "W", "day": "D", "hour": "h", "minute": "m", "second": "s"}

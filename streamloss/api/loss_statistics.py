@@ -150,7 +150,7 @@ def _table_by_key(
     state: State, table: ExactTable, cuts: Sequence[Cut], what: str, clusters: ExactTable | None
 ) -> Table:
     weighted, errors = state.identity.weighted, "stderr" in state.identity.statistics
-    by_key = _clusters_by_key(clusters, weighted) if clusters is not None else {}
+    by_key = clusters_by_key(clusters, weighted) if clusters is not None else {}
     columns = [cut.name for cut in cuts] + ["count", "sum", "mean"]
     columns += ["weight_sum", "weighted_mean"] if weighted else []
     columns += (["stderr", "clusters"] if by_key else ["stderr"]) if errors else []
@@ -171,7 +171,7 @@ def _table_by_key(
     return Table(columns, rows, what, len(cuts))
 
 
-def _clusters_by_key(table: ExactTable, weighted: bool) -> dict[tuple[Any, ...], Any]:
+def clusters_by_key(table: ExactTable, weighted: bool) -> dict[tuple[Any, ...], Any]:
     """Return the clusters' sums and counts of each group."""
     found: dict[tuple[Any, ...], Any] = {}
     losses, counts = table.sums("loss"), table.count("count").tolist()

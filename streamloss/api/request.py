@@ -57,6 +57,11 @@ class Options:
         return self.shard is not None or self.checkpoint is not None
 
 
+def role_of_model(name: str) -> str:
+    """Return the name that errors give to the predictions of one of several models."""
+    return f"y_pred.{name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """The arrays of an evaluation, not yet opened."""
@@ -67,6 +72,8 @@ class Inputs:
     mask: Any = None
     grouping: Grouping = NO_GROUPING
     """The keys of groups and clusters, and the statistics."""
+    others: Mapping[str, Any] = field(default_factory=dict)
+    """The predictions of other models than that of `y_pred`, by name."""
     lazy: bool = False
     """Whether they are Dask arrays, all of them; see :func:`prepare_inputs`."""
     described: Mapping[str, LazyArray] = field(default_factory=dict)
@@ -80,12 +87,14 @@ class Inputs:
             "sample_weight": self.sample_weight,
             "mask": self.mask,
             **self.grouping.arrays(),
+            **{role_of_model(name): array for name, array in self.others.items()},
         }
 
     def with_arrays(self, arrays: Mapping[str, Any]) -> Inputs:
         """Return the inputs with other arrays for some roles."""
         of_inputs = {role: array for role, array in arrays.items() if role in ROLES}
-        return replace(self, **of_inputs, grouping=self.grouping.with_arrays(arrays))
+        others = {name: arrays.get(role_of_model(name), array) for name, array in self.others.items()}
+        return replace(self, **of_inputs, grouping=self.grouping.with_arrays(arrays), others=others)
 
 
 def prepare_inputs(
@@ -126,7 +135,10 @@ def plan_request(
     `losses_on_host` says whether losses of rows are held by the host until they are written. Raises UsageError and
     DataError for what the evaluation would refuse before its first block.
     """
-    requests = [replace(request, statistics=inputs.grouping.statistics) for request in requests]
+    requests = [
+        replace(request, statistics=tuple(sorted({*request.statistics, *inputs.grouping.statistics})))
+        for request in requests
+    ]
     sources = open_inputs(inputs, options.missing_chunks)
     class_weight = checked_class_weight(options.class_weight)
     _refuse_two_arrays(requests, inputs.y_pred)
@@ -210,6 +222,7 @@ def open_inputs(inputs: Inputs, missing_chunks: str | Mapping[str, str] | None) 
         _open_mask(inputs.mask, policies["mask"], opener),
         tuple((cut, opener(key, role_of(cut), policies[role_of(cut)])) for cut, key in inputs.grouping.keys),
         inputs.grouping.keep,
+        {name: opener(array, role_of_model(name), policies["y_pred"]) for name, array in inputs.others.items()},
         inputs.lazy,
     )
 

@@ -13,7 +13,7 @@ import click
 from ..core.types import EXECUTORS
 from ..core.version import __version__
 from ..errors import MachineError, StreamlossError, UnknownNameError
-from .options import data_options, forms, gates
+from .options import comparison_options, data_options, forms, gates
 
 DEFECT = 70
 """The exit code of an unexpected exception: EX_SOFTWARE of sysexits.h."""
@@ -95,6 +95,34 @@ def evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **given: A
     from .commands import run_evaluate
 
     run_evaluate(quiet, form, fail_if, **given)
+
+
+@cli.command()
+@comparison_options
+@click.option(
+    "--model", "models", multiple=True, metavar="NAME=URI", help="The predictions of a model; repeat for each."
+)
+@click.option("--baseline", metavar="NAME", help="The model that others are compared with; default: the first.")
+@click.option("--nan-policy", type=click.Choice(["raise", "omit", "propagate"]), help="As of evaluate.")
+@click.option(
+    "--clip-probabilities", is_flag=True, default=None, help="Take finite probabilities outside [0, 1] as 0 or 1."
+)
+@click.option("--executor", type=click.Choice(EXECUTORS), help="As of evaluate.")
+@click.option("--scheduler", metavar="ADDRESS", help="As of evaluate.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+def compare(quiet: bool, form: str | None, **given: Any) -> None:
+    """Compare the losses of several models on the same rows, and say whether they differ.
+
+    The labels are read once. Below 0 a difference is in favour of the model; --cluster judges it by days, users or
+    documents, whose rows are not independent.
+
+    \b
+    streamloss compare --loss bce --y-true rows.parquet::y --cluster rows.parquet::day \\
+        --model old=old.npy --model new=new.npy
+    """
+    from .commands import run_compare
+
+    run_compare(quiet, form, **given)
 
 
 @cli.command()

@@ -15,6 +15,7 @@ import click
 
 from ..aggregation.checkpoint import file_name
 from ..aggregation.state_files import try_state_target
+from ..api.compare import compare
 from ..api.evaluate import evaluate
 from ..api.merge import merge
 from ..api.planned import plan
@@ -24,8 +25,11 @@ from ..core.types import Reduction
 from ..errors import StreamlossWarning, UsageError
 from . import config as configuration
 from .gates import Gate, Gated, exit_if_any_fails
+from .schema import Config
 from .signals import stopped_by_signals
-from .table import hanging, print_result
+from .statistics import print_comparison
+from .table import print_result
+from .terminal import hanging
 from .values import parse_shard
 
 PARTIAL = 4
@@ -35,6 +39,8 @@ PARTIAL = 4
 def run_evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **given: Any) -> None:
     """Run ``streamloss evaluate``; `given` are its other options."""
     settings = _load(**given)
+    if settings.models is not None:
+        raise UsageError("models are several predictions, which `streamloss compare` takes; pass --y-pred for one.")
     arguments = _within_budget(settings.run_arguments())
     gates = [Gate.parse(text, _gated(arguments)) for text in fail_if]
     shard, checkpoint = parse_shard(settings.shard), arguments["checkpoint"]
@@ -53,6 +59,20 @@ def run_evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **give
         _save_and_show(result, state, form)
         click.echo(f"streamloss: {result.rows:,} rows are in {state}; `streamloss merge` adds shards up.", err=True)
     exit_if_any_fails(gates, result)
+
+
+def run_compare(quiet: bool, form: str | None, **given: Any) -> None:
+    """Run ``streamloss compare``; `given` are its other options."""
+    settings = _load(**given)
+    if settings.models is None:
+        raise UsageError("compare takes two models or more: --model old=URI --model new=URI, or [models] in the file.")
+    arguments = _within_budget(settings.compare_arguments())
+    with _warnings_on_stderr(), stopped_by_signals(None):
+        found = compare(**arguments, progress=not quiet)
+    if _wants_json(form):
+        click.echo(found.to_json())
+    else:
+        print_comparison(found)
 
 
 def run_merge(

@@ -33,53 +33,80 @@ def _policies(context: click.Context, parameter: click.Parameter, values: tuple[
     return named or (values[0] if values else None)
 
 
+OF_ONE_RESULT = ("--y-pred", "--keep", "--stats")
+"""The options about one array of predictions, which comparisons do not have."""
+
+
 def data_options(command: Callable[..., None]) -> Callable[..., None]:
-    option = click.option
-    options = [
-        click.argument("config", required=False, type=click.Path(dir_okay=False)),
-        option(
-            "--loss",
-            "losses",
-            multiple=True,
-            metavar="NAME[:KEY=VALUE,...]",
-            help="A loss; repeat for several. See `streamloss losses`.",
-        ),
-        option(
-            "--y-true", metavar="URI", help="Labels: a.npy, store.zarr/path, x.parquet::column, x.h5::/name, s3://..."
-        ),
-        option("--y-pred", metavar="URI", help="Predictions."),
-        option("--sample-weight", metavar="URI|NUMBER", help="Weights: an array, or one for all."),
-        option("--class-weight", metavar="W0,W1,...", help="What rows of label 0, 1, ... count: 1,2,0.5."),
-        option("--mask", metavar="URI", help="Booleans, or 0 and 1: whether a row counts."),
-        option(
-            "--by",
-            multiple=True,
-            metavar="NAME=URI[:unit=U|:bins=E,..]",
-            help="Groups by a key, repeatable: times cut by a unit (Y, M, D, h), numbers into bins.",
-        ),
-        option("--keep", metavar="AXIS,...", help="Axes of the losses that are not reduced, by number or name."),
-        option(
-            "--stats",
-            metavar="NAME[=N],...",
-            help="Of the same pass: stderr, histogram (and quantiles), worst=20, running=100, calibration=15, "
-            "confusion.",
-        ),
-        option("--cluster", metavar="URI[:unit=U]", help="What dependent rows share: standard errors are of clusters."),
-        option("--max-groups", type=click.IntRange(min=1), help="The most groups or clusters; default: 100,000."),
-        option("--rows", metavar="START:STOP", help="Only these rows."),
-        option("--memory", metavar="SIZE", help="Peak memory of the process, such as 600MB; default 1GiB."),
-        option("--workers", type=click.IntRange(min=1), help="Threads; default: the processors there are."),
-        option(
-            "--missing-chunks",
-            multiple=True,
-            callback=_policies,
-            metavar="[ROLE=]POLICY",
-            help="error, warn or fill, for chunks never written; mask=fill for one array, repeatable; default: error "
-            "in y_pred and mask, else warn.",
-        ),
-        option("-s", "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a configuration key."),
-    ]
+    """Add the options that say what is evaluated."""
+    return _decorated(command, _OPTIONS)
+
+
+def comparison_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the same but for those of one array of predictions."""
+    return _decorated(command, {name: option for name, option in _OPTIONS.items() if name not in OF_ONE_RESULT})
+
+
+def _decorated(command: Callable[..., None], options: dict[str, Any]) -> Callable[..., None]:
     command = forms(command)
-    for decorate in reversed(options):
+    for decorate in reversed(options.values()):
         command = decorate(command)
-    return command
+    return click.argument("config", required=False, type=click.Path(dir_okay=False))(command)
+
+
+_OPTIONS = {
+    "--loss": click.option(
+        "--loss",
+        "losses",
+        multiple=True,
+        metavar="NAME[:KEY=VALUE,...]",
+        help="A loss; repeat for several. See `streamloss losses`.",
+    ),
+    "--y-true": click.option(
+        "--y-true", metavar="URI", help="Labels: a.npy, store.zarr/path, x.parquet::column, x.h5::/name, s3://..."
+    ),
+    "--y-pred": click.option("--y-pred", metavar="URI", help="Predictions."),
+    "--sample-weight": click.option("--sample-weight", metavar="URI|NUMBER", help="Weights: an array, or one for all."),
+    "--class-weight": click.option(
+        "--class-weight", metavar="W0,W1,...", help="What rows of label 0, 1, ... count: 1,2,0.5."
+    ),
+    "--mask": click.option("--mask", metavar="URI", help="Booleans, or 0 and 1: whether a row counts."),
+    "--by": click.option(
+        "--by",
+        multiple=True,
+        metavar="NAME=URI[:unit=U|:bins=E,..]",
+        help="Groups by a key, repeatable: times cut by a unit (Y, M, D, h), numbers into bins.",
+    ),
+    "--keep": click.option(
+        "--keep", metavar="AXIS,...", help="Axes of the losses that are not reduced, by number or name."
+    ),
+    "--stats": click.option(
+        "--stats",
+        metavar="NAME[=N],...",
+        help="Of the same pass: stderr, histogram (and quantiles), worst=20, running=100, calibration=15, confusion.",
+    ),
+    "--cluster": click.option(
+        "--cluster", metavar="URI[:unit=U]", help="What dependent rows share: standard errors are of clusters."
+    ),
+    "--max-groups": click.option(
+        "--max-groups", type=click.IntRange(min=1), help="The most groups or clusters; default: 100,000."
+    ),
+    "--rows": click.option("--rows", metavar="START:STOP", help="Only these rows."),
+    "--memory": click.option(
+        "--memory", metavar="SIZE", help="Peak memory of the process, such as 600MB; default 1GiB."
+    ),
+    "--workers": click.option(
+        "--workers", type=click.IntRange(min=1), help="Threads; default: the processors there are."
+    ),
+    "--missing-chunks": click.option(
+        "--missing-chunks",
+        multiple=True,
+        callback=_policies,
+        metavar="[ROLE=]POLICY",
+        help="error, warn or fill, for chunks never written; mask=fill for one array, repeatable; default: error "
+        "in y_pred and mask, else warn.",
+    ),
+    "--set": click.option(
+        "-s", "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a configuration key."
+    ),
+}

@@ -87,6 +87,23 @@ class Config(_Strict):
     stats: list[str] | None = None
     cluster: KeyConfig | None = None
     max_groups: int | None = Field(default=None, ge=1)
+    models: dict[str, str] | None = None
+    """The predictions of several models by name, for ``streamloss compare``."""
+    baseline: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _predictions_of_the_baseline(cls, value: Any) -> Any:
+        """Fill in `y_pred`, which `models` makes needless, and read models of the texts ``NAME=URI``."""
+        if not isinstance(value, dict) or value.get("models") is None:
+            return value
+        models = value["models"]
+        if isinstance(models, list | tuple):
+            models = dict(map(parse_key, models))
+        if not isinstance(models, dict) or not models:
+            raise ValueError("models: expected URIs by name, such as {old = 'old.zarr', new = 'new.zarr'}")
+        first = value.get("baseline") if value.get("baseline") in models else next(iter(models))
+        return {**value, "models": models, "y_pred": value.get("y_pred") or models[first]}
 
     @field_validator("by", mode="before")
     @classmethod
@@ -194,6 +211,19 @@ class Config(_Strict):
             "keep": self.keep,
             "stats": self.stats,
             "cluster": None if self.cluster is None else self.cluster.to_key(),
+        }
+
+    def compare_arguments(self) -> dict[str, Any]:
+        """Return the arguments of :func:`streamloss.compare`."""
+        shared = self.arguments() | ({"max_groups": self.max_groups} if self.max_groups is not None else {})
+        given = {key: value for key, value in shared.items() if key not in ("y_pred", "keep", "stats")}
+        return given | {
+            "y_preds": self.models or {},
+            "baseline": self.baseline,
+            "executor": self.executor,
+            "scheduler": self.scheduler,
+            "nan_policy": self.nan_policy,
+            "clip_probabilities": self.clip_probabilities,
         }
 
     def part(self) -> tuple[int, int] | None:

@@ -17,7 +17,7 @@ from ..core.machine import DEFAULT_MEMORY, available_cpus, megabytes
 from ..core.version import __version__
 from ..formulas._parameters import Parameter
 from ..formulas._registry import Declaration, declarations, find
-from .table import hanging, new_table, stdout
+from .terminal import hanging, new_table, stdout
 
 
 def show_losses(name: str | None, form: str | None) -> None:

@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-import textwrap
-
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ..api.loss_result import LossResult
 from ..api.result import Result
 from ..api.result_text import LEFT_OUT, number, summary
-from ..api.table import Table as ResultTable
-from ..api.table import cell_text, is_number
 from ..core.types import Reduction
-
-UNLIMITED = 1000
-"""The width in columns where stdout is no terminal: lines are for grep, and are not wrapped."""
-
-
-def stdout() -> Console:
-    return Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else UNLIMITED)
-
-
-def hanging(line: str, indent: int) -> str:
-    """Return a line wrapped to the terminal, its continuations indented."""
-    width = max(stdout().width, indent + 20)
-    return textwrap.fill(line, width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
-
-
-def new_table(*titles: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for title in titles:
-        table.add_column(title, overflow="fold")
-    return table
+from .statistics import print_statistics
+from .terminal import stdout
 
 
 def print_result(result: Result) -> None:
@@ -86,62 +62,3 @@ def _interval(loss: LossResult) -> str:
         return ""
     low, high = loss.interval(0.95)
     return f"± {(high - low) / 2:.3g}"
-
-
-MOST_ROWS = 20
-"""The most rows of a table of groups, worst rows or bins that a terminal shows."""
-
-
-def print_statistics(result: Result, console: Console) -> None:
-    """Print what the losses say beside their means: groups, quantiles, worst rows, calibration."""
-    for name, loss in result.items():
-        parts = loss.state.parts
-        title = f", {name}" if len(result) > 1 else ""
-        if "groups" in parts:
-            _print_table(console, f"groups{title}", _narrow(loss.groups), "--json has all of them")
-        if "kept" in parts:
-            _print_table(console, f"kept axes{title}", _narrow(loss.kept), "--json has all of them")
-        if "histogram" in parts:
-            quantiles = {key: value for key, value in loss.statistics["quantiles"].items() if key != "0.01"}
-            values = {"least": loss.quantile(0), **quantiles, "greatest": loss.quantile(1)}
-            columns = [key if key in ("least", "greatest") else f"{float(key):.0%}" for key in values]
-            _print_table(
-                console, f"quantiles{title}", ResultTable(columns, [[f"{v:.3g}" for v in values.values()]]), ""
-            )
-        if "worst" in parts:
-            _print_table(console, f"worst rows{title}", loss.worst, "--json has all of them")
-        if "running" in parts:
-            _print_table(console, f"running loss{title}", loss.running, "--json has all of them")
-        if "calibration" in parts:
-            shown = loss.statistics
-            errors = f"expected error {shown['expected_calibration_error']:.4g}"
-            largest = f"largest {shown['maximum_calibration_error']:.4g}"
-            _print_table(
-                console, f"calibration{title}: {errors}, {largest}", loss.calibration, "--json has all of them"
-            )
-        if "confusion" in parts:
-            accuracy = loss.statistics["accuracy"]
-            classes = [[of["class"], of["count"], of["right"], of["mean"]] for of in loss.statistics["classes"]]
-            table = ResultTable(["class", "count", "right", "mean"], classes, "classes")
-            _print_table(console, f"classes{title}: accuracy {accuracy:.4g}", table, "--json has the confusion matrix")
-
-
-def _narrow(table: ResultTable) -> ResultTable:
-    """Return a table of groups without the columns that a terminal of 80 columns has no room for."""
-    hidden = ("sum", "mean", "weight_sum") if "weighted_mean" in table.columns else ("sum",)
-    return table.select(*(name for name in table.columns if name not in hidden))
-
-
-def _print_table(console: Console, title: str, table: ResultTable, rest: str) -> None:
-    """Print a table, as many columns as there is room for, under its title."""
-    console.print(Text(title, style="bold"))
-    shown = new_table()
-    rows = [[cell_text(value) for value in row.values()] for row in table[:MOST_ROWS]]
-    for column in table.columns:
-        right = all(is_number(value) for value in table.column(column)[:MOST_ROWS])
-        shown.add_column(column, justify="right" if right else "left", no_wrap=right, overflow="fold")
-    for row in rows:
-        shown.add_row(*map(Text, row))
-    console.print(shown)
-    if len(table) > MOST_ROWS:
-        console.print(f"... and {len(table) - MOST_ROWS:,} more; {rest}\n", markup=False)

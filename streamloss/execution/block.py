@@ -128,6 +128,10 @@ class _Pass(NamedTuple):
     statistics: RowStatistics
     """The collectors of losses of rows; false where there are none."""
 
+    def compared_with(self, plan: Plan) -> list[str]:
+        """Return the names of those of the losses that others are compared with."""
+        return [loss.name for loss in self.equal if loss.name in plan.baselines]
+
     @property
     def first(self) -> PlannedLoss:
         return self.written[0] if self.written else self.equal[0]
@@ -143,15 +147,20 @@ def _run_piece(run: Run, piece: Block, rows: slice, passes: Sequence[_Pass], bac
     """Evaluate some rows of a block, a block of their own; return a state for each pass."""
     plan, inputs = run.plan, BlockInputs(run.plan, piece, backend.buffers, run.nan_policy)
     weight, mask = backend.weight_of(plan, inputs), backend.mask_of(plan, inputs)
-    states = []
+    states: list[State] = []
+    baselines: dict[str, Any] = {}
     for this in passes:
         on_piece = LossOnBlock(plan, this.first, inputs, weight, mask, run.nan_policy, backend)
         losses = None if this.losses is None else this.losses[rows]
-        if losses is None and this.statistics:
+        compared = this.compared_with(plan)
+        if losses is None and (this.statistics or compared):
             losses = np.empty(piece.rows, this.first.dtype)
         states.append(on_piece.evaluate(losses, run.all_binary.get(this.first.name)))
+        baselines.update((name, losses) for name in compared)
         if this.statistics:
-            this.statistics.add(losses, inputs, run.nan_policy, backend)
+            baseline = this.first.baseline
+            others = None if baseline is None else baselines[baseline]
+            this.statistics.add(losses, others, inputs, run.nan_policy, backend)
     return states
 
 

@@ -47,7 +47,7 @@ def explain(plan: Plan, planned: PlannedLoss, refused: RefusedRow) -> ValueRange
     at = tuple(a + int(i) for a, i in zip(block.start, np.unravel_index(row, block.shape), strict=True))
     label, prediction, slacks = refused.label, refused.prediction, slacks_of(plan, planned)
     true_where = _Where(plan, plan.y_true, planned.alignment.y_true, at)
-    pred_where = _Where(plan, plan.y_pred, planned.alignment.y_pred, at)
+    pred_where = _Where(plan, plan.predictions(planned), planned.alignment.y_pred, at)
     problem = (
         _weight_problem(plan, at, weight, row)
         or _label_problem(planned, refused, true_where, slacks.y_true)

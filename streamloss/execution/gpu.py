@@ -139,7 +139,7 @@ class GpuBackend:
         if why_not_on_gpu(planned) is not None:
             return self._cpu.operands(plan, planned, inputs, self.to_host(weight), self.to_host(mask))
         y_true = _as_stored(planned, inputs, plan.y_true, planned.alignment.y_true)
-        y_pred = _as_stored(planned, inputs, plan.y_pred, planned.alignment.y_pred)
+        y_pred = _as_stored(planned, inputs, plan.predictions(planned), planned.alignment.y_pred)
         return Operands(
             StoredArray(host_labels(plan, planned, inputs)) if y_true is None else y_true,
             StoredArray(host_predictions(plan, planned, inputs)) if y_pred is None else y_pred,

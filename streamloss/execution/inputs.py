@@ -101,14 +101,14 @@ def host_labels(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Array:
         return labels.astype(np.int64) if planned.formula.label_layout is LabelLayout.SEQUENCE else labels
     _refuse_inexact(plan, planned, inputs, "y_true", stored)
     rounded = convert.rounded(stored, planned.precision)
-    y_true = convert.targets(rounded, floating_dtype(plan.y_pred.dtype))
+    y_true = convert.targets(rounded, floating_dtype(plan.predictions(planned).dtype))
     one_each = planned.formula.label_layout is LabelLayout.PER_ROW
     return y_true.reshape(-1) if one_each else y_true.reshape(inputs.block.rows, -1)
 
 
 def host_predictions(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Array:
     """Return predictions as kernels take them. Raises ValueRangeError for integers that float64 does not hold."""
-    stored = inputs.read(plan.y_pred, planned.alignment.y_pred)
+    stored = inputs.read(plan.predictions(planned), planned.alignment.y_pred)
     _refuse_inexact(plan, planned, inputs, "y_pred", stored)
     y_pred = convert.floating(convert.rounded(stored, planned.precision))
     is_sequence = planned.formula.label_layout is LabelLayout.SEQUENCE
@@ -154,7 +154,7 @@ def rows_that_count(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Ar
         counts &= _weights_by_class(plan, _classes_of(plan, planned, inputs)) != 0
     if inputs.nan_policy == "omit":
         counts &= ~_holds_nan(plan, planned, inputs)
-        predictions = inputs.read(plan.y_pred, planned.alignment.y_pred)
+        predictions = inputs.read(plan.predictions(planned), planned.alignment.y_pred)
         counts &= ~_rows_with_nan(predictions.reshape(inputs.block.rows, -1))
     return counts
 

@@ -127,6 +127,6 @@ class LossOnBlock:
             inputs, bad = BlockInputs(plan, Block(block.index, start, tuple(a + 1 for a in start))), 0
             weight = host_weight(plan, inputs)
         labels = inputs.read(plan.y_true, planned.alignment.y_true)
-        predictions = inputs.read(plan.y_pred, planned.alignment.y_pred)
+        predictions = inputs.read(plan.predictions(planned), planned.alignment.y_pred)
         weights = None if weight is None or weight.size == 0 else np.broadcast_to(weight, inputs.block.rows)
         return RefusedRow(inputs.block, bad, labels, predictions, weights)

@@ -32,9 +32,10 @@ class RowStatistics:
         """Return whether losses of rows are collected at all."""
         return bool(self._collectors)
 
-    def add(self, losses: Any, inputs: BlockInputs, nan_policy: str, backend: Backend) -> None:
-        """Hand the losses of a piece (rows,) to the collectors."""
-        rows = self._rows(np.asarray(backend.to_host(losses)), inputs, nan_policy)
+    def add(self, losses: Any, baseline: Any, inputs: BlockInputs, nan_policy: str, backend: Backend) -> None:
+        """Hand the losses of a piece (rows,) to the collectors, with those of its baseline, if it has one."""
+        others = None if baseline is None else np.asarray(backend.to_host(baseline), np.float64)
+        rows = self._rows(np.asarray(backend.to_host(losses)), others, inputs, nan_policy)
         for collector in self._collectors:
             collector.add(rows)
 
@@ -45,7 +46,7 @@ class RowStatistics:
             parts |= collector.parts()
         return parts
 
-    def _rows(self, losses: Array, inputs: BlockInputs, nan_policy: str) -> LossRows:
+    def _rows(self, losses: Array, baseline: Array | None, inputs: BlockInputs, nan_policy: str) -> LossRows:
         plan, planned, block = self._plan, self._planned, inputs.block
         ignored = ignored_rows(plan, planned, inputs)
         outcomes = None
@@ -69,6 +70,7 @@ class RowStatistics:
             lambda index=None: _positions(plan, block, index),
             plan.all_rows,
             accumulation_of(planned.identity.statistics),
+            baseline,
             keys,
             cluster,
             kept,

@@ -46,7 +46,9 @@ class BlockCost:
         rows = math.prod(block_shape)
         if source.role in ("sample_weight", "mask"):
             return read + 8 * rows
-        if source.role not in ("y_true", "y_pred"):  # a key: its canonical values, the code of each row, and the sort
+        if source.role != "y_true" and not source.role.startswith(
+            "y_pred"
+        ):  # a key: its canonical values, the code of each row, and the sort
             return read + rows * (2 * source.dtype.itemsize + 32)
         classes = math.prod(n for n, axis in zip(view.shape, view.axes, strict=True) if axis == CLASS_AXIS)
         if source.role == "y_true" and any(loss.formula.integer_labels for loss in self.losses):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,10 @@ class PlannedLoss:
     alignment: Alignment
     identity: StateIdentity
     """The identity of the loss' states."""
+    model: str = ""
+    """The name of the predictions that it is of, where there are several."""
+    baseline: str | None = None
+    """The name of the loss that its losses of rows are compared with."""
 
     @property
     def formula(self) -> Formula:
@@ -85,6 +89,17 @@ class Plan:
     """The keys of groups and clusters that arrays hold."""
     kept: tuple[Cut, ...] = ()
     """The axes that are not reduced."""
+    others: Mapping[str, Source] = field(default_factory=dict)
+    """The predictions of other models than that of `y_pred`, by name."""
+
+    def predictions(self, planned: PlannedLoss) -> Source:
+        """Return the predictions that a loss is of."""
+        return self.others[planned.model] if planned.model else self.y_pred
+
+    @property
+    def baselines(self) -> frozenset[str]:
+        """The names of the losses that others are compared with."""
+        return frozenset(loss.baseline for loss in self.losses if loss.baseline is not None)
 
     @property
     def added_bytes(self) -> int:
@@ -110,7 +125,7 @@ class Plan:
     def sources(self) -> tuple[Source, ...]:
         """All arrays that there are; a weight that is a number is none."""
         of_keys = tuple((key.cut, key.source) for key in self.keys)
-        return Sources(self.y_true, self.y_pred, self.sample_weight, self.mask, keys=of_keys).arrays
+        return Sources(self.y_true, self.y_pred, self.sample_weight, self.mask, of_keys, others=self.others).arrays
 
     def with_sources(self, sources: Mapping[str, Source]) -> Plan:
         """Return the plan with other sources for some roles."""
@@ -125,7 +140,8 @@ class Plan:
         found: dict[tuple[str, View], Source] = {}
         for loss in self.losses:
             found[self.y_true.role, loss.alignment.y_true] = self.y_true
-            found[self.y_pred.role, loss.alignment.y_pred] = self.y_pred
+            predictions = self.predictions(loss)
+            found[predictions.role, loss.alignment.y_pred] = predictions
         for source, view in ((self.sample_weight, self.weight_view), (self.mask, self.mask_view)):
             if source is not None and not isinstance(source, float) and view is not None:
                 found[source.role, view] = source

@@ -57,7 +57,8 @@ def make_plan(
         shapes = cut_to_common_rows(shapes, [request.spec for request in requests])
     losses = with_meaning([_plan_loss(request, shapes, sources, class_weight) for request in requests])
     shape = _common_shape(losses)
-    arrays = [(y_true, loss.alignment.y_true) for loss in losses] + [(y_pred, loss.alignment.y_pred) for loss in losses]
+    arrays = [(y_true, loss.alignment.y_true) for loss in losses]
+    arrays += [(sources.predictions(loss.model), loss.alignment.y_pred) for loss in losses]
     weight_view = None if weight is None else align_weight(shapes[weight.role], shape)
     mask_view = None if mask is None else align_weight(shapes[mask.role], shape, mask.role)
     for source, view in ((weight, weight_view), (mask, mask_view)):
@@ -67,8 +68,8 @@ def make_plan(
     arrays += [(key.source, key.view) for key in keys]
     _refuse_weights(losses, weight, class_weight)
     start, stop = range_of(rows, shape[0], _shortest(sources, shape[0]).role)
-    for loss in {loss.alignment: loss for loss in losses}.values():
-        labels = [(y_true, loss.alignment.y_true), (y_pred, loss.alignment.y_pred)]
+    for loss in {(loss.alignment, loss.model): loss for loss in losses}.values():
+        labels = [(y_true, loss.alignment.y_true), (sources.predictions(loss.model), loss.alignment.y_pred)]
         refuse_other_labels([*labels, *arrays[2 * len(losses) :]], start, stop)
     shape = (stop - start, *shape[1:])
     kept = kept_axes(sources, requests, shape, limits)
@@ -115,16 +116,21 @@ def make_plan(
         notes=tuple(notes),
         keys=keys,
         kept=kept,
+        others=sources.others,
     )
 
 
 def _plan_loss(
     request: LossRequest, shapes: Mapping[str, Shape], sources: Sources, class_weight: Mapping[int, float] | None
 ) -> PlannedLoss:
-    alignment = align(request.spec, shapes["y_true"], shapes["y_pred"])
+    y_pred = sources.predictions(request.model)
+    try:
+        alignment = align(request.spec, shapes["y_true"], shapes[y_pred.role])
+    except ShapeError as error:
+        raise ShapeError(f"{y_pred.role}: {error}") if request.model else error from None
     classes = [n for n, axis in zip(alignment.y_pred.shape, alignment.y_pred.axes, strict=True) if axis == CLASS_AXIS]
     request.spec.per_class(math.prod(classes))  # refuses a list of another length
-    dtype, spec = result_dtype(sources.y_pred.dtype, request.dtype), request.spec
+    dtype, spec = result_dtype(y_pred.dtype, request.dtype), request.spec
     weight = 1.0 if sources.sample_weight is None else sources.sample_weight
     identity = StateIdentity(
         spec.name,
@@ -138,14 +144,16 @@ def _plan_loss(
         statistics=request.statistics,
         by=tuple(cut.to_dict() for cut, _ in sources.keys),
     )
-    return PlannedLoss(request.name, spec, dtype, request.precision, alignment, identity)
+    return PlannedLoss(
+        request.name, spec, dtype, request.precision, alignment, identity, request.model, request.baseline
+    )
 
 
 def _equal_losses(losses: Sequence[PlannedLoss]) -> tuple[tuple[PlannedLoss, ...], ...]:
     """Return the losses, those together that differ only in name."""
-    alike: dict[tuple[StateIdentity, Alignment], list[PlannedLoss]] = {}
+    alike: dict[tuple[StateIdentity, Alignment, str, str | None], list[PlannedLoss]] = {}
     for loss in losses:
-        alike.setdefault((loss.identity, loss.alignment), []).append(loss)
+        alike.setdefault((loss.identity, loss.alignment, loss.model, loss.baseline), []).append(loss)
     return tuple(map(tuple, alike.values()))
 
 

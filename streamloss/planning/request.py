@@ -26,6 +26,10 @@ class LossRequest:
     reduction: Reduction = Reduction.SUM_OVER_BATCH_SIZE
     config: Mapping[str, Any] = field(default_factory=dict)
     """The loss with all its settings, for results; empty where the losses' value is all that is asked for."""
+    model: str = ""
+    """The name of the predictions that it is of, where there are several: see ``Sources.others``."""
+    baseline: str | None = None
+    """The name of the loss that its losses of rows are compared with."""
     statistics: tuple[str, ...] = ()
     """The statistics to add up beside the totals; see :mod:`streamloss.aggregation.statistics`."""
 
@@ -43,13 +47,19 @@ class Sources:
     """The keys of groups and clusters that arrays hold."""
     keep: tuple[int | str, ...] = ()
     """The axes of the losses that are not reduced, by number or by the name of `y_pred`'s dimension."""
+    others: Mapping[str, Source] = field(default_factory=dict)
+    """The predictions of other models than that of `y_pred`, by name."""
     lazy: bool = False
     """Whether Dask computes the arrays: then their axes stay as they are."""
+
+    def predictions(self, model: str) -> Source:
+        """Return the predictions of a model."""
+        return self.others[model] if model else self.y_pred
 
     @property
     def arrays(self) -> tuple[Source, ...]:
         """All arrays that there are; a weight that is a number is none."""
-        optional = (self.sample_weight, self.mask, *(source for _, source in self.keys))
+        optional = (self.sample_weight, self.mask, *(source for _, source in self.keys), *self.others.values())
         return (self.y_true, self.y_pred, *(s for s in optional if s is not None and not isinstance(s, float)))
 
 
