@@ -23,6 +23,7 @@ from ..core.types import Reduction
 from ..errors import StreamlossWarning, UsageError
 from . import config as configuration
 from .gates import Gate, Gated, exit_if_any_fails
+from .schema import Config
 from .signals import stopped_by_signals
 from .table import hanging, print_result
 from .values import parse_shard
@@ -83,7 +84,7 @@ def run_plan(form: str | None, **given: Any) -> None:
             click.echo(hanging(line, 10))
 
 
-def _load(config: str | None, settings: tuple[str, ...], **flags: Any) -> configuration.Config:
+def _load(config: str | None, settings: tuple[str, ...], **flags: Any) -> Config:
     return configuration.load(Path(config) if config else None, os.environ, settings, flags)
 
 

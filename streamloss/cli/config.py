@@ -1,4 +1,4 @@
-"""The TOML configuration of an evaluation: its schema, and the places that settings come from.
+"""The settings of an evaluation, and the places that they come from.
 
 A setting is taken from the first place that has it: command-line flags, ``-s key=value``, the environment
 (``STREAMLOSS_MEMORY``, ...), the file, the defaults of :func:`streamloss.evaluate`.
@@ -11,173 +11,20 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..core import cache_folder
-from ..core.types import ExecutorName
 from ..errors import ConfigError
 from ..storage.stores import is_secret
-from .values import is_none, parse_loss, parse_rows, parse_shard, parse_value
+from .schema import Config, LossConfig
+from .values import parse_loss, parse_value
 
 ENVIRONMENT = "STREAMLOSS_"
 INJECTED = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT(_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?$")
 """The ends of variables that Kubernetes sets for each service, such as STREAMLOSS_SCHEDULER_PORT of one that is called
 streamloss-scheduler: no setting ends so, so none of these is taken for one."""
-Policy = Literal["error", "warn", "fill"]
-Role = Literal["y_true", "y_pred", "sample_weight", "mask"]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class LossConfig(BaseModel):
-    """One ``[[losses]]`` table; its other keys are the loss' own parameters, which the loss checks."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    loss: str
-    """Any name of the loss: "mse", "BinaryCrossentropy"."""
-    name: str | None = None
-    """The loss' name in results; by default its own."""
-
-    def to_loss(self) -> Any:
-        from ..api.loss import loss_class
-
-        given = {key: None if is_none(value) else value for key, value in (self.model_extra or {}).items()}
-        return loss_class(self.loss)(name=self.name, **given)
-
-
-class Config(_Strict):
-    """All settings of ``streamloss evaluate``."""
-
-    losses: list[LossConfig] = Field(min_length=1)
-    y_true: str
-    y_pred: str
-    sample_weight: str | float | None = None
-    mask: str | None = None
-    class_weight: dict[int, float] | list[float] | None = None
-    reduction: str | None = None
-    out: str | None = None
-    overwrite: bool = False
-    executor: ExecutorName = "auto"
-    scheduler: str | None = None
-    scheduler_file: str | None = None
-    memory: int | str = "1GiB"
-    workers: int | None = Field(default=None, ge=1)
-    rows: str | None = None
-    shard: str | None = None
-    state: str | None = None
-    checkpoint: str | None = None
-    copies: bool = False
-    nan_policy: Literal["raise", "omit", "propagate"] = "raise"
-    clip_probabilities: bool = False
-    missing_chunks: Policy | dict[Role, Policy] | None = None
-    storage_options: dict[str, Any] | None = None
-
-    @field_validator("missing_chunks", mode="before")
-    @classmethod
-    def _one_policy_or_one_for_each_role(cls, value: Any) -> Any:
-        """Refuse what is neither in one line; pydantic's own says for each alternative why it is not that one."""
-        policies = value if isinstance(value, dict) else dict.fromkeys(get_args(Role), value)
-        known = all(role in get_args(Role) and policy in get_args(Policy) for role, policy in policies.items())
-        if value is not None and not known:
-            raise ValueError(
-                f"expected 'error', 'warn' or 'fill', or a table of these by role ({', '.join(get_args(Role))}); "
-                f"received {value!r}"
-            )
-        return value
-
-    @field_validator("losses", mode="before")
-    @classmethod
-    def _names_are_losses(cls, value: Any) -> Any:
-        """Replace texts by tables: ``losses = "mse"`` and ``losses = ["mse", "bce:from_logits=true"]`` are allowed."""
-        values = [value] if isinstance(value, str) else value
-        return (
-            [parse_loss(v) if isinstance(v, str) else v for v in values] if isinstance(values, list | tuple) else values
-        )
-
-    @field_validator("sample_weight", mode="before")
-    @classmethod
-    def _weight_is_a_number_or_a_place(cls, value: Any) -> Any:
-        """Return a number, which flags and the environment give as text, or the URI."""
-        if isinstance(value, bool) or not isinstance(value, str | float | int | None):
-            raise ValueError(f"expected a number or a URI, received {value!r}")
-        try:
-            return value if value is None else float(value)
-        except ValueError:
-            return value
-
-    @field_validator("class_weight", mode="before")
-    @classmethod
-    def _weights_by_label_or_in_their_order(cls, value: Any) -> Any:
-        """Return weights as they are, or those of the text ``1,2,0.5``, as flags and the environment give them."""
-        values = [value] if isinstance(value, int | float) and not isinstance(value, bool) else value
-        try:
-            values = [float(part) for part in values.split(",")] if isinstance(values, str) else values
-        except ValueError:
-            values = False
-        if values is not None and not isinstance(values, dict | list):
-            raise ValueError(f"expected weights in the order of the labels, such as 1,2,0.5; received {value!r}")
-        return values
-
-    @field_validator("memory", mode="before")
-    @classmethod
-    def _memory_is_a_size(cls, value: Any) -> Any:
-        if isinstance(value, bool) or not isinstance(value, str | int):
-            raise ValueError(f"expected bytes or a size such as '600MB' or '1GiB', received {value!r}")
-        return value
-
-    @field_validator("rows")
-    @classmethod
-    def _rows_are_a_range(cls, value: str | None) -> str | None:
-        parse_rows(value)
-        return value
-
-    @field_validator("shard")
-    @classmethod
-    def _shard_is_a_part(cls, value: str | None) -> str | None:
-        parse_shard(value)
-        return value
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the arguments of :func:`streamloss.plan`: all that determine what is read."""
-        return {
-            "losses": [loss.to_loss() for loss in self.losses],
-            "y_true": self.y_true,
-            "y_pred": self.y_pred,
-            "sample_weight": self.sample_weight,
-            "mask": self.mask,
-            "class_weight": self.class_weight,
-            "memory": self.memory,
-            "workers": self.workers,
-            "rows": parse_rows(self.rows),
-            "missing_chunks": self.missing_chunks,
-            "storage_options": self.storage_options,
-        }
-
-    def part(self) -> tuple[int, int] | None:
-        """Return the shard; (0, 1), all rows, where a state is to be written without a shard."""
-        whole = (0, 1) if self.state is not None and self.checkpoint is None else None
-        return parse_shard(self.shard) or whole
-
-    def run_arguments(self) -> dict[str, Any]:
-        """Return the arguments of :func:`streamloss.evaluate`."""
-        given = {"reduction": self.reduction} if self.reduction is not None else {}
-        return self.arguments() | given | {
-            "out": self.out,
-            "overwrite": self.overwrite,
-            "executor": self.executor,
-            "scheduler": self.scheduler,
-            "scheduler_file": self.scheduler_file,
-            "shard": self.part(),
-            "checkpoint": self.checkpoint,
-            "copies": self.copies,
-            "nan_policy": self.nan_policy,
-            "clip_probabilities": self.clip_probabilities,
-        }  # fmt: skip
 
 
 def load(
