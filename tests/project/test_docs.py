@@ -39,7 +39,7 @@ def test_changelog_is_of_this_version():
 
 
 def test_links_in_the_documents_lead_somewhere():
-    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
@@ -47,7 +47,7 @@ def test_links_in_the_documents_lead_somewhere():
 def test_files_that_the_documents_name_exist():
     """Paths of the form `streamloss/...`, in backticks."""
     named = 0
-    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]:
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")]:
         for path in re.findall(r"`((?:streamloss|tests|bench|examples|configs)/[\w./-]*)`", document.read_text()):
             named += 1
             assert (ROOT / path).exists(), f"{document.name} names {path}"
