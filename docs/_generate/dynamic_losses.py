@@ -4,12 +4,18 @@ no source to read, so they are read from the module as it is when it runs.
 
 import inspect
 import re
+import types
+import typing
 
 import griffe
 
 from streamloss import losses
 
-DEFAULT = re.compile(r"^(\w+) : (.*?)(?:, )?\bdefault (?:'[^']*'|[^,\n]*?)(?:, (?=in )|(?= or a list)|$)", re.MULTILINE)
+DEFAULT = re.compile(
+    r"^(?P<name>\w+) : default ('[^']*'|[^,\n]*?)(?P<interval>, in [\[(].*?[\])])?(?P<several> or a list)?$",
+    re.MULTILINE,
+)
+NAMES = {type(None): "None"}
 ROLE = re.compile(r":(?:class|func|meth|mod|attr):`~?([\w.]+)`")
 KINDS = {
     inspect.Parameter.POSITIONAL_ONLY: griffe.ParameterKind.positional_only,
@@ -32,7 +38,9 @@ class DynamicLosses(griffe.Extension):
 
 def _class_of(name, made, module):
     cls = griffe.Class(name, parent=module, lineno=1, endlineno=1)
-    cls.docstring = griffe.Docstring(_without_defaults(inspect.getdoc(made)), parent=cls, lineno=1)
+    cls.docstring = griffe.Docstring(
+        _with_types(inspect.getdoc(made), inspect.signature(made).parameters), parent=cls, lineno=1
+    )
     parameters = [
         griffe.Parameter(
             p.name,
@@ -46,11 +54,21 @@ def _class_of(name, made, module):
     return cls
 
 
-def _without_defaults(doc):
-    """Leave out the defaults in the types of parameters: the reference has them from the signature."""
-    parameters = DEFAULT.sub(lambda match: f"{match[1]} : {match[2]}", doc)
-    parameters = parameters.replace(" :  or a list", " : number or list")
-    return re.sub(r"^(\w+) : *$", r"\1", parameters, flags=re.MULTILINE)
+def _with_types(doc, parameters):
+    """Write types in the place of defaults, which the signature has: "axis : default -1" is "axis : int or None"."""
+
+    def typed(match):
+        name, interval, several = match["name"], match["interval"] or "", match["several"] or ""
+        interval = "" if "e+" in interval else interval  # of any integer
+        annotation = parameters[name].annotation
+        kinds = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+        names = [NAMES.get(kind) or getattr(kind, "__name__", "") for kind in kinds if not typing.get_args(kind)]
+        choices = [
+            repr(c) for kind in kinds if typing.get_origin(kind) is typing.Literal for c in typing.get_args(kind)
+        ]
+        return f"{name} : {' or '.join(names + choices)}{interval}{several}"
+
+    return DEFAULT.sub(typed, doc)
 
 
 def _without_roles(part, seen):

@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 from streamloss import errors
 from streamloss.cli import EPILOG, cli
 from streamloss.cli.schema import Config, LossConfig, descriptions
-from streamloss.cli.show import KINDS, _kind
+from streamloss.cli.show import KINDS, in_a_cell, kind_of
 from streamloss.formulas._registry import declarations
 
 REFERENCE = Path(__file__).parents[1] / "reference"
@@ -112,7 +112,7 @@ def losses() -> str:
     lines = []
     for kind, title in KINDS.items():
         lines.append(f"\n## {title[0].upper()}{title[1:]}\n")
-        lines += [f"\n::: streamloss.losses.{d.class_name}\n" for d in declarations() if _kind(d) == kind]
+        lines += [f"\n::: streamloss.losses.{d.class_name}\n" for d in declarations() if kind_of(d) == kind]
     return WRITTEN + LOSSES + "".join(lines)
 
 
@@ -159,7 +159,8 @@ def command_line() -> str:
         lines += ["| option | meaning |", "|---|---|"] if options else []
         for option in options:
             flags, meaning = option.get_help_record(within) or ("", "")
-            lines.append(f"| `{_cell(flags)}` | {_cell(meaning)} |")
+            flags = _cell(f"`{flags}`")
+            lines.append(f"| {flags} | {_cell(meaning)} |")
         lines += [""] if options else []
     return "\n".join(lines)
 
@@ -189,7 +190,7 @@ def errors_page() -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return in_a_cell(" ".join(text.split()))
 
 
 PAGES = {

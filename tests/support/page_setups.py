@@ -6,6 +6,8 @@ Most pages make what they need, so that a reader can follow; these are about a r
 import importlib
 import shutil
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +17,21 @@ ROOT = Path(__file__).parents[2]
 
 def flights():
     """The demo's data, and the configurations."""
-    sys.path.insert(0, str(ROOT / "examples"))
-    try:
-        importlib.import_module("flights").build("data/flights.zarr")
-    finally:
-        sys.path.remove(str(ROOT / "examples"))
+    shutil.copytree(Path(_built_flights().name) / "data", "data")
     shutil.copytree(ROOT / "configs", "configs")
     return {}
+
+
+@cache
+def _built_flights():
+    """Return a folder with the demo's data, which takes seconds to make; it is removed when the process ends."""
+    folder = tempfile.TemporaryDirectory()
+    sys.path.insert(0, str(ROOT / "examples"))
+    try:
+        importlib.import_module("flights").build(Path(folder.name) / "data" / "flights.zarr")
+    finally:
+        sys.path.remove(str(ROOT / "examples"))
+    return folder
 
 
 def sources():
@@ -69,4 +79,5 @@ SETUPS = {
     "docs/cluster.md": cluster,
     "docs/sources.md": sources,
     "docs/tutorials/flights.md": flights,
+    "README.md": flights,
 }
