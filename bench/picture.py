@@ -13,7 +13,7 @@ from typing import Any
 from timing import OF_PARQUET, OURS, RESULTS
 
 PICTURE = Path(__file__).parents[1] / "docs" / "billion.svg"
-WIDTH, LEFT, BAR, GAP, TOP = 800, 290, 22, 12, 52
+WIDTH, LEFT, BAR, GAP, TOP = 830, 320, 22, 12, 52
 STYLE = """\
 text { font: 14px system-ui, sans-serif; fill: #24292f } .title { font-weight: 600 } .note { fill: #57606a }
 .ours { fill: #3f51b5 } .theirs { fill: #8c959f }

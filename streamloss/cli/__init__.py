@@ -6,7 +6,6 @@ import shutil
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable
 from typing import Any
 
 import click
@@ -14,6 +13,8 @@ import click
 from ..core.types import EXECUTORS
 from ..core.version import __version__
 from ..errors import MachineError, StreamlossError, UnknownNameError
+from .completion import complete_file, complete_loss, complete_name
+from .options import DTYPE, FLOATS, data_options, forms, gates
 
 DEFECT = 70
 """The exit code of an unexpected exception: EX_SOFTWARE of sysexits.h."""
@@ -56,70 +57,8 @@ def cli() -> None:
     """
 
 
-def _forms(command: Callable[..., None]) -> Callable[..., None]:
-    option = click.option
-    json = option("--json", "form", flag_value="json", help="JSON on stdout; the default off a terminal.")
-    return json(
-        option("--table", "form", flag_value="table", help="A table on stdout; the default on a terminal.")(command)
-    )
-
-
-def _gates(command: Callable[..., None]) -> Callable[..., None]:
-    return click.option(
-        "--fail-if",
-        multiple=True,
-        metavar="[LOSS]>NUMBER",
-        help="Exit with 1 if the value that the table shows first is beyond; also <, >=, <=, and LOSS.sum>NUMBER.",
-    )(command)
-
-
-def _policies(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> Any:
-    """Return one policy for all arrays, or a mapping of arrays to policies; the configuration checks them."""
-    named = dict(value.split("=", 1) for value in values if "=" in value)
-    if len(named) < len(values) and len(values) > 1:
-        raise click.BadParameter("give one policy for all arrays, or ROLE=POLICY for each array once.")
-    return named or (values[0] if values else None)
-
-
-def _data_options(command: Callable[..., None]) -> Callable[..., None]:
-    option = click.option
-    options = [
-        click.argument("config", required=False, type=click.Path(dir_okay=False)),
-        option(
-            "--loss",
-            "losses",
-            multiple=True,
-            metavar="NAME[:KEY=VALUE,...]",
-            help="A loss; repeat for several. See `streamloss losses`.",
-        ),
-        option(
-            "--y-true", metavar="URI", help="Labels: a.npy, store.zarr/path, x.parquet::column, x.h5::/name, s3://..."
-        ),
-        option("--y-pred", metavar="URI", help="Predictions."),
-        option("--sample-weight", metavar="URI|NUMBER", help="Weights: an array, or one for all."),
-        option("--class-weight", metavar="W0,W1,...", help="What rows of label 0, 1, ... count: 1,2,0.5."),
-        option("--mask", metavar="URI", help="Booleans, or 0 and 1: whether a row counts."),
-        option("--rows", metavar="START:STOP", help="Only these rows."),
-        option("--memory", metavar="SIZE", help="Peak memory of the process, such as 600MB; default 1GiB."),
-        option("--workers", type=click.IntRange(min=1), help="Threads; default: the processors there are."),
-        option(
-            "--missing-chunks",
-            multiple=True,
-            callback=_policies,
-            metavar="[ROLE=]POLICY",
-            help="error, warn or fill, for chunks never written; mask=fill for one array, repeatable; default: error "
-            "in y_pred and mask, else warn.",
-        ),
-        option("-s", "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a configuration key."),
-    ]
-    command = _forms(command)
-    for decorate in reversed(options):
-        command = decorate(command)
-    return command
-
-
 @cli.command()
-@_data_options
+@data_options
 @click.option(
     "--reduction", metavar="NAME", help="For all losses: sum, sum_over_batch_size, mean_with_sample_weight, none."
 )
@@ -144,7 +83,7 @@ def _data_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--state", metavar="FILE", help="Where the exact state goes; for --shard by default states/I-of-N.state.")
 @click.option("--checkpoint", metavar="DIR", help="Save progress there, and go on from what is there.")
 @click.option("--copies", is_flag=True, default=None, help="Inputs may be copies of those of --checkpoint's progress.")
-@_gates
+@gates
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 def evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **given: Any) -> None:
     """Evaluate losses: from flags, from CONFIG (TOML), or from both.
@@ -160,12 +99,12 @@ def evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **given: A
 
 
 @cli.command()
-@click.argument("states", nargs=-1, required=True, metavar="STATES...")
+@click.argument("states", nargs=-1, required=True, metavar="STATES...", shell_complete=complete_file)
 @click.option("--partial", is_flag=True, help="Rows may be missing: a result of the others, and exit code 4.")
 @click.option("--copies", is_flag=True, help="Shards may have read copies of the inputs, at other places.")
 @click.option("--state", metavar="FILE", help="Write the merged state, too.")
-@_gates
-@_forms
+@gates
+@forms
 def merge(**given: Any) -> None:
     """Merge the states of shards or checkpoints into one result.
 
@@ -181,7 +120,7 @@ def merge(**given: Any) -> None:
 
 
 @cli.command()
-@_data_options
+@data_options
 def plan(form: str | None, **given: Any) -> None:
     """What `evaluate` would read, in which pieces, in how much memory. Reads no data."""
     from .commands import run_plan
@@ -190,7 +129,7 @@ def plan(form: str | None, **given: Any) -> None:
 
 
 @cli.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_name)
 @click.option("--json", "form", flag_value="json", help="JSON on stdout.")
 @click.option("--markdown", "form", flag_value="markdown", help="The table of the documentation, on stdout.")
 def losses(name: str | None, form: str | None) -> None:
@@ -200,15 +139,16 @@ def losses(name: str | None, form: str | None) -> None:
     show_losses(name, form)
 
 
-DTYPE = click.Choice(
-    ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
-)
-FLOATS = click.Choice(["float16", "float32", "float64"])
-
-
 @cli.command("compile")
 @click.argument("config", required=False, type=click.Path(dir_okay=False))
-@click.option("--loss", "losses", multiple=True, metavar="NAME[:KEY=VALUE,...]", help="A loss; repeat for several.")
+@click.option(
+    "--loss",
+    "losses",
+    multiple=True,
+    metavar="NAME[:KEY=VALUE,...]",
+    shell_complete=complete_loss,
+    help="A loss; repeat for several.",
+)
 @click.option(
     "--dtype",
     "dtypes",

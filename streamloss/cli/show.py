@@ -69,7 +69,7 @@ def _list(chosen: list[Declaration]) -> None:
         click.echo(f"\n{KINDS.get(kind, kind)}")
         for declaration in by_kind[kind]:
             other = f"{short[declaration.name]:<{names}}  " if limit >= WIDE else ""
-            line = f"  {declaration.class_name:<{width}}  {other}{_purpose(declaration)}"
+            line = f"  {declaration.class_name:<{width}}  {other}{purpose(declaration)}"
             click.echo(line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…")
     click.echo("\nDescribe one: streamloss losses NAME, by any of its names")
 
@@ -81,7 +81,7 @@ def kind_of(declaration: Declaration) -> str:
     return str(getattr(function, "__module__", "")).rpartition(".")[2]
 
 
-def _purpose(declaration: Declaration) -> str:
+def purpose(declaration: Declaration) -> str:
     """Return the summary up to its formula; with it, where a single word stands before."""
     text = " ".join(declaration.doc.split("\n\n")[0].split()).replace("``", "`")
     purpose = re.split(r": (?=`|with )|(?<=[^.])\. ", text)[0].rstrip(".")

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 import streamloss as sl
@@ -40,6 +41,26 @@ def test_changelog_is_of_this_version():
 
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == sl.__version__
+    assert {"cff-version", "title", "message", "authors", "license", "type"} <= citation.keys()
+
+
+def test_the_container_copies_what_is_there():
+    """It cannot be built everywhere; what its steps name is there, and it installs an extra of ours."""
+    steps = re.findall(r"^([A-Z]+) (.*)$", (ROOT / "Containerfile").read_text(), re.MULTILINE)
+    assert steps[0][0] == "FROM"
+    assert steps[-1][0] == "CMD"
+    for name, words in steps:
+        for source in words.split()[:-1] if name == "COPY" else ():
+            assert (ROOT / source).exists(), f"COPY {source}"
+    run = " ".join(words for name, words in steps if name in ("RUN", "CMD"))
+    assert "[demo]" in run
+    for script in re.findall(r"examples/\w+\.py", run):
+        assert (ROOT / script).exists()
 
 
 def test_links_in_the_documents_lead_somewhere():
