@@ -107,7 +107,7 @@ def _run_command(line):
     expected = re.search(r"# exits with (\d+)", line)
     words = shlex.split(line, comments=True)
     settings = [word for word in words if re.fullmatch(r"[A-Z_]+=.*", word)]
-    rest = words[len(settings) :]
+    rest = words[len(settings) :] or [""]
     assigned = ASSIGNED.match(line)
     if rest[0] in NOT_HERE or (assigned and assigned[1] in NOT_HERE):
         return ""
