@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint bench kernels billion startup gpu clean
+.PHONY: demo test lint docs dist bench kernels billion startup gpu clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python examples/demo.py
@@ -40,6 +40,20 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The documentation's site in site/: index.html is its first page. A warning, such as of a link to nowhere, is an error.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# Wheel and sdist in dist/, and a try of the wheel in fresh environments: Python 3.11, 3.12 and 3.13, as far as they are
+# here, and 3.11 with the oldest dependencies that are allowed. Some minutes.
+dist: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --group dist
+	$(BIN)/python tests/support/built.py
+
+$(VENV)/.docs: $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --group docs
+	touch $@
+
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
@@ -47,4 +61,4 @@ $(VENV)/.ready: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) data .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) data dist site .hypothesis .pytest_cache .mypy_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""Write the tables of docs/speed.md, for each processor, and the short one of README.md, from results/*/*.json."""
+"""Write the tables of docs/speed.md, for each processor, and table and picture of README.md, from results/*/*.json."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import picture
 from timing import OF_PARQUET, OURS, RESULTS
 
 ROOT = Path(__file__).parents[1]
@@ -25,7 +26,8 @@ SHORT = (
 def write() -> None:
     processors = sorted(path.parent for path in RESULTS.glob("*/speed.json"))
     results = [(load(folder, "speed"), load(folder, "billion")) for folder in processors]
-    replace(ROOT / "README.md", short(*results[0]))
+    replace(ROOT / "README.md", short(results[0][0]))
+    picture.write()
     replace(ROOT / "docs" / "speed.md", "\n\n".join(long(*measured) for measured in results))
 
 
@@ -39,12 +41,8 @@ def replace(path: Path, text: str) -> None:
     path.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
-def short(speed: dict[str, Any] | None, billion: dict[str, Any] | None) -> str:
-    rows = [row for row in (speed or {"rows": []})["rows"] if row["case"] in SHORT]
-    lines = comparison(rows)
-    if billion:
-        lines += ["", *one_run(billion)]
-    return "\n".join(lines)
+def short(speed: dict[str, Any] | None) -> str:
+    return "\n".join(comparison([row for row in (speed or {"rows": []})["rows"] if row["case"] in SHORT]))
 
 
 def long(speed: dict[str, Any] | None, billion: dict[str, Any] | None) -> str:

@@ -13,7 +13,8 @@ import click
 from ..core.types import EXECUTORS
 from ..core.version import __version__
 from ..errors import MachineError, StreamlossError, UnknownNameError
-from .options import comparison_options, data_options, forms, gates
+from .completion import complete_file, complete_loss, complete_name
+from .options import DTYPE, FLOATS, comparison_options, data_options, forms, gates
 
 DEFECT = 70
 """The exit code of an unexpected exception: EX_SOFTWARE of sysexits.h."""
@@ -126,7 +127,7 @@ def compare(quiet: bool, form: str | None, **given: Any) -> None:
 
 
 @cli.command()
-@click.argument("states", nargs=-1, required=True, metavar="STATES...")
+@click.argument("states", nargs=-1, required=True, metavar="STATES...", shell_complete=complete_file)
 @click.option("--partial", is_flag=True, help="Rows may be missing: a result of the others, and exit code 4.")
 @click.option("--copies", is_flag=True, help="Shards may have read copies of the inputs, at other places.")
 @click.option("--state", metavar="FILE", help="Write the merged state, too.")
@@ -156,7 +157,7 @@ def plan(form: str | None, **given: Any) -> None:
 
 
 @cli.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_name)
 @click.option("--json", "form", flag_value="json", help="JSON on stdout.")
 @click.option("--markdown", "form", flag_value="markdown", help="The table of the documentation, on stdout.")
 def losses(name: str | None, form: str | None) -> None:
@@ -166,15 +167,16 @@ def losses(name: str | None, form: str | None) -> None:
     show_losses(name, form)
 
 
-DTYPE = click.Choice(
-    ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
-)
-FLOATS = click.Choice(["float16", "float32", "float64"])
-
-
 @cli.command("compile")
 @click.argument("config", required=False, type=click.Path(dir_okay=False))
-@click.option("--loss", "losses", multiple=True, metavar="NAME[:KEY=VALUE,...]", help="A loss; repeat for several.")
+@click.option(
+    "--loss",
+    "losses",
+    multiple=True,
+    metavar="NAME[:KEY=VALUE,...]",
+    shell_complete=complete_loss,
+    help="A loss; repeat for several.",
+)
 @click.option(
     "--dtype",
     "dtypes",

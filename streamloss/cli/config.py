@@ -1,4 +1,4 @@
-"""The configuration of an evaluation: the places that settings come from, for the schema of :mod:`.schema`.
+"""The settings of an evaluation, and the places that they come from.
 
 A setting is taken from the first place that has it: command-line flags, ``-s key=value``, the environment
 (``STREAMLOSS_MEMORY``, ...), the file, the defaults of :func:`streamloss.evaluate`.
@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..core import cache_folder
 from ..errors import ConfigError
 from ..storage.stores import is_secret
-from .schema import Config, LossConfig
+from .entries import LossConfig
+from .schema import Config
 from .values import parse_loss, parse_value
 
 ENVIRONMENT = "STREAMLOSS_"

@@ -7,6 +7,13 @@ from typing import Any
 
 import click
 
+from .completion import complete_file, complete_loss
+
+DTYPE = click.Choice(
+    ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"]
+)
+FLOATS = click.Choice(["float16", "float32", "float64"])
+
 
 def forms(command: Callable[..., None]) -> Callable[..., None]:
     option = click.option
@@ -60,17 +67,25 @@ _OPTIONS = {
         "losses",
         multiple=True,
         metavar="NAME[:KEY=VALUE,...]",
+        shell_complete=complete_loss,
         help="A loss; repeat for several. See `streamloss losses`.",
     ),
     "--y-true": click.option(
-        "--y-true", metavar="URI", help="Labels: a.npy, store.zarr/path, x.parquet::column, x.h5::/name, s3://..."
+        "--y-true",
+        shell_complete=complete_file,
+        metavar="URI",
+        help="Labels: a.npy, store.zarr/path, x.parquet::column, x.h5::/name, s3://...",
     ),
-    "--y-pred": click.option("--y-pred", metavar="URI", help="Predictions."),
-    "--sample-weight": click.option("--sample-weight", metavar="URI|NUMBER", help="Weights: an array, or one for all."),
+    "--y-pred": click.option("--y-pred", shell_complete=complete_file, metavar="URI", help="Predictions."),
+    "--sample-weight": click.option(
+        "--sample-weight", shell_complete=complete_file, metavar="URI|NUMBER", help="Weights: an array, or one for all."
+    ),
     "--class-weight": click.option(
         "--class-weight", metavar="W0,W1,...", help="What rows of label 0, 1, ... count: 1,2,0.5."
     ),
-    "--mask": click.option("--mask", metavar="URI", help="Booleans, or 0 and 1: whether a row counts."),
+    "--mask": click.option(
+        "--mask", shell_complete=complete_file, metavar="URI", help="Booleans, or 0 and 1: whether a row counts."
+    ),
     "--by": click.option(
         "--by",
         multiple=True,

@@ -1,95 +1,90 @@
-"""The schema of the TOML configuration of an evaluation."""
+"""The schema of a configuration: its keys, and what each of them may be."""
 
 from __future__ import annotations
 
+import ast
+import inspect
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..core.types import ExecutorName
-from .values import is_none, parse_cut, parse_key, parse_loss, parse_rows, parse_shard
+from .entries import KeyConfig, LossConfig, Strict
+from .values import parse_key, parse_loss, parse_rows, parse_shard
 
 Policy = Literal["error", "warn", "fill"]
 Role = Literal["y_true", "y_pred", "sample_weight", "mask"]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class LossConfig(BaseModel):
-    """One ``[[losses]]`` table; its other keys are the loss' own parameters, which the loss checks."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    loss: str
-    """Any name of the loss: "mse", "BinaryCrossentropy"."""
-    name: str | None = None
-    """The loss' name in results; by default its own."""
-
-    def to_loss(self) -> Any:
-        from ..api.loss import loss_class
-
-        given = {key: None if is_none(value) else value for key, value in (self.model_extra or {}).items()}
-        return loss_class(self.loss)(name=self.name, **given)
 
 
 def _is_role(role: Any) -> bool:
     return role in get_args(Role) or role == "cluster" or str(role).startswith("by.")
 
 
-class KeyConfig(_Strict):
-    """One key of groups, or that of clusters: a URI, or a table that says how its values are cut."""
-
-    array: str
-    unit: str | None = None
-    bins: list[float] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _text_is_a_uri(cls, value: Any) -> Any:
-        return parse_cut(value) if isinstance(value, str) else value
-
-    def to_key(self) -> Any:
-        from ..api.grouping import by
-
-        return by(self.array, unit=self.unit, bins=self.bins)
-
-
-class Config(_Strict):
+class Config(Strict):
     """All settings of ``streamloss evaluate``."""
 
     losses: list[LossConfig] = Field(min_length=1)
+    """The losses: a name, a list of names (`["mse", "bce:from_logits=true"]`), or `[[losses]]` tables, which
+    hold `loss`, `name` and the parameters of the loss."""
     y_true: str
+    """Labels: a path or a URI."""
     y_pred: str
+    """Predictions: a path or a URI."""
     sample_weight: str | float | None = None
+    """Weights of rows: a path or a URI, or one number for all rows."""
     mask: str | None = None
+    """Booleans, or 0 and 1, that say whether a row counts: a path or a URI."""
     class_weight: dict[int, float] | list[float] | None = None
+    """Weights of labels: a list, in the order of the labels from 0 on, or a table `{"3" = 0.5}` of some of them."""
     reduction: str | None = None
+    """The reduction of all losses, in place of their own: `"sum"`, `"sum_over_batch_size"`, `"none"`, ..."""
     out: str | None = None
+    """A Zarr group to which the losses of rows are written, one array for each loss."""
     overwrite: bool = False
+    """Whether `out` may replace what is there."""
     executor: ExecutorName = "auto"
+    """Runs the blocks: threads, Dask, or a GPU."""
     scheduler: str | None = None
+    """The address of Dask's scheduler, or `"processes"` or `"threads"`."""
     scheduler_file: str | None = None
+    """The file that `dask scheduler --scheduler-file` writes."""
     memory: int | str = "1GiB"
+    """The most memory that the process may take: bytes, or a size such as `"600MB"`."""
     workers: int | None = Field(default=None, ge=1)
+    """Threads; by default as many as there are processors."""
     rows: str | None = None
+    """Only these rows of the first axis, as `"1000:2000"`."""
     shard: str | None = None
+    """Only this part of the rows: `"3/100"` is the fourth of a hundred."""
     state: str | None = None
+    """The file to which the exact state of the result is written."""
     checkpoint: str | None = None
+    """A folder in which progress is saved, and from which the same command goes on."""
     copies: bool = False
+    """Whether inputs may be copies of those that a checkpoint or other shards have read."""
     nan_policy: Literal["raise", "omit", "propagate"] = "raise"
+    """The treatment of rows whose loss is NaN."""
     clip_probabilities: bool = False
+    """Whether finite probabilities outside [0, 1] are taken as 0 or 1."""
     missing_chunks: Policy | dict[str, Policy] | None = None
+    """The treatment of chunks that were never written, for all arrays, or a table by role. By default `"error"` for
+    predictions and masks, else `"warn"`."""
     storage_options: dict[str, Any] | None = None
+    """Options of object stores, for all URIs, or tables of them by role."""
     by: dict[str, KeyConfig] | None = None
+    """Keys of groups by name: URIs, or tables `{array = URI, unit = "M"}` or `{array = URI, bins = [0, 10]}`."""
     keep: list[int | str] | None = None
+    """The axes of the losses that are not reduced, by number or name."""
     stats: list[str] | None = None
+    """Statistics of the same pass: `["stderr", "histogram", "worst=20"]`, or a table `{worst = 20}`."""
     cluster: KeyConfig | None = None
+    """The key that dependent rows share, as those of `by`: standard errors are then those of clusters."""
     max_groups: int | None = Field(default=None, ge=1)
+    """The most groups, or clusters; by default 100,000."""
     models: dict[str, str] | None = None
-    """The predictions of several models by name, for ``streamloss compare``."""
+    """For `streamloss compare`: the predictions of several models by name."""
     baseline: str | None = None
+    """For `streamloss compare`: the model that others are compared with; by default the first."""
 
     @model_validator(mode="before")
     @classmethod
@@ -247,3 +242,14 @@ class Config(_Strict):
             "nan_policy": self.nan_policy,
             "clip_probabilities": self.clip_probabilities,
         }  # fmt: skip
+
+
+def descriptions() -> dict[str, str]:
+    """Return what each key of a configuration is for: the docstrings of the fields, in their order."""
+    fields = ast.parse(inspect.getsource(Config)).body[0]
+    assert isinstance(fields, ast.ClassDef)
+    described: dict[str, str] = {}
+    for field, doc in zip(fields.body, fields.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(doc, ast.Expr):
+            described[field.target.id] = " ".join(str(ast.literal_eval(doc.value)).split())
+    return described

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import importlib.metadata
 import json
 import os
@@ -62,25 +63,25 @@ def _list(chosen: list[Declaration]) -> None:
     names = max(map(len, short.values()))
     by_kind: dict[str, list[Declaration]] = {}
     for declaration in chosen:
-        by_kind.setdefault(_kind(declaration), []).append(declaration)
+        by_kind.setdefault(kind_of(declaration), []).append(declaration)
     order, limit = list(KINDS), stdout().width
     for kind in sorted(by_kind, key=lambda kind: order.index(kind) if kind in order else len(order)):
         click.echo(f"\n{KINDS.get(kind, kind)}")
         for declaration in by_kind[kind]:
             other = f"{short[declaration.name]:<{names}}  " if limit >= WIDE else ""
-            line = f"  {declaration.class_name:<{width}}  {other}{_purpose(declaration)}"
+            line = f"  {declaration.class_name:<{width}}  {other}{purpose(declaration)}"
             click.echo(line if len(line) <= limit else f"{line[: limit - 1].rstrip()}…")
     click.echo("\nDescribe one: streamloss losses NAME, by any of its names")
 
 
-def _kind(declaration: Declaration) -> str:
+def kind_of(declaration: Declaration) -> str:
     """Return the file of `streamloss.formulas` that has the loss."""
     formula = next(iter(declaration.formulas.values()))
     function = next(getattr(formula, field.name) for field in dataclasses.fields(formula))
     return str(getattr(function, "__module__", "")).rpartition(".")[2]
 
 
-def _purpose(declaration: Declaration) -> str:
+def purpose(declaration: Declaration) -> str:
     """Return the summary up to its formula; with it, where a single word stands before."""
     text = " ".join(declaration.doc.split("\n\n")[0].split()).replace("``", "`")
     purpose = re.split(r": (?=`|with )|(?<=[^.])\. ", text)[0].rstrip(".")
@@ -102,8 +103,19 @@ def _markdown(chosen: list[Declaration]) -> str:
         names = " ".join(f"`{name}`" for name in (declaration.name, *declaration.aliases))
         value = " ".join(declaration.doc.partition("Source:")[0].split()).replace("``", "`")
         cells = (f"`{declaration.class_name}`<br>{names}", value, _parameters(declaration), declaration.peer)
-        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+        lines.append(f"| {' | '.join(map(in_a_cell, cells))} |")
     return "\n".join(lines)
+
+
+def in_a_cell(text: str) -> str:
+    """Return a text as Markdown has it in the cell of a table. Code with a bar becomes HTML, as not all that read
+    Markdown take a backslash before a bar in code.
+    """
+
+    def code(match: re.Match[str]) -> str:
+        return f"<code>{html.escape(match[1], quote=False)}</code>" if "|" in match[1] else match[0]
+
+    return re.sub(r"`([^`]*)`", code, text).replace("|", "&#124;")
 
 
 def _parameters(declaration: Declaration) -> str:

@@ -454,8 +454,8 @@ def test_losses_lists_every_loss(run, monkeypatch):
         assert f"  {first}".rstrip(":").replace("``", "`") in line, "what it is for"
         assert set(description) == {"class_name", "name", "aliases", "parameters", "doc"}
         assert description["parameters"].keys() == declaration.parameters.keys()
-    assert not set(show.KINDS) - {show._kind(declaration) for declaration in declarations()}, "every kind has losses"
-    assert not {show._kind(declaration) for declaration in declarations()} - set(show.KINDS), "every kind has a title"
+    assert not set(show.KINDS) - {show.kind_of(declaration) for declaration in declarations()}, "every kind has losses"
+    assert not {show.kind_of(declaration) for declaration in declarations()} - set(show.KINDS), "every kind has a title"
     terminal(monkeypatch, "stdout")
     text, _ = run("losses")
     assert len(text.splitlines()) < 65

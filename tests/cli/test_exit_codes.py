@@ -1,4 +1,4 @@
-"""The exit code of each kind of error, and the table that says so in the help and in the README."""
+"""The exit code of each kind of error, and the table that says so in the help and in the reference."""
 
 import re
 from pathlib import Path
@@ -92,18 +92,18 @@ def test_each_kind_has_its_code(kind, capsys):
 
 
 def tables(capsys):
-    """Return what each code means, in the help and in the README."""
+    """Return what each code means, in the help and in the reference."""
     assert cli.run(["--help"]) == 0
     shown = capsys.readouterr().out.partition("Exit codes:")[2]
     helped = re.findall(r"^ +(\d+) {2,}(.*(?:\n {5,}\D.*)*)", shown, re.MULTILINE)
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (\d+) \| (.*) \|$", readme.partition("| exit code |")[2].partition("\n\n")[0], re.MULTILINE)
+    page = (Path(__file__).parents[2] / "docs/reference/errors.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d+) \| (.*) \|$", page.partition("| exit code |")[2].partition("\n\n")[0], re.MULTILINE)
     return [{int(code): " ".join(text.replace("`", "").split()) for code, text in of} for of in (helped, rows)]
 
 
-def test_the_help_and_the_readme_have_one_table(capsys):
-    helped, readme = tables(capsys)
-    assert helped == readme
+def test_the_help_and_the_reference_have_one_table(capsys):
+    helped, page = tables(capsys)
+    assert helped == page
     assert list(helped) == [0, 1, 2, 3, 4, 5, cli.DEFECT, errors.StoppedError.exit_code, 130]
 
 

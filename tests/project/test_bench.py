@@ -85,6 +85,16 @@ def test_the_costs_of_scheduling(capsys):
     assert printed.count("1e+12 rows of 40 bytes") == 2
 
 
+def test_table_and_picture_of_the_readme_are_of_the_results():
+    import picture
+    import tables
+
+    written = "write them anew: python bench/tables.py"
+    assert picture.PICTURE.read_text(encoding="utf-8") == picture.draw(picture.results()), written
+    speed = tables.load(min(picture.RESULTS.glob("*/speed.json")).parent, "speed")
+    assert tables.short(speed) in (BENCH.parent / "README.md").read_text(encoding="utf-8"), written
+
+
 def test_tables_hold_every_row_and_the_ratio(tmp_path):
     import tables
 

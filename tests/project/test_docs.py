@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 import streamloss as sl
@@ -38,8 +39,32 @@ def test_changelog_is_of_this_version():
     assert versions[0] == sl.__version__
 
 
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_the_citation_is_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == sl.__version__
+    assert {"cff-version", "title", "message", "authors", "license", "type"} <= citation.keys()
+
+
+def test_the_container_copies_what_is_there():
+    """It cannot be built everywhere; what its steps name is there, and it installs an extra of ours."""
+    steps = re.findall(r"^([A-Z]+) (.*)$", (ROOT / "Containerfile").read_text(), re.MULTILINE)
+    assert steps[0][0] == "FROM"
+    assert steps[-1][0] == "CMD"
+    for name, words in steps:
+        for source in words.split()[:-1] if name == "COPY" else ():
+            assert (ROOT / source).exists(), f"COPY {source}"
+    run = " ".join(words for name, words in steps if name in ("RUN", "CMD"))
+    assert "[demo]" in run
+    for script in re.findall(r"examples/\w+\.py", run):
+        assert (ROOT / script).exists()
+
+
 def test_links_in_the_documents_lead_somewhere():
-    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
@@ -47,7 +72,7 @@ def test_links_in_the_documents_lead_somewhere():
 def test_files_that_the_documents_name_exist():
     """Paths of the form `streamloss/...`, in backticks."""
     named = 0
-    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]:
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")]:
         for path in re.findall(r"`((?:streamloss|tests|bench|examples|configs)/[\w./-]*)`", document.read_text()):
             named += 1
             assert (ROOT / path).exists(), f"{document.name} names {path}"
