@@ -529,7 +529,7 @@ def test_no_command_is_usage(run):
 def test_unknown_commands_suggest_the_nearest(name, run):
     _, err = run(name, code=2)
     assert (
-        f"unknown command '{name}'. Did you mean 'evaluate'? Known: compile, evaluate, info, losses, merge, plan."
+        f"unknown command '{name}'. Did you mean 'evaluate'? Known: compile, evaluate, info, init, losses, merge, plan."
         in err
     )
 
