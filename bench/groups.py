@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 import zarr
-from billion import CHUNK, MEMORY, PEAK, take_turns, timed
-from timing import OURS, save
 from zarr.codecs import BloscCodec
 
 import streamloss as sl
+from billion import CHUNK, MEMORY, PEAK, take_turns, timed
+from timing import OURS, save
 
 ROWS = 1_000_000_000
 KEYS = 1_000

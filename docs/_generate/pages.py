@@ -45,7 +45,8 @@ key is also a setting of the command line and of the environment. A setting is t
 A key that is unknown is an error that names the nearest one, and where it was set. TOML has no null: where a parameter
 of a loss may be None, `"none"` stands for it (`axis = "none"`).
 
-The demo's file, `configs/flights.toml`:
+`streamloss init --y-true URI --y-pred URI` writes such a file, with a comment for every key, and suggests losses for
+the arrays. The demo's file, `configs/flights.toml`:
 
 ```toml
 --8<-- "configs/flights.toml"

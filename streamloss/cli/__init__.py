@@ -157,6 +157,26 @@ def plan(form: str | None, **given: Any) -> None:
 
 
 @cli.command()
+@click.argument("file", default="streamloss.toml", type=click.Path(dir_okay=False))
+@click.option("--y-true", metavar="URI", shell_complete=complete_file, help="Labels.")
+@click.option("--y-pred", metavar="URI", shell_complete=complete_file, help="Predictions.")
+@click.option("--sample-weight", metavar="URI", shell_complete=complete_file, help="Weights of rows.")
+@click.option("--mask", metavar="URI", shell_complete=complete_file, help="Booleans: whether a row counts.")
+def init(**given: Any) -> None:
+    """Write a configuration with comments to FILE, by default streamloss.toml.
+
+    Of arrays that are named it looks at the first elements, and suggests losses for them.
+
+    \b
+    streamloss init --y-true labels.npy --y-pred scores.zarr/model
+    streamloss evaluate streamloss.toml
+    """
+    from .init import run_init
+
+    run_init(**given)
+
+
+@cli.command()
 @click.argument("name", required=False, shell_complete=complete_name)
 @click.option("--json", "form", flag_value="json", help="JSON on stdout.")
 @click.option("--markdown", "form", flag_value="markdown", help="The table of the documentation, on stdout.")

@@ -43,7 +43,8 @@ class Config(Strict):
     overwrite: bool = False
     """Whether `out` may replace what is there."""
     executor: ExecutorName = "auto"
-    """Runs the blocks: threads, Dask, or a GPU."""
+    """Runs the blocks: `"threads"`, one thread (`"inline"`), `"dask"` or a GPU (`"cuda"`); `"auto"` is threads, or Dask
+    where a scheduler is named."""
     scheduler: str | None = None
     """The address of Dask's scheduler, or `"processes"` or `"threads"`."""
     scheduler_file: str | None = None
@@ -63,12 +64,14 @@ class Config(Strict):
     copies: bool = False
     """Whether inputs may be copies of those that a checkpoint or other shards have read."""
     nan_policy: Literal["raise", "omit", "propagate"] = "raise"
-    """The treatment of rows whose loss is NaN."""
+    """Rows whose loss is NaN are refused (`"raise"`), left out and counted (`"omit"`), or let through
+    (`"propagate"`)."""
     clip_probabilities: bool = False
     """Whether finite probabilities outside [0, 1] are taken as 0 or 1."""
     missing_chunks: Policy | dict[str, Policy] | None = None
-    """The treatment of chunks that were never written, for all arrays, or a table by role. By default `"error"` for
-    predictions and masks, else `"warn"`."""
+    """Chunks that were never written are refused (`"error"`), or read as their fill value, with a warning (`"warn"`) or
+    without (`"fill"`); for all arrays, or in a table by role. By default `"error"` for predictions and masks, else
+    `"warn"`."""
     storage_options: dict[str, Any] | None = None
     """Options of object stores, for all URIs, or tables of them by role."""
     by: dict[str, KeyConfig] | None = None

@@ -528,7 +528,7 @@ def test_no_command_is_usage(run):
 @pytest.mark.parametrize("name", ["evalute", "evaluates", "eval"])
 def test_unknown_commands_suggest_the_nearest(name, run):
     _, err = run(name, code=2)
-    known = "compare, compile, evaluate, info, losses, merge, plan"
+    known = "compare, compile, evaluate, info, init, losses, merge, plan"
     assert f"unknown command '{name}'. Did you mean 'evaluate'? Known: {known}." in err
 
 

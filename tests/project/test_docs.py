@@ -69,6 +69,23 @@ def test_links_in_the_documents_lead_somewhere():
             assert (document.parent / target).exists(), f"{document.name} links to {target}"
 
 
+def anchors(document):
+    """Return the anchors of the headings of a page, as the site and code hosts make them."""
+    text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower()) for heading in headings}
+
+
+def test_links_to_headings_lead_to_one():
+    found = 0
+    for document in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", document.read_text()):
+            found += 1
+            page = document.parent / target if target else document
+            assert anchor in anchors(page), f"{document.name} links to {target}#{anchor}"
+    assert found > 10
+
+
 def test_files_that_the_documents_name_exist():
     """Paths of the form `streamloss/...`, in backticks."""
     named = 0

@@ -67,6 +67,11 @@ def made(make, folder, units):
     return make(folder, {} if units is None else {"units": units})
 
 
+def test_units_that_are_bytes_are_text():
+    assert units_of({"units": b"m s-1"}) == "m s-1"
+    assert units_of({"units": b" "}) is None
+
+
 @pytest.mark.parametrize("make", MAKERS)
 @pytest.mark.parametrize("call", [lambda *arrays: sl.evaluate("mse", *arrays), sl.losses.MeanSquaredError()])
 def test_units_that_differ_are_warned_of(make, call, tmp_path):

@@ -90,6 +90,8 @@ def _cure(found: Mapping[str, Any], variable: str | None) -> str:
 def units_of(attributes: Mapping[str, Any]) -> str | None:
     """Return the units that attributes state; None where they state none."""
     units = attributes.get("units")
+    if isinstance(units, bytes):  # as netCDF files of some writers have text
+        units = units.decode("utf-8", "replace")
     return str(units).strip() or None if units is not None else None
 
 
