@@ -128,6 +128,13 @@ def test_values_are_numbered_as_they_first_occur(values):
     assert first == sorted(first)
 
 
+def test_text_that_is_not_aligned_is_numbered():
+    stored = np.zeros(4 * 8 + 4, np.uint8)[4:].view("U2")
+    stored[:] = ["a", "b", "a", ""]
+    codes, found = number_values(stored)
+    assert (codes.tolist(), found.tolist()) == ([0, 1, 0, 2], ["a", "b", ""])
+
+
 def test_keys_far_apart_take_no_more_codes_than_there_are():
     assert number_rows([KeyColumn.of(np.array([0, 2**62, 0]))]).size == 2
 

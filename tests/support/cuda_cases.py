@@ -152,11 +152,19 @@ def by_executor(case):
             if given.get("scheduler") == "a cluster":
                 given["scheduler"] = started.enter_context(cluster())
             out = f"{folder}/losses-{len(found)}.zarr"
-            result = sl.evaluate("mse", at["y"], at["p"], w, out=out, memory="400MiB", **given)
+            asked = everything(40) if case.get("asked") else {}
+            result = sl.evaluate("mse", at["y"], at["p"], w, out=out, memory="400MiB", **asked, **given)
             losses = zarr.open_group(out, mode="r")["mean_squared_error"][...]
             state = result["mean_squared_error"].state.to_bytes().decode()
             found.append({"state": state, "losses": losses.tobytes().hex()})
     return found
+
+
+def everything(rows, *more):
+    """Return the arguments for groups, clusters and statistics, which hosts collect from the GPU's losses of rows."""
+    keys = np.arange(rows)
+    stats = ["stderr", "histogram", "worst=3", "running=4", *more]
+    return {"by": {"third": keys % 3}, "cluster": keys // 5, "keep": 0, "stats": stats}
 
 
 def foreign(case):
@@ -198,7 +206,8 @@ def foreign(case):
             each = each.copy_to_host()
         weights = {"class_weight": {int(label): w for label, w in case.get("class_weight", {}).items()}}
         operands = given["y_true"], given["y_pred"], given["sample_weight"]
-        result = sl.evaluate({"l": loss}, *operands, mask=given["mask"], **weights)
+        asked = everything(rows, "calibration", "confusion") if case.get("asked") else {}
+        result = sl.evaluate({"l": loss}, *operands, mask=given["mask"], **weights, **asked)
         state = result["l"].state.to_bytes().decode()
         found.append({"value": float(loss(**given)), "losses": np.asarray(each).tobytes().hex(), "state": state})
     return found

@@ -18,8 +18,7 @@ def number_values(values: Array) -> tuple[Array, Array]:
 
     Two values are one where their bytes are equal.
     """
-    values = np.ascontiguousarray(values)
-    words = _words_of(values)
+    words = _words_of(np.ascontiguousarray(values))
     slots = 1 << max(4, (2 * len(values) - 1).bit_length())  # at most half are taken
     table, first, codes = np.full(slots, -1, np.int64), np.empty(len(values), np.int64), np.empty(len(values), np.int64)
     count = _number(words, table, first, codes)
@@ -30,7 +29,8 @@ def _words_of(values: Array) -> Array:
     """Return the bytes of values as rows of integers."""
     size = values.dtype.itemsize
     word = next(width for width in (8, 4, 1) if size % width == 0)
-    return values.view(np.dtype(f"<u{word}").newbyteorder("=")).reshape(len(values), size // word)
+    words = values.view(np.dtype(f"<u{word}").newbyteorder("=")).reshape(len(values), size // word)
+    return words if words.flags.aligned else words.copy()  # as text may lie that came over a network
 
 
 @loop

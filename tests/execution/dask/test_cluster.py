@@ -89,6 +89,8 @@ def place(tmp_path, monkeypatch):
     store("p.zarr", rng.random((ROWS, CLASSES), np.float32), (4, 2))
     store("y.zarr", rng.random((ROWS, CLASSES), np.float32), (30, CLASSES))
     np.save("w.npy", rng.random(ROWS))
+    np.save("key.npy", np.array(["a", "bc"])[rng.integers(0, 2, ROWS)])
+    np.save("day.npy", np.datetime64("2024-01-30", "s") + rng.integers(0, 9 * 86400, ROWS).astype("m8[s]"))
     return tmp_path
 
 
@@ -148,6 +150,29 @@ def test_one_evaluation_in_every_way_has_the_same_bytes(workers, client, place):
     covered = json.loads((place / "saved/all.state").read_text())["covered"]
     assert 0 < covered[-1][1] < 30
     assert ended(evaluate(out="killed.zarr", checkpoint="saved", executor=client), "killed.zarr") == expected
+
+
+def test_groups_and_statistics_have_the_same_bytes_on_every_scheduler(client):
+    asked = {
+        "by": {"key": "key.npy", "month": sl.by("day.npy", unit="M")},
+        "cluster": sl.by("day.npy", unit="D"),
+        "keep": 0,
+        "stats": "stderr,histogram,worst=5,running=6",
+        "out": None,
+    }
+    expected = evaluate(**asked, executor="inline")
+    for scheduler in (client, "threads", "processes"):
+        found = evaluate(**asked, scheduler=scheduler)
+        assert found[MSE].state.to_bytes() == expected[MSE].state.to_bytes(), scheduler
+        assert found.groups == expected.groups
+    y, p = (da.from_zarr(name) for name in ("y.zarr", "p.zarr"))
+    found = evaluate(y, p, **asked, sample_weight=da.from_array(np.load("w.npy"), chunks=9), scheduler=client)
+    assert found[MSE].state.to_bytes() == expected[MSE].state.to_bytes()
+    models = {"one": "p.zarr", "other": "y.zarr"}
+    compared = [sl.compare(MSE, "y.zarr", models, "w.npy", scheduler=at) for at in (None, client)]
+    assert compared[0].table == compared[1].table
+    with pytest.raises(sl.errors.UsageError, match="max_groups"):
+        evaluate(**asked, max_groups=2, scheduler=client)
 
 
 def test_wrong_data_on_a_worker_is_named_and_not_tried_again(client):
