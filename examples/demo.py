@@ -3,7 +3,8 @@
     make demo                  (or: pip install 'streamloss[demo]', then python examples/demo.py)
 
 For each model it evaluates the log loss of five delay classes (sparse categorical cross-entropy), unweighted and
-weighted by the flights' distance; the losses of single flights go to a Zarr array. Then it computes the means again by
+weighted by the flights' distance; the losses of single flights go to a Zarr array. It shows the loss by carrier, and
+whether the trained models differ, as if flights were independent and by day. Then it computes the means again by
 scikit-learn and the sums by math.fsum, and exits with 1 where they disagree. The first run builds the data by
 flights.py. Everything is written to data/ in the current directory.
 """
@@ -55,6 +56,8 @@ def main() -> None:
             table.add_row(model, label, *cells, speed)
     console.print(f"\nlog loss of {result.rows:,} flights in 5 delay classes, read from {DATA}")
     console.print(table)
+    by_carrier(console)
+    compare(console)
     console.print(f"NONE           {OUT}/<model>, float32")
     check(console)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
@@ -73,6 +76,35 @@ def evaluate(model: str, weight: Path | None) -> sl.Result:
         out={"log_loss": f"{OUT}/{model}"} if weight is None else None,
         overwrite=True,
     )
+
+
+def by_carrier(console: Console) -> None:
+    """Print where the loss comes from: each carrier's mean, with the interval of flights that share a day's weather."""
+    carrier = zarr.open_array(DATA / "carrier", mode="r")
+    names = np.array(carrier.attrs["names"])[carrier[:]]
+    loss = sl.losses.SparseCategoricalCrossentropy(name="log_loss")
+    arrays = DATA / "y_true", DATA / "models" / "logistic"
+    result = sl.evaluate(loss, *arrays, by={"carrier": names}, cluster=DATA / "day")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for title in ("carrier", "flights", "log loss", "95 % from", "to", "share of the sum"):
+        table.add_column(title, justify="left" if title == "carrier" else "right", no_wrap=True)
+    for row in result.groups.sort("share"):
+        mean, low, high = (f"{row[name]:.3f}" for name in ("mean", "low", "high"))
+        table.add_row(row["carrier"], f"{row['count']:,}", mean, low, high, f"{row['share']:.1%}")
+    console.print("log loss of logistic by carrier, flights of a day taken together")
+    console.print(table)
+
+
+def compare(console: Console) -> None:
+    """Print whether one of the two trained models is better: as if flights were independent, and by day."""
+    loss = sl.losses.SparseCategoricalCrossentropy(name="log_loss")
+    models = {name: DATA / "models" / name for name in ("logistic", "boosting")}
+    console.print("boosting less logistic: is it real?")
+    for label, cluster in (("if flights were independent", None), ("flights of a day together", DATA / "day")):
+        row = sl.compare(loss, DATA / "y_true", models, cluster=cluster)["boosting"]
+        z = row["difference"] / row["stderr"]
+        console.print(f"  {label:<28} {row['low']:+.4f} to {row['high']:+.4f}, z = {z:.1f}, p = {row['p_value']:.1g}")
+    console.print()
 
 
 def check(console: Console) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -83,6 +83,27 @@ def cluster_moments(numerators: Iterable[ExactSum], denominators: Iterable[Exact
             return None
         aa, ab, bb, units = aa + a * a, ab + a * b, bb + b * b, units + 1
     return Moments(aa, ab, bb, units)
+
+
+def jackknife_error(numerators: Sequence[ExactSum], denominators: Sequence[ExactSum]) -> float:
+    """Return the standard error of a ratio of sums over units by leaving out one unit at a time.
+
+    ``sqrt((n - 1) / n Σ (R_i - mean of R_i)²)``, with R_i the ratio without the i-th unit (Quenouille, "Notes on bias
+    in estimation", 1956; Tukey, 1958). For a series the units are blocks of it: days, weeks.
+    """
+    sums = [_finite(total) for total in (*numerators, *denominators)]
+    units = len(numerators)
+    if units < 2 or any(total is None for total in sums):
+        return math.nan
+    a, b = sum(numerators, ExactSum()), sum(denominators, ExactSum())
+    without = []
+    for numerator, denominator in zip(numerators, denominators, strict=True):
+        rest = ExactSum(b.units - denominator.units)
+        if rest.units == 0:
+            return math.nan
+        without.append(ExactSum(a.units - numerator.units).over(rest.exactly()))
+    mean = math.fsum(without) / units
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in without) * (units - 1) / units)
 
 
 class Interval(NamedTuple):

@@ -14,8 +14,8 @@ from ..aggregation.tables.exact_table import ExactTable
 from ..aggregation.tables.states import mean_of, states_of
 from ..aggregation.uncertainty import Interval, interval
 from ..errors import UnknownNameError, ValueRangeError
-from .loss_result import json_of
-from .loss_statistics import clusters_by_key, cuts_of
+from .loss_statistics import LEVEL, clusters_by_key, cuts_of
+from .output import json_of
 from .result import Result
 from .table import Table
 
@@ -34,7 +34,6 @@ COLUMNS = (
     "skill_high",
 )
 """The columns of a comparison behind the model's name."""
-LEVEL = 0.95
 
 
 @dataclass(frozen=True, slots=True)

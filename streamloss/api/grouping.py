@@ -23,7 +23,7 @@ INTERNAL = {
     "paired": "streamloss.compare",
 }
 """The statistics that no name asks for, with the argument that does."""
-ALIASES = {"quantiles": "histogram", "standard_error": "stderr"}
+ALIASES = {"quantiles": "histogram", "quantiles_by_group": "histogram_by_group", "standard_error": "stderr"}
 _UNIT_NAMES = {"year": "Y", "month": "M", "week": "W", "day": "D", "hour": "h", "minute": "m", "second": "s"}
 
 
@@ -124,6 +124,8 @@ def grouping_of(by: Any, keep: Any, cluster: Any, stats: Any) -> Grouping:
         if not isinstance(axis, int | str | np.integer) or isinstance(axis, bool):
             raise UsageError(f"keep must list axes of the losses, by number or name; received {axis!r}.")
     statistics = set(statistics_of(stats))
+    if "histogram_by_group" in statistics and by is None:
+        raise UsageError("the statistic 'histogram_by_group' needs groups: pass by=, or 'histogram' for all rows.")
     statistics |= {"groups"} if by is not None else set()
     statistics |= {"kept"} if kept else set()
     statistics |= {"clusters", "stderr"} if cluster is not None else set()
@@ -146,7 +148,21 @@ def _named(by: Any) -> dict[str, By]:
     return {name: key if isinstance(key, By) else By(key) for name, key in by.items()}
 
 
-RESERVED = ("loss", "count", "weight_sum", "sum", "mean", "weighted_mean", "stderr", "share", "omitted", "ignored")
+RESERVED = (
+    "loss",
+    "count",
+    "weight_sum",
+    "sum",
+    "mean",
+    "weighted_mean",
+    "stderr",
+    "low",
+    "high",
+    "clusters",
+    "share",
+    "omitted",
+    "ignored",
+)
 """The columns of tables of groups beside keys."""
 
 

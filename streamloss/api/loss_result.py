@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +11,9 @@ from ..aggregation.reductions import derived_values, reduce_state, totals
 from ..aggregation.state import State
 from ..aggregation.uncertainty import Interval
 from ..core.types import Reduction
-from ..errors import MissingExtraError, UsageError
+from ..errors import UsageError
 from . import loss_statistics
+from .output import json_of, pandas
 from .result_text import html_of_loss, text_of_loss
 from .table import Table
 
@@ -102,10 +101,13 @@ class LossResult:
         """
         return self.standard_error()
 
-    def standard_error(self, reduction: str | None = None) -> float:
-        """Return the standard error of a mean: of that of `stderr`, or of another reduction that is a mean."""
+    def standard_error(self, reduction: str | None = None, *, jackknife: bool = False) -> float:
+        """Return the standard error of a mean: of that of `stderr`, or of another reduction that is a mean.
+
+        With `jackknife`, one cluster at a time is left out, such as a day of a series, in place of the formula.
+        """
         of = self._mean_reduction(reduction)
-        return loss_statistics.Uncertainty.of(self.state).error(of)
+        return loss_statistics.Uncertainty.of(self.state).error(of, jackknife)
 
     def interval(self, level: float = 0.95, reduction: str | None = None) -> Interval:
         """Return the confidence interval ``(low, high)`` of the mean, by Student's t with one degree of freedom less
@@ -123,7 +125,8 @@ class LossResult:
     @property
     def groups(self) -> Table:
         """The groups of `by`: a row for each combination of keys that occurs, with the keys' columns by their names,
-        then count, sum, means, the standard error where it was asked for, and the share of the sum of all losses.
+        then count, sum, means, where it was asked for the standard error and the ends of the 95 % interval of the mean
+        that is shown first, and the share of the sum of all losses.
         """
         return loss_statistics.groups_of(self.state)
 
@@ -139,6 +142,32 @@ class LossResult:
     def quantile(self, probability: float) -> float:
         """Return a quantile of the losses of rows: exact for 0 and 1, else with a relative error of at most 1/512."""
         return loss_statistics.quantile(self.state, probability)
+
+    def group_quantiles(self, *probabilities: float) -> Table:
+        """Return quantiles of the losses of each group of `by`, with a relative error of at most 1/512."""
+        return loss_statistics.group_quantiles(self.state, probabilities or (0.5,))
+
+    @property
+    def perplexity(self) -> float:
+        """The exponential of the mean of a cross-entropy. Raises UsageError for another loss."""
+        loss_statistics.nats(self.state)
+        return math.exp(self._reduced(self._mean_reduction(None)))
+
+    def perplexity_interval(self, level: float = 0.95) -> Interval:
+        """Return the confidence interval of the perplexity: the exponentials of the ends of that of the mean."""
+        loss_statistics.nats(self.state)
+        return Interval(*map(math.exp, self.interval(level)))
+
+    @property
+    def bits(self) -> float:
+        """The mean of a cross-entropy in bits, such as bits per token. Raises UsageError for another loss."""
+        loss_statistics.nats(self.state)
+        return self._reduced(self._mean_reduction(None)) / math.log(2)
+
+    def bits_per_byte(self, num_bytes: float) -> float:
+        """Return the sum of a cross-entropy in bits, divided by the number of bytes of the text that it is of."""
+        loss_statistics.nats(self.state)
+        return self.sum / math.log(2) / num_bytes
 
     def share_above(self, threshold: float) -> float:
         """Return the share of rows with a loss above a threshold, which is taken as the end of its bin (1/256 wide)."""
@@ -241,26 +270,3 @@ class LossResult:
 
     def _repr_html_(self) -> str:
         return html_of_loss(self)
-
-
-def json_of(content: Any, indent: int | None) -> str:
-    """Return valid JSON: numbers that are not finite become the strings "NaN", "Infinity" and "-Infinity"."""
-    return json.dumps(_finite(content), indent=indent, allow_nan=False)
-
-
-def pandas() -> Any:
-    """Return the module. Raises MissingExtraError where it is not installed."""
-    try:
-        return importlib.import_module("pandas")
-    except ImportError as error:
-        raise MissingExtraError("to_pandas", "pandas") from error
-
-
-def _finite(content: Any) -> Any:
-    if isinstance(content, float) and not math.isfinite(content):
-        return "NaN" if math.isnan(content) else "Infinity" if content > 0 else "-Infinity"
-    if isinstance(content, Mapping):
-        return {key: _finite(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
-    return content

@@ -18,11 +18,21 @@ from ..aggregation.statistics import calibration, confusion, histogram, running,
 from ..aggregation.tables.cuts import Cut
 from ..aggregation.tables.exact_table import ExactTable, in_order
 from ..aggregation.tables.states import states_of
-from ..aggregation.uncertainty import Interval, Ratio, cluster_moments, interval, ratio_error, standard_error
+from ..aggregation.uncertainty import (
+    Interval,
+    Ratio,
+    cluster_moments,
+    interval,
+    jackknife_error,
+    ratio_error,
+    standard_error,
+)
 from ..core.types import Reduction
 from ..errors import UnknownNameError, UsageError
 from .table import Table
 
+LEVEL = 0.95
+"""The level of confidence of the intervals in tables."""
 MEANS = (
     Reduction.SUM_OVER_BATCH_SIZE,
     Reduction.MEAN,
@@ -84,9 +94,14 @@ class Uncertainty:
             return self._state.count("count")
         return sum(1 for count in self._clusters[2] if count)
 
-    def error(self, reduction: Reduction) -> float:
-        """Return the standard error of the mean of a reduction."""
+    def error(self, reduction: Reduction, jackknife: bool = False) -> float:
+        """Return the standard error of the mean of a reduction; `jackknife` leaves out one cluster at a time.
+
+        Raises UsageError for the jackknife without clusters.
+        """
         if self._clusters is None:
+            if jackknife:
+                raise UsageError("the jackknife leaves out one cluster at a time; pass cluster=, such as days.")
             return standard_error(self._state, reduction)
         losses, weights, counts = self._clusters
         if reduction is Reduction.SUM_BY_NONZERO_WEIGHTS:
@@ -95,6 +110,8 @@ class Uncertainty:
             weights = [ExactSum.of_count(count) for count in counts]
         used = [i for i, count in enumerate(counts) if count]
         losses, weights = [losses[i] for i in used], [weights[i] for i in used]
+        if jackknife:
+            return jackknife_error(losses, weights)
         moments = cluster_moments(losses, weights)
         if moments is None:
             return math.nan
@@ -153,7 +170,7 @@ def _table_by_key(
     by_key = clusters_by_key(clusters, weighted) if clusters is not None else {}
     columns = [cut.name for cut in cuts] + ["count", "sum", "mean"]
     columns += ["weight_sum", "weighted_mean"] if weighted else []
-    columns += (["stderr", "clusters"] if by_key else ["stderr"]) if errors else []
+    columns += ["stderr", "low", "high", *(["clusters"] if by_key else [])] if errors else []
     columns += ["share"]
     shown = mean_reduction(Reduction.SUM_OVER_BATCH_SIZE, weighted)
     total = sum((of.exactly() for of in table.sums("loss")), Fraction(0))
@@ -165,7 +182,8 @@ def _table_by_key(
             row += [of.sum("weight").rounded(), reduce_state(of, Reduction.MEAN_WITH_SAMPLE_WEIGHT)]
         if errors:
             uncertainty = Uncertainty(of, by_key.get(key))
-            row += [uncertainty.error(shown), *([uncertainty.units] if by_key else [])]
+            error, units = uncertainty.error(shown), uncertainty.units
+            row += [error, *interval(reduce_state(of, shown), error, units, LEVEL), *([units] if by_key else [])]
         row.append(float(of.sum("loss").exactly() / total) if total and of.sum("loss").special is None else math.nan)
         rows.append(row)
     return Table(columns, rows, what, len(cuts))
@@ -190,6 +208,24 @@ def quantile(state: State, probability: float) -> float:
     if not isinstance(probability, int | float) or not 0.0 <= probability <= 1.0:
         raise UsageError(f"a quantile has a probability from 0 to 1; received {probability!r}.")
     return histogram.quantile_of(state, probability)
+
+
+def group_quantiles(state: State, probabilities: Sequence[float]) -> Table:
+    """Return quantiles of the losses of rows of each group."""
+    table, cuts = table_of(state, "histogram_by_group", 'stats="histogram_by_group" and by='), cuts_of(state, "by")
+    rows = [
+        [*(cut.label(value) for cut, value in zip(cuts, key, strict=True)), *values]
+        for key, values in histogram.quantiles_by_group(table, probabilities)
+    ]
+    return Table([*(cut.name for cut in cuts), *(f"{p:g}" for p in probabilities)], rows, "groups", len(cuts))
+
+
+def nats(state: State) -> None:
+    """Raise UsageError for a loss that is no cross-entropy, whose unit is no nat."""
+    if "crossentropy" not in state.identity.loss or "focal" in state.identity.loss:
+        raise UsageError(
+            f"{state.identity.loss} is no cross-entropy, so it has no perplexity and no bits; evaluate one."
+        )
 
 
 def share_above(state: State, threshold: float) -> float:

@@ -15,8 +15,9 @@ from ..aggregation.state_files import refuse_state_target
 from ..core.machine import peak_memory
 from ..core.types import Reduction
 from ..errors import SourceError, StateError, UnwritableOutputError, UsageError
-from .loss_result import LossResult, json_of, pandas
+from .loss_result import LossResult
 from .names import loss_named
+from .output import json_of, pandas
 from .result_text import html_of, text_of
 from .table import Table
 

@@ -52,7 +52,9 @@ def print_statistics(result: Result, console: Console) -> None:
 
 def _narrow(table: ResultTable) -> ResultTable:
     """Return a table of groups without the columns that a terminal of 80 columns has no room for."""
-    hidden = ("sum", "mean", "weight_sum") if "weighted_mean" in table.columns else ("sum",)
+    hidden = ["sum", "clusters"]
+    hidden += ["mean", "weight_sum"] if "weighted_mean" in table.columns else []
+    hidden += ["stderr"] if "low" in table.columns else []
     return table.select(*(name for name in table.columns if name not in hidden))
 
 

@@ -23,7 +23,9 @@ from streamloss.formulas._registry import LossSpec
 from streamloss.kernels import cpu
 from streamloss.kernels.base import Operands, Output
 
-OPTIONAL = tuple(sorted(f"{name}=7" if of.parameter else name for name, of in known().items() if name != "totals"))
+OPTIONAL = tuple(
+    sorted(f"{name}=7" if of.parameter else name for name, of in known().items() if name not in ("totals", "paired"))
+)
 """All statistics beside the totals."""
 KEYED = Grouping(((Cut("third"), np.arange(60) % 3), (Cut("cluster", "cluster"), np.arange(60) // 7)), (0,), OPTIONAL)
 """Keys of each role for 60 rows."""

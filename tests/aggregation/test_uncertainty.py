@@ -64,6 +64,20 @@ def test_the_error_of_clusters_is_that_of_statsmodels(rows, weighted):
     assert loss.interval() == pytest.approx(tuple(fit.conf_int()[0]), rel=1e-8)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_jackknife_leaves_out_one_cluster_at_a_time(rows, weighted):
+    y, p, w, cluster = rows
+    weight = w if weighted else np.ones(len(p))
+    loss = sl.evaluate("mse", y, p, w if weighted else None, cluster=cluster)["mse"]
+    names = np.unique(cluster)
+    means = np.array([np.average(p[cluster != c] ** 2, weights=weight[cluster != c]) for c in names])
+    expected = np.sqrt((len(names) - 1) / len(names) * ((means - means.mean()) ** 2).sum())
+    assert loss.standard_error(jackknife=True) == pytest.approx(expected, rel=1e-9)
+    assert loss.standard_error(jackknife=True) == pytest.approx(loss.stderr, rel=0.2)
+    with pytest.raises(sl.errors.UsageError, match="pass cluster="):
+        sl.evaluate("mse", y, p, stats="stderr")["mse"].standard_error(jackknife=True)
+
+
 def test_groups_have_the_errors_of_their_own_rows(rows):
     y, p, w, cluster = rows
     group = np.arange(len(p)) % 3

@@ -211,6 +211,32 @@ def test_quantiles_are_within_a_bin_of_numpys():
         found.quantile(95)
 
 
+def test_quantiles_of_groups_are_within_a_bin_of_pandas(data, small_blocks):
+    by = {"carrier": data["carrier"], "y": data["y"]}
+    found = sl.evaluate("bce", data["y"], data["p"], by=by, mask=data["mask"], stats="quantiles_by_group")["bce"]
+    table = found.group_quantiles(0.1, 0.5, 0.9)
+    frame = pd.DataFrame({"carrier": data["carrier"], "y": data["y"], "v": losses(data)})[data["mask"]]
+    grouped = frame.groupby(["carrier", "y"], dropna=False, sort=True).v
+    for p in (0.1, 0.5, 0.9):
+        expected = [np.quantile(group, p, method="inverted_cdf") for _, group in grouped]
+        assert table.column(f"{p:g}") == pytest.approx(expected, rel=1 / 500)
+    assert len(table) == len(found.groups)
+    with pytest.raises(sl.errors.UsageError, match="pass by="):
+        sl.evaluate("bce", data["y"], data["p"], stats="quantiles_by_group")
+
+
+def test_perplexity_and_bits_are_those_of_the_mean(data):
+    rng = np.random.default_rng(0)
+    loss = sl.losses.SparseCategoricalCrossentropy(from_logits=True)
+    found = sl.evaluate(loss, rng.integers(0, 9, 50), rng.normal(size=(50, 9)), stats="stderr")[loss.name]
+    assert found.perplexity == math.exp(found.mean)
+    assert found.perplexity_interval(0.9) == tuple(map(math.exp, found.interval(0.9)))
+    assert found.bits == found.mean / math.log(2)
+    assert found.bits_per_byte(200) == found.sum / math.log(2) / 200
+    with pytest.raises(sl.errors.UsageError, match="no cross-entropy"):
+        sl.evaluate("mse", [0.0], [1.0])["mse"].perplexity  # noqa: B018
+
+
 def test_worst_rows_are_the_first_of_equal_ones(data, small_blocks):
     p = np.round(data["p"], 1)  # many ties
     found = sl.evaluate("mse", data["y"], p, by={"carrier": data["carrier"]}, stats={"worst": 25})["mse"].worst

@@ -6,8 +6,10 @@ inverted distribution function (Hyndman and Fan's definition 1), with the middle
 relative error is at most 1/512.
 """
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -83,6 +85,26 @@ def quantile_of(state: State, probability: float) -> float:
     low, high = (float(end[0]) for end in ends)
     middle = low + (high - low) / 2 if math.isfinite(high - low) else low
     return min(max(middle, extremes.least), extremes.greatest)
+
+
+def quantiles_by_group(
+    table: ExactTable, probabilities: Sequence[float]
+) -> Iterator[tuple[tuple[Any, ...], list[float]]]:
+    """Yield the keys of each group of a table by group and bin, and the quantiles of its losses: middles of bins."""
+    keys = zip(*(column.objects() for column in table.keys[:-1]), strict=True)
+    bins, counts = table.keys[-1].values, table.count("count")
+    begin = 0
+    for key, rows in itertools.groupby(keys):
+        stop = begin + sum(1 for _ in rows)
+        running, of_group = np.cumsum(counts[begin:stop]), bins[begin:stop]
+        ranks = [max(1, math.ceil(p * int(running[-1]))) for p in probabilities]
+        low, high = edges_of(of_group[np.searchsorted(running, ranks)])
+        with np.errstate(invalid="ignore"):
+            middle = np.where(
+                np.isfinite(high) & np.isfinite(low), low + (high - low) / 2, np.where(low < 0, high, low)
+            )
+        yield key, middle.tolist()
+        begin = stop
 
 
 def share_above(state: State, threshold: float) -> float:
