@@ -56,7 +56,8 @@ def with_convention(state: State) -> State:
     if state.identity.parameters.get("labels") != "auto" or state.count("other_labels") > 0:
         return state
     binary = {name.removesuffix(BINARY): total for name, total in state.sums.items() if name.endswith(BINARY)}
-    return State(state.identity, {**state.sums, **binary}, state.counts, state.parts)
+    parts = {name.removesuffix(BINARY): part for name, part in state.parts.items() if name.endswith(BINARY)}
+    return State(state.identity, {**state.sums, **binary}, state.counts, {**state.parts, **parts})
 
 
 def derived_values(state: State) -> dict[str, Any]:

@@ -78,7 +78,11 @@ _OF_ALL_ROWS = ("groups", "kept", "running", "clusters", "clusters_by_group", "c
 
 def _refuse_senseless_parts(name: str, state: State, rows: int) -> None:
     for part_name, part in state.parts.items():
-        if part_name in _OF_ALL_ROWS and isinstance(part, ExactTable) and int(part.counts[:, :3].sum()) != rows:
+        if (
+            part_name.removesuffix(BINARY) in _OF_ALL_ROWS
+            and isinstance(part, ExactTable)
+            and int(part.counts[:, :3].sum()) != rows
+        ):
             raise ValueError(f"{name}: {part_name} counts {int(part.counts[:, :3].sum()):,} rows of {rows:,}")
 
 

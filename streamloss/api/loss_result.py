@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..aggregation.reductions import derived_values, reduce_state, totals
+from ..aggregation.reductions import derived_values, reduce_state, totals, with_convention
 from ..aggregation.state import State
 from ..aggregation.uncertainty import Interval
 from ..core.types import Reduction
@@ -92,6 +92,11 @@ class LossResult:
         return self.state.count("omitted")
 
     @property
+    def _decided(self) -> State:
+        """The state under the labels' convention, where all labels decide it."""
+        return with_convention(self.state)
+
+    @property
     def stderr(self) -> float:
         """The standard error of the mean that is shown first, of independent rows; of clusters where `cluster` was
         passed.
@@ -107,13 +112,13 @@ class LossResult:
         With `jackknife`, one cluster at a time is left out, such as a day of a series, in place of the formula.
         """
         of = self._mean_reduction(reduction)
-        return loss_statistics.Uncertainty.of(self.state).error(of, jackknife)
+        return loss_statistics.Uncertainty.of(self._decided).error(of, jackknife)
 
     def interval(self, level: float = 0.95, reduction: str | None = None) -> Interval:
         """Return the confidence interval ``(low, high)`` of the mean, by Student's t with one degree of freedom less
         than there are rows, or clusters.
         """
-        return loss_statistics.interval_of(self.state, self._mean_reduction(reduction), level)
+        return loss_statistics.interval_of(self._decided, self._mean_reduction(reduction), level)
 
     def _mean_reduction(self, asked: str | None) -> Reduction:
         if asked is None:
@@ -128,75 +133,75 @@ class LossResult:
         then count, sum, means, where it was asked for the standard error and the ends of the 95 % interval of the mean
         that is shown first, and the share of the sum of all losses.
         """
-        return loss_statistics.groups_of(self.state)
+        return loss_statistics.groups_of(self._decided)
 
     def groups_by(self, *keys: str) -> Table:
         """Return the groups by some of the keys, summed over the others."""
-        return loss_statistics.groups_of(self.state, keys)
+        return loss_statistics.groups_of(self._decided, keys)
 
     @property
     def kept(self) -> Table:
         """The loss along the axes that `keep` names: a row for each index, with the columns of `groups`."""
-        return loss_statistics.kept_of(self.state)
+        return loss_statistics.kept_of(self._decided)
 
     def quantile(self, probability: float) -> float:
         """Return a quantile of the losses of rows: exact for 0 and 1, else with a relative error of at most 1/512."""
-        return loss_statistics.quantile(self.state, probability)
+        return loss_statistics.quantile(self._decided, probability)
 
     def group_quantiles(self, *probabilities: float) -> Table:
         """Return quantiles of the losses of each group of `by`, with a relative error of at most 1/512."""
-        return loss_statistics.group_quantiles(self.state, probabilities or (0.5,))
+        return loss_statistics.group_quantiles(self._decided, probabilities or (0.5,))
 
     @property
     def perplexity(self) -> float:
         """The exponential of the mean of a cross-entropy. Raises UsageError for another loss."""
-        loss_statistics.nats(self.state)
+        loss_statistics.nats(self._decided)
         return math.exp(self._reduced(self._mean_reduction(None)))
 
     def perplexity_interval(self, level: float = 0.95) -> Interval:
         """Return the confidence interval of the perplexity: the exponentials of the ends of that of the mean."""
-        loss_statistics.nats(self.state)
+        loss_statistics.nats(self._decided)
         return Interval(*map(math.exp, self.interval(level)))
 
     @property
     def bits(self) -> float:
         """The mean of a cross-entropy in bits, such as bits per token. Raises UsageError for another loss."""
-        loss_statistics.nats(self.state)
+        loss_statistics.nats(self._decided)
         return self._reduced(self._mean_reduction(None)) / math.log(2)
 
     def bits_per_byte(self, num_bytes: float) -> float:
         """Return the sum of a cross-entropy in bits, divided by the number of bytes of the text that it is of."""
-        loss_statistics.nats(self.state)
+        loss_statistics.nats(self._decided)
         return self.sum / math.log(2) / num_bytes
 
     def share_above(self, threshold: float) -> float:
         """Return the share of rows with a loss above a threshold, which is taken as the end of its bin (1/256 wide)."""
-        return loss_statistics.share_above(self.state, threshold)
+        return loss_statistics.share_above(self._decided, threshold)
 
     @property
     def histogram(self) -> Table:
         """The counts of losses in bins of the float's own bits: the lower and upper edge, and the count."""
-        return loss_statistics.histogram_table(self.state)
+        return loss_statistics.histogram_table(self._decided)
 
     @property
     def worst(self) -> Table:
         """The rows with the largest losses: index, loss, label, prediction, weight and keys."""
-        return loss_statistics.worst_table(self.state, self.shape)
+        return loss_statistics.worst_table(self._decided, self.shape)
 
     @property
     def running(self) -> Table:
         """The mean of each of equal ranges of the rows, in their order."""
-        return loss_statistics.running_table(self.state)
+        return loss_statistics.running_table(self._decided)
 
     @property
     def calibration(self) -> Table:
         """The bins of the predicted probability, with the share of rows where the outcome was so."""
-        return loss_statistics.calibration_table(self.state)
+        return loss_statistics.calibration_table(self._decided)
 
     @property
     def confusion(self) -> Any:
         """The rows by label and predicted class: int64 (classes, classes)."""
-        return loss_statistics.confusion_matrix(self.state)
+        return loss_statistics.confusion_matrix(self._decided)
 
     @property
     def statistics(self) -> dict[str, Any]:

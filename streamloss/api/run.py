@@ -11,7 +11,6 @@ import numpy as np
 from ..aggregation.checkpoint import Checkpoint
 from ..aggregation.checks import filled_messages, refuse_undefined_ratios, warn_of_values
 from ..aggregation.reductions import ratio_losses, reduce_state
-from ..aggregation.statistics import collected
 from ..core.blocks import Ranges
 from ..core.types import Progress, Reduction
 from ..errors import StreamlossWarning
@@ -107,10 +106,10 @@ def call(request: LossRequest, inputs: Inputs) -> Any:
 
 def _label_conventions(plan: Plan, sinks: Mapping[str, Sink], nan_policy: str) -> dict[str, bool]:
     """Return whether all labels are 0 or 1, by name, for losses whose losses of rows depend on it: these are written
-    or collected as they are computed, so it must be known before.
+    as they are computed, so it must be known before.
     """
     return {
         loss.name: all_labels_are_binary(plan, loss, nan_policy)
         for loss in plan.losses
-        if loss.spec.both_conventions and (loss.name in sinks or collected(loss.identity.statistics))
+        if loss.name in sinks and loss.spec.both_conventions
     }

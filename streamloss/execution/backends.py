@@ -66,6 +66,9 @@ class Backend(Protocol):
     def to_host(self, array: Any) -> Any:
         """Return what :meth:`mask_of` or :meth:`weight_of` gave, in the host's memory."""
 
+    def copy(self, losses: Array, out: Any) -> None:
+        """Copy losses of rows from the host's memory to what :meth:`new_losses` gave, or a part of it."""
+
     def new_losses(self, sink: Sink, block: Block, dtype: np.dtype[Any]) -> Any:
         """Return an array (rows,) into which losses on their way to `sink` are written."""
 
@@ -103,6 +106,9 @@ class CpuBackend:
 
     def to_host(self, array: Any) -> Any:
         return array
+
+    def copy(self, losses: Array, out: Array) -> None:
+        out[...] = losses
 
     def new_losses(self, sink: Sink, block: Block, dtype: np.dtype[Any]) -> Array:
         return np.empty(block.rows, dtype)

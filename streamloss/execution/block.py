@@ -16,7 +16,7 @@ from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
 from .backends import Backend, CpuBackend
 from .inputs import BlockInputs, labels_beside_0_and_1
-from .loss_on_block import NAN_POLICIES, LossOnBlock
+from .loss_on_block import NAN_POLICIES, LossOnBlock, RowLosses
 from .pieces import pieces_of
 from .row_statistics import RowStatistics
 
@@ -148,20 +148,31 @@ def _run_piece(run: Run, piece: Block, rows: slice, passes: Sequence[_Pass], bac
     plan, inputs = run.plan, BlockInputs(run.plan, piece, backend.buffers, run.nan_policy)
     weight, mask = backend.weight_of(plan, inputs), backend.mask_of(plan, inputs)
     states: list[State] = []
-    baselines: dict[str, Any] = {}
+    baselines: dict[str, RowLosses] = {}
     for this in passes:
         on_piece = LossOnBlock(plan, this.first, inputs, weight, mask, run.nan_policy, backend)
-        losses = None if this.losses is None else this.losses[rows]
-        compared = this.compared_with(plan)
-        if losses is None and (this.statistics or compared):
-            losses = np.empty(piece.rows, this.first.dtype)
-        states.append(on_piece.evaluate(losses, run.all_binary.get(this.first.name)))
+        written, compared = None if this.losses is None else this.losses[rows], this.compared_with(plan)
+        losses = _places_for(this, piece.rows, written, bool(this.statistics or compared), run)
+        states.append(on_piece.evaluate(losses))
         baselines.update((name, losses) for name in compared)
         if this.statistics:
-            baseline = this.first.baseline
-            others = None if baseline is None else baselines[baseline]
-            this.statistics.add(losses, others, inputs, run.nan_policy, backend)
+            baseline = None if this.first.baseline is None else baselines[this.first.baseline]
+            this.statistics.add(losses, baseline, inputs, run.nan_policy, backend)
+            if losses.binary is not None and written is not None:  # they were collected under both conventions
+                backend.copy(losses.binary if run.all_binary[this.first.name] else losses.out, written)
     return states
+
+
+def _places_for(this: _Pass, rows: int, written: Any, collected: bool, run: Run) -> RowLosses:
+    """Return where the losses of a piece go: to what is written, and where they are collected at least to memory; under
+    both of the labels' conventions if that is not decided yet.
+    """
+    both = this.first.spec.both_conventions and this.first.alignment.ratio_shape is None
+    if collected and both:
+        return RowLosses(np.empty(rows, this.first.dtype), np.empty(rows, this.first.dtype))
+    if collected and written is None:
+        written = np.empty(rows, this.first.dtype)
+    return RowLosses(None, written) if both and run.all_binary.get(this.first.name) else RowLosses(written)
 
 
 def all_labels_are_binary(plan: Plan, loss: PlannedLoss, nan_policy: str) -> bool:

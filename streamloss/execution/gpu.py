@@ -161,6 +161,12 @@ class GpuBackend:
         rows: Array = self.to_host(stored.array[part])
         return rows if not stored.halves else convert.widened(rows, stored.halves)
 
+    def copy(self, losses: Array, out: Any) -> None:
+        if isinstance(out, np.ndarray):
+            self._cpu.copy(losses, out)
+        else:
+            out.copy_to_device(losses)
+
     def new_losses(self, sink: Sink, block: Block, dtype: np.dtype[Any]) -> Any:
         on_device = sink.memory(block)
         return self._cpu.new_losses(sink, block, dtype) if on_device is None else on_device

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,15 @@ Array = np.ndarray[Any, Any]
 NAN_POLICIES = {"raise": base.RAISE, "omit": base.OMIT, "propagate": base.PROPAGATE}
 
 
+class RowLosses(NamedTuple):
+    """The arrays (rows,) that losses of rows are written to; None: nowhere."""
+
+    out: Any = None
+    binary: Any = None
+    """For a loss whose labels' convention depends on all labels: the losses as if all are 0 or 1; `out` has the
+    others."""
+
+
 @dataclass(frozen=True, slots=True)
 class LossOnBlock:
     """A loss of a plan on the rows of one block."""
@@ -41,17 +50,15 @@ class LossOnBlock:
     nan_policy: str
     backend: Backend
 
-    def evaluate(self, out: Any, all_binary: bool | None) -> State:
-        """Return the state of the rows; their losses go to `out` (rows,), unless it is None.
-
-        `all_binary` says, for a loss whose labels' convention depends on all labels, whether all of the whole data are
-        0 or 1, as far as it is known. Raises ValueRangeError for the first row that has no loss.
+    def evaluate(self, losses: RowLosses) -> State:
+        """Return the state of the rows; their losses go to `losses`. Raises ValueRangeError for the first row that has
+        no loss.
         """
         operands = self._operands()
         if self.planned.alignment.ratio_shape is not None or not self.planned.spec.both_conventions:
-            return self._state(operands, out)
-        state = self._state(operands, None if all_binary else out)
-        binary = self._state(operands, out if all_binary else None, binary=1.0)
+            return self._state(operands, losses.out)
+        state = self._state(operands, losses.out)
+        binary = self._state(operands, losses.binary, binary=1.0)
         of_losses = [total.name for total in self._key().accumulation.sums if not total.of_weight_alone]
         sums = {**state.sums, **{name + BINARY: binary.sum(name) for name in of_losses}}
         counts = {**state.counts, "other_labels": labels_beside_0_and_1(self.plan, self.planned, self.inputs)}

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..aggregation.accumulation import OUTCOME_COUNTED, OUTCOME_IGNORED
+from ..aggregation.accumulation import BINARY, OUTCOME_COUNTED, OUTCOME_IGNORED
 from ..aggregation.parts import Part
-from ..aggregation.statistic import LossRows
+from ..aggregation.statistic import Collector, LossRows
 from ..aggregation.statistics import accumulation_of, collected
 from ..aggregation.tables.keys import KeyColumn
 from ..core.blocks import Block
@@ -16,6 +16,7 @@ from ..errors import ValueRangeError
 from ..planning.plan import Plan, PlannedKey, PlannedLoss
 from .backends import Backend
 from .inputs import BlockInputs, class_weight_of, host_labels, host_predictions, host_weight, ignored_rows
+from .loss_on_block import RowLosses
 
 Array = np.ndarray[Any, Any]
 
@@ -25,28 +26,38 @@ class RowStatistics:
 
     def __init__(self, plan: Plan, planned: PlannedLoss) -> None:
         self._plan, self._planned = plan, planned
-        asked = collected(planned.identity.statistics)
-        self._collectors = [of.statistic.collect(of.parameter) for of in asked if of.statistic.collect is not None]
+        self._collectors, self._binary = self._new_collectors(), self._new_collectors()
+
+    def _new_collectors(self) -> list[Collector]:
+        asked = collected(self._planned.identity.statistics)
+        return [of.statistic.collect(of.parameter) for of in asked if of.statistic.collect is not None]
 
     def __bool__(self) -> bool:
         """Return whether losses of rows are collected at all."""
         return bool(self._collectors)
 
-    def add(self, losses: Any, baseline: Any, inputs: BlockInputs, nan_policy: str, backend: Backend) -> None:
-        """Hand the losses of a piece (rows,) to the collectors, with those of its baseline, if it has one."""
-        others = None if baseline is None else np.asarray(backend.to_host(baseline), np.float64)
-        rows = self._rows(np.asarray(backend.to_host(losses)), others, inputs, nan_policy)
+    def add(
+        self, losses: RowLosses, baseline: RowLosses | None, inputs: BlockInputs, nan_policy: str, backend: Backend
+    ) -> None:
+        """Hand the losses of a piece to the collectors, with those of its baseline, if it has one; where the labels'
+        convention is not decided, those of each convention to collectors of their own.
+        """
+        others = RowLosses() if baseline is None else baseline
+        rows = self._rows(_on_host(losses.out, backend), inputs, nan_policy)
         for collector in self._collectors:
-            collector.add(rows)
+            collector.add(rows._replace(baseline=_as_float64(others.out, backend)))
+        if losses.binary is not None:
+            rows = rows._replace(losses=losses.binary, baseline=_as_float64(others.binary, backend))
+            for collector in self._binary:
+                collector.add(rows)
 
     def parts(self) -> dict[str, Part]:
-        """Return the parts of the state of the block's rows."""
-        parts: dict[str, Part] = {}
-        for collector in self._collectors:
-            parts |= collector.parts()
-        return parts
+        """Return the parts of the state of the block's rows; those of the binary convention have its ending."""
+        parts = {name: part for collector in self._collectors for name, part in collector.parts().items()}
+        binary = {name + BINARY: part for collector in self._binary for name, part in collector.parts().items()}
+        return parts | binary
 
-    def _rows(self, losses: Array, baseline: Array | None, inputs: BlockInputs, nan_policy: str) -> LossRows:
+    def _rows(self, losses: Array, inputs: BlockInputs, nan_policy: str) -> LossRows:
         plan, planned, block = self._plan, self._planned, inputs.block
         ignored = ignored_rows(plan, planned, inputs)
         outcomes = None
@@ -70,7 +81,7 @@ class RowStatistics:
             lambda index=None: _positions(plan, block, index),
             plan.all_rows,
             accumulation_of(planned.identity.statistics),
-            baseline,
+            None,
             keys,
             cluster,
             kept,
@@ -78,6 +89,14 @@ class RowStatistics:
             lambda: host_labels(plan, planned, inputs),
             lambda: host_predictions(plan, planned, inputs),
         )
+
+
+def _on_host(losses: Any, backend: Backend) -> Array:
+    return np.asarray(backend.to_host(losses))
+
+
+def _as_float64(losses: Any, backend: Backend) -> Array | None:
+    return None if losses is None else np.ascontiguousarray(_on_host(losses, backend), np.float64)
 
 
 def column_of(key: PlannedKey, inputs: BlockInputs) -> KeyColumn:

@@ -389,3 +389,24 @@ def test_a_statistic_without_meaning_for_one_loss_is_left_to_the_others():
 def test_ratios_over_the_whole_data_have_no_groups():
     with pytest.raises(sl.errors.UsageError, match="one ratio over the whole data has none"):
         sl.evaluate("dice", np.eye(3), np.eye(3), by={"k": np.arange(3)})
+
+
+def test_losses_of_undecided_labels_are_collected_under_both_conventions(small_blocks, tmp_path):
+    """Parts of the rows whose labels are all 0 or 1 merge with others, and what all labels decide holds for all."""
+    rng = np.random.default_rng(8)
+    p = rng.normal(size=(90, 1))
+    for y in (rng.integers(0, 2, (90, 1)), np.concatenate([np.ones((60, 1)), -np.ones((30, 1))]).astype(int)):
+        asked = {"by": {"third": np.arange(90) % 3}, "stats": "worst=3,quantiles", "cluster": np.arange(90) // 9}
+        whole = sl.evaluate("hinge", y, p, **asked)["hinge"]
+        parts = [sl.evaluate("hinge", y, p, **asked, rows=slice(a, a + 30))["hinge"].state for a in (60, 0, 30)]
+        merged = parts[0].merge(parts[1].merge(parts[2]))
+        assert merged.to_bytes() == whole.state.to_bytes()
+        rows = sl.losses.Hinge(reduction="none")(y, p)
+        assert whole.groups.column("sum") == pytest.approx([rows[k::3].sum() for k in range(3)], rel=1e-12)
+        assert whole.worst.column("loss") == sorted(rows, reverse=True)[:3]
+        out = sl.evaluate("hinge", y, p, **asked, out=str(tmp_path / "out.zarr"), overwrite=True)
+        assert zarr.open_group(tmp_path / "out.zarr")["hinge"][:].tolist() == rows.tolist()
+        assert out["hinge"].state == whole.state
+        other = rng.normal(size=(90, 1))
+        row = sl.compare("hinge", y, {"a": p, "b": other})["b"]
+        assert row["better"] == (sl.losses.Hinge(reduction="none")(y, other) < rows).sum()

@@ -19,7 +19,6 @@ from dask.delayed import delayed
 from dask.layers import ArrayBlockIdDep
 
 from ...aggregation.block_result import BlockResult
-from ...aggregation.statistics import collected
 from ...core.types import Reduction
 from ...errors import UnknownNameError, UsageError
 from ...planning.alignment import BROADCAST_AXIS, View
@@ -86,7 +85,7 @@ class Graph:
     def states(self, run: Run | None = None) -> Any:
         """Return all rows' states, merged: a Dask array of one object, which is a tuple of states."""
         run = run or Run(self.plan)
-        written = [loss for loss in self.plan.losses if loss.name in run.sinks or collected(loss.identity.statistics)]
+        written = [loss for loss in self.plan.losses if loss.name in run.sinks]
         each = self._each(StatesOf, run, np.dtype(object), 1, self._conventions(run, written))
         merge = Merge(run)
         meta = np.empty((), object)
