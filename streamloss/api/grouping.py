@@ -44,7 +44,7 @@ def by(array: Any, *, unit: str | None = None, bins: Sequence[float] | None = No
     array : array_like, str or path
         What `sample_weight` may be, of the losses' shape; also text and times.
     unit : {"Y", "M", "W", "D", "h", "m", "s", "ms", "us", "ns"}, optional
-        Times of one year, month, week (from Thursday, as NumPy counts them), day and so on are one group.
+        Times of one year, month, week (from Monday), day and so on are one group.
     bins : sequence of float, optional
         Ascending edges: a bin holds its lower edge, and not its upper one. What lies before the first edge, and from
         the last one on, is a group of its own.

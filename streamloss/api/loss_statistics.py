@@ -177,9 +177,10 @@ def _table_by_key(
     rows = []
     for key, of in states_of(table, state.identity):
         row = [cut.label(value) for cut, value in zip(cuts, key, strict=True)]
-        row += [of.count("count"), reduce_state(of, Reduction.SUM), reduce_state(of, Reduction.SUM_OVER_BATCH_SIZE)]
+        count = of.count("count")  # without any row there is no mean; the 0.0 of reductions is Keras' for a whole batch
+        row += [count, reduce_state(of, Reduction.SUM), _mean(of, Reduction.SUM_OVER_BATCH_SIZE)]
         if weighted:
-            row += [of.sum("weight").rounded(), reduce_state(of, Reduction.MEAN_WITH_SAMPLE_WEIGHT)]
+            row += [of.sum("weight").rounded(), _mean(of, Reduction.MEAN_WITH_SAMPLE_WEIGHT)]
         if errors:
             uncertainty = Uncertainty(of, by_key.get(key))
             error, units = uncertainty.error(shown), uncertainty.units
@@ -187,6 +188,10 @@ def _table_by_key(
         row.append(float(of.sum("loss").exactly() / total) if total and of.sum("loss").special is None else math.nan)
         rows.append(row)
     return Table(columns, rows, what, len(cuts))
+
+
+def _mean(state: State, reduction: Reduction) -> float:
+    return reduce_state(state, reduction) if state.count("count") else math.nan
 
 
 def clusters_by_key(table: ExactTable, weighted: bool) -> dict[tuple[Any, ...], Any]:

@@ -57,16 +57,17 @@ def arranged_by_name(requests: Sequence[LossRequest], sources: Sources) -> Sourc
         return sources
     specs = [request.spec for request in requests]
     rows = {tuple(names[axis] for axis in row_axes(spec, sources.y_pred.shape)) for spec in specs}
-    weight, mask = sources.sample_weight, sources.mask
+    weight, mask, keys = sources.sample_weight, sources.mask, sources.keys
     if len(rows) == 1:
         (of_rows,) = rows
+        keys = tuple((cut, _along(key, of_rows)) for cut, key in keys)
         weight = weight if isinstance(weight, float | None) else _along(weight, of_rows)
         mask = None if mask is None else _along(mask, of_rows)
-    return replace(sources, y_true=_labels(sources, specs, names), sample_weight=weight, mask=mask)
+    return replace(sources, y_true=_labels(sources, specs, names), sample_weight=weight, mask=mask, keys=keys)
 
 
 def _along(source: Source, rows: Names) -> Source:
-    """Return a weight or mask with an axis for each of the losses', of length 1 where it has none."""
+    """Return a weight, mask or key with an axis for each of the losses', of length 1 where it has none."""
     names = _all_names(source)
     if names is None or names == rows:
         return source

@@ -5,17 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
+
+import numpy as np
 
 from ..aggregation.statistic import chosen
 from ..aggregation.statistics import known
 from ..aggregation.tables.cuts import Cut
 from ..core.machine import mib
 from ..errors import MemoryBudgetError, UsageError
+from ..storage.sources.base import Source
 from .alignment import Shape, row_axes
 from .dimensions import meant_names
 from .plan import PlannedLoss
 from .request import Limits, LossRequest, Sources
 
+MOST_LABELS = 4096
+"""The most coordinates of a kept axis that results carry."""
 CELL_BYTES = 400
 """Bytes for each cell of kept axes: its sums in the result, in a block's part of it, and while the two are merged."""
 
@@ -72,7 +78,8 @@ def kept_axes(sources: Sources, requests: Sequence[LossRequest], shape: Shape, l
         if not -len(shape) <= int(axis) < len(shape):
             raise UsageError(f"keep={asked} is out of bounds for losses of shape {shape}.")
         axis = int(axis) % len(shape)
-        found[axis] = Cut(of_axes[axis] or f"axis_{axis}", "keep", axis=axis)
+        labels = coordinates(sources.y_pred, rows[axis])
+        found[axis] = Cut(of_axes[axis] or f"axis_{axis}", "keep", axis=axis, labels=labels)
     cells = math.prod(shape[axis] for axis in found)
     if cells * CELL_BYTES > limits.memory_bytes:
         raise MemoryBudgetError(
@@ -81,6 +88,18 @@ def kept_axes(sources: Sources, requests: Sequence[LossRequest], shape: Shape, l
             "NONE with out=)."
         )
     return tuple(found[axis] for axis in sorted(found))
+
+
+def coordinates(source: Source, axis: int) -> tuple[Any, ...] | None:
+    """Return the labels along an axis, as JSON has them; None where there are none, or too many to carry along."""
+    labels = source.labels().get(axis)
+    count = source.shape[axis]
+    if labels is None or count > MOST_LABELS:
+        return None
+    values = labels.read(0, count)
+    if values.dtype.kind == "M":
+        values = np.datetime_as_string(values, unit="auto")
+    return tuple(value if isinstance(value, int | float | str) else str(value) for value in values.tolist())
 
 
 def _reason(loss: PlannedLoss, text: str) -> str | None:

@@ -1,6 +1,7 @@
 """Tables of exact sums by key: sums are those of fractions, and any tree of merges gives the same arrays."""
 
 import json
+from datetime import timedelta
 from fractions import Fraction
 
 import numpy as np
@@ -154,6 +155,9 @@ def test_bins_of_the_histogram_hold_their_values_in_order(values):
 def test_text_times_and_bins_become_keys():
     months = Cut("m", unit="M").column(np.array(["2024-01-31", "2024-02-01", "NaT"], "datetime64[s]"))
     assert months.objects() == [np.datetime64("2024-01"), np.datetime64("2024-02"), None]
+    days = np.datetime64("2024-02-01", "h") + np.arange(0, 24 * 400, 7)
+    weeks = [key.item() for key in Cut("w", unit="W").column(days).objects()]
+    assert weeks == [(d - timedelta(d.weekday())) for d in (day.astype("M8[D]").item() for day in days)]
     bins = Cut("b", bins=(0.0, 10.0))
     assert [bins.label(key) for key in bins.column(np.array([-1.0, 0.0, 9.9, 10.0, np.nan])).objects()] == [
         "< 0",

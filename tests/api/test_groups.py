@@ -282,6 +282,32 @@ def test_kept_axes_by_name(small_blocks):
         sl.evaluate(sl.losses.MeanSquaredError(axis="lon"), p * 0, p, keep="lon")
 
 
+def test_keys_and_kept_axes_meet_by_name_and_carry_coordinates(tmp_path, small_blocks):
+    xr = pytest.importorskip("xarray")
+    rng = np.random.default_rng(1)
+    time = np.arange("2024-01-29", "2024-02-10", dtype="M8[D]").astype("M8[ns]")
+    coordinates = {"time": time, "lat": [10.0, 0.0, -10.5], "lon": [0, 90]}
+    truth = xr.DataArray(rng.random((12, 3, 2)), coordinates, ("time", "lat", "lon"))
+    truth[:, 1, 1] = np.nan
+    forecast = (truth + rng.random((12, 3, 2))).transpose("lat", "lon", "time")
+    for name, array in (("truth", truth), ("forecast", forecast)):
+        array.to_dataset(name="t").to_netcdf(tmp_path / f"{name}.nc")
+    place, loss = str(tmp_path / "truth.nc"), sl.losses.MeanSquaredError(axis=None)
+    squares = (forecast - truth) ** 2
+    for key, y, p in (
+        (f"{place}::time", f"{place}::t", str(tmp_path / "forecast.nc") + "::t"),
+        (truth.time, truth, forecast),
+    ):
+        with pytest.warns(sl.errors.StreamlossWarning, match="left out"):
+            found = sl.evaluate(loss, y, p, nan_policy="omit", by={"month": sl.by(key, unit="M")}, keep=("lat", "lon"))
+        months = squares.groupby("time.month").mean(...)
+        assert found.groups.column("month") == ["2024-01", "2024-02"]
+        assert found.groups.column("mean") == pytest.approx(months.values.tolist())
+        kept = found["mse"].kept.to_xarray()
+        xr.testing.assert_allclose(kept["mean"], squares.mean("time").rename("mean").sortby("lat"))
+        assert int(kept["count"].sel(lat=0.0, lon=90)) == 0
+
+
 def test_calibration_and_confusion_are_those_of_numpy(data):
     rng = np.random.default_rng(6)
     logits, labels = rng.normal(size=(ROWS, 4)) * 2, rng.integers(0, 4, ROWS)

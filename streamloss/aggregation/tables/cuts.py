@@ -28,6 +28,8 @@ class Cut:
     """The edges of the bins that numbers are cut into, ascending: a bin holds its lower edge and not its upper one."""
     axis: int | None = None
     """For a kept axis, its number among the losses' axes."""
+    labels: tuple[Any, ...] | None = None
+    """For a kept axis, the coordinates along it: numbers, or text."""
 
     def column(self, values: Array) -> KeyColumn:
         """Return the keys of rows from what the array holds. Raises ValueError for what is no key."""
@@ -35,7 +37,7 @@ class Cut:
         if self.unit is not None:
             if kind != "M":
                 raise ValueError(f"unit={self.unit!r} cuts dates and times; the array holds {values.dtype}")
-            return KeyColumn.of(values.astype(f"datetime64[{self.unit}]"))
+            return KeyColumn.of(_monday_of(values) if self.unit == "W" else values.astype(f"datetime64[{self.unit}]"))
         if self.bins is not None:
             if kind not in "biuf":
                 raise ValueError(f"bins cut numbers; the array holds {values.dtype}")
@@ -62,6 +64,8 @@ class Cut:
         """Return a key as tables show it: bins as intervals, such as "[0, 10)", times as text."""
         if key is None:
             return None
+        if self.labels is not None:
+            return self.labels[key]
         if self.bins is not None:
             low = self.bins[key - 1] if key else None
             high = self.bins[key] if key < len(self.bins) else None
@@ -74,7 +78,8 @@ class Cut:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the key for JSON, without what it has not."""
-        given = {"unit": self.unit, "bins": None if self.bins is None else list(self.bins), "axis": self.axis}
+        listed = {"bins": self.bins, "labels": self.labels}
+        given = {"unit": self.unit, "axis": self.axis, **{k: None if v is None else list(v) for k, v in listed.items()}}
         optional = {key: value for key, value in given.items() if value is not None}
         return {"name": self.name, "role": self.role, **optional}
 
@@ -85,5 +90,13 @@ class Cut:
         role = content["role"]
         if role not in ("by", "cluster", "keep"):
             raise ValueError(f"a key of the role {role!r}")
+        labels = None if "labels" not in content else tuple(content["labels"])
         edges = None if bins is None else tuple(map(float, bins))
-        return cls(content["name"], role, content.get("unit"), edges, content.get("axis"))
+        return cls(content["name"], role, content.get("unit"), edges, content.get("axis"), labels)
+
+
+def _monday_of(times: Array) -> Array:
+    """Return the Monday of each time's week; NumPy's weeks begin on Thursdays, as 1970 did."""
+    thursdays = (times.astype("datetime64[D]") + np.timedelta64(3, "D")).astype("datetime64[W]")
+    mondays: Array = thursdays.astype("datetime64[D]") - np.timedelta64(3, "D")
+    return mondays

@@ -16,6 +16,8 @@ from ..stores import is_remote
 from ..uris import Address, address_of, redacted
 from .base import Source, on_gpu
 from .containers import container
+from .dtypes import is_key
+from .key_times import with_times
 from .parquet_objects import is_remote_parquet
 from .parquet_places import is_parquet
 from .recognition import is_sliced, is_table
@@ -91,7 +93,8 @@ def open_source(array: Any, role: str, missing_chunks: str) -> Source:
         if not kind.matches(array):
             continue
         try:
-            return kind.open(array, role, missing_chunks)
+            source = kind.open(array, role, missing_chunks)
+            return with_times(source) if is_key(role) else source
         except MissingExtraError:  # arrays of JAX copy themselves to the host; others do not, and the extra is named
             if not type(array).__module__.startswith("jax"):
                 raise

@@ -92,7 +92,16 @@ def units_of(attributes: Mapping[str, Any]) -> str | None:
     units = attributes.get("units")
     if isinstance(units, bytes):  # as netCDF files of some writers have text
         units = units.decode("utf-8", "replace")
-    return str(units).strip() or None if units is not None else None
+    text = str(units).strip() if units is not None else ""
+    calendar = attributes.get("calendar")
+    calendar = calendar.decode("utf-8", "replace") if isinstance(calendar, bytes) else calendar
+    return (f"{text} ({calendar})" if " since " in text and isinstance(calendar, str) else text) or None
+
+
+def calendar_of(units: str | None) -> tuple[str, str]:
+    """Return the units of times, and the calendar, of what :func:`units_of` returned."""
+    text, bracket, rest = (units or "").partition(" (")
+    return text, rest.rstrip(")") if bracket else "standard"
 
 
 def same_units(one: str, other: str) -> bool:
