@@ -97,6 +97,22 @@ def test_any_tree_of_merges_gives_the_same_table(data):
     assert ExactTable.from_dict(json.loads(json.dumps(whole.to_dict()))) == whole
 
 
+@given(data=st.data())
+def test_the_fast_loop_adds_what_the_other_one_adds(data):
+    """Float32 losses without weights, of which some lie outside of what two integers hold."""
+    rows = data.draw(st.integers(0, 60))
+    wild = st.floats(width=32) | st.sampled_from([2.0**-30, 2.0**-31, 8191.5, 8192.0, -0.0, 1e-40])
+    losses = data.draw(hnp.arrays(np.float32, rows, elements=st.floats(0, 9, width=32) | wild))
+    keys = data.draw(hnp.arrays(np.int16, rows, elements=st.integers(-4, 4)))
+    omit = data.draw(st.booleans())
+    fast = tabulate([KeyColumn.of(keys)], accumulation_of(), losses, None, None, omit)
+    slow = tabulate([KeyColumn.of(keys)], accumulation_of(), losses.astype(np.float64), None, None, omit)
+    assert fast == slow
+    for key, total in zip(fast.keys[0].objects(), fast.sums("loss"), strict=True):
+        finite = losses[(keys == key) & np.isfinite(losses)]
+        assert total.exactly() == exact(finite)
+
+
 def test_infinities_and_nan_are_counted_by_key():
     losses = np.array([1.0, np.inf, -np.inf, np.nan, 2.0, np.inf])
     table = tabulate([KeyColumn.of(np.array([0, 1, 1, 2, 2, 3]))], accumulation_of(), losses, None, None)

@@ -13,36 +13,59 @@ from typing import Any
 
 import numpy as np
 
+from ...core.loop import loop
+from ...core.primitives import bits_of
 from ..extremes import Extremes
 from ..parts import Part
 from ..state import State
 from ..statistic import Array, LossRows, Statistic
-from ..tables.exact_table import ExactTable, in_order, merge_tables
+from ..tables.exact_table import ExactTable, in_order
 from ..tables.keys import KeyColumn
 
 BITS = 8
 """The bits behind the leading one that a bin tells apart."""
 _SHIFT = 52 - BITS
+NUM_BINS = (0x7FF << BITS) + 1
+"""The bins of positive numbers, that of infinity included."""
 PROBABILITIES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 """The quantiles that results list."""
 
 
 class _Histogram:
     def __init__(self) -> None:
-        self._tables: list[ExactTable] = []
-        self._extremes = Extremes()
+        self._counts = np.zeros(2 * NUM_BINS, np.int64)  # memory that is not touched is not taken
+        self._extremes = np.array([math.inf, -math.inf])
 
     def add(self, rows: LossRows) -> None:
-        counted = rows.counted()
-        losses = rows.losses if counted.all() else rows.losses[counted]
-        if losses.size:
-            self._extremes = self._extremes.merge(Extremes.of(losses))
-            self._tables.append(_table_of(losses))
+        outcomes = np.empty(0, np.int8) if rows.outcomes is None else rows.outcomes
+        _count(np.ascontiguousarray(rows.losses), outcomes, self._counts, self._extremes)
 
     def parts(self) -> Mapping[str, Part]:
-        if not self._tables:
+        found = np.flatnonzero(self._counts)
+        if not found.size:
             return {}
-        return {"histogram": merge_tables(self._tables), "extremes": self._extremes}
+        counts = self._counts[found][:, np.newaxis]
+        keys = (KeyColumn(found - NUM_BINS),)
+        table = in_order((), ("count",), keys, counts, np.zeros((len(found), 0), np.int64), [])
+        return {"histogram": table, "extremes": Extremes.of(self._extremes)}
+
+
+@loop
+def _count(losses: Any, outcomes: Any, counts: Any, extremes: Any) -> int:
+    """Count the losses that are numbers by the bins of :func:`bins_of`, moved up by NUM_BINS."""
+    all_count, least, greatest = outcomes.size == 0, extremes[0], extremes[1]
+    for r in range(losses.size):
+        value = np.float64(losses[r])
+        if (all_count or outcomes[r] == 0) and value == value:
+            bits = bits_of(value)
+            bin_of = (bits & np.int64(0x7FFFFFFFFFFFFFFF)) >> np.int64(_SHIFT)
+            if value < 0.0:
+                bin_of = np.int64(-1) - bin_of
+            counts[bin_of + np.int64(NUM_BINS)] += 1
+            least = min(least, value)
+            greatest = max(greatest, value)
+    extremes[0], extremes[1] = least, greatest
+    return 0
 
 
 def bins_of(values: Array) -> Array:
@@ -59,15 +82,6 @@ def edges_of(bins: Array) -> tuple[Array, Array]:
     far = ((magnitude + 1) << np.int64(_SHIFT)).view(np.float64)
     far = np.where(np.isnan(far), np.inf, far)
     return np.where(bins < 0, -far, near), np.where(bins < 0, -near, far)
-
-
-def _table_of(losses: Array) -> ExactTable:
-    bins = bins_of(losses)
-    least = int(bins.min())
-    counted = np.bincount(bins - least)
-    found = np.flatnonzero(counted)
-    keys, counts = KeyColumn(found + least), counted[found].astype(np.int64)[:, np.newaxis]
-    return in_order((), ("count",), (keys,), counts, np.zeros((len(found), 0), np.int64), [])
 
 
 def quantile_of(state: State, probability: float) -> float:

@@ -25,12 +25,10 @@ class KeyColumn(NamedTuple):
 
     @classmethod
     def of(cls, values: Array, missing: Array | None = None) -> Self:
-        """Return a column with the missing values blanked, of int64, uint64, bool, text, bytes or times."""
+        """Return a column with the missing values blanked, of integers, bool, text, bytes or times."""
         if values.dtype.kind in "mM":
             absent = np.isnat(values)
             missing = absent if missing is None else missing | absent
-        if values.dtype.kind == "i" or (values.dtype.kind == "u" and values.dtype.itemsize < 8):
-            values = values.astype(np.int64, copy=False)
         if not values.dtype.isnative:
             values = values.astype(values.dtype.newbyteorder("="))
         if missing is None or not missing.any():
@@ -42,7 +40,7 @@ class KeyColumn(NamedTuple):
     def take(self, index: Any) -> KeyColumn:
         """Return the keys at an index, as NumPy takes one."""
         missing = None if self.missing is None else self.missing[index]
-        return KeyColumn(self.values[index], missing if missing is not None and missing.any() else None)
+        return KeyColumn(canonical(self.values[index]), missing if missing is not None and missing.any() else None)
 
     def objects(self) -> list[Any]:
         """Return the keys as Python's objects, None for what is missing; times as ``numpy.datetime64``."""
@@ -81,6 +79,12 @@ class KeyColumn(NamedTuple):
         missing = np.zeros(len(values), np.bool_)
         missing[np.array(content["missing"], np.int64)] = True
         return cls(values, missing)
+
+
+def canonical(values: Array) -> Array:
+    """Return keys in the dtype that tables have them in: integers as int64, or uint64 as it is."""
+    small = values.dtype.kind == "i" or (values.dtype.kind == "u" and values.dtype.itemsize < 8)
+    return values.astype(np.int64, copy=False) if small else values
 
 
 Keys = tuple[KeyColumn, ...]
@@ -127,13 +131,21 @@ def _number_values(values: Array) -> tuple[Array, Array]:
         whole = values.view(np.int64) if values.dtype.kind in "mM" else values
         low, high = int(whole.min()), int(whole.max())
         if high - low < min(DENSE, 4 * values.size + 1024):
-            if low == 0 and whole.dtype == np.int64:
-                codes = whole
-            else:  # uint64 wraps to the same difference
-                codes = whole.astype(np.int64) - np.array(low).astype(np.int64)
-            every = (np.arange(high - low + 1, dtype=np.int64) + np.array(low).astype(np.int64)).astype(whole.dtype)
+            first = np.array(low, canonical(whole[:0]).dtype)
+            codes = whole if low == 0 and whole.dtype == np.int64 else _differences(whole, low)
+            every = np.arange(high - low + 1, dtype=np.int64).astype(first.dtype) + first
             return codes, every.view(values.dtype) if values.dtype.kind in "mM" else every
-    return number_values(values)
+    codes, found = number_values(values)
+    return codes, canonical(found)
+
+
+def _differences(values: Array, low: int) -> Array:
+    """Return how far integers lie above the smallest one, as int64."""
+    if values.dtype.itemsize == 8:  # uint64 wraps to the same difference
+        return values.astype(np.int64, copy=False) - np.array(low).astype(np.int64)
+    codes = np.empty(len(values), np.int64)
+    np.subtract(values, low, out=codes, dtype=np.int64, casting="unsafe")
+    return codes
 
 
 def _combined(one: Numbered, other: Numbered) -> Numbered:

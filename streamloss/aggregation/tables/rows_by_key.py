@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ...core.jit import inline, scalar
 from ...core.loop import Loop, loop
-from ..accumulation import NUM_OUTCOMES, OUTCOME_COUNTED, OUTCOME_OMITTED, Accumulation, RowCount, RowSum
+from ..accumulation import NUM_OUTCOMES, OUTCOME_COUNTED, OUTCOME_OMITTED, Accumulation, RowCount, RowSum, value_alone
 from ..accumulator import HIGH_LIMB, SIZE, inside, parts, spread
 from .exact_table import ExactTable, Window, in_order
+from .fast_rows import add_fast, is_fast
 from .keys import Array, KeyColumn, number_rows
 
 OUTCOME_NAMES = ("count", "omitted", "ignored")
@@ -65,28 +66,43 @@ def tabulate(
     counts = np.zeros((numbered.size, len(names)), np.int64)
     limbs = np.zeros((numbered.size, sum(window.size for window in windows)), np.int64)
     spills = _Spills(len(windows))
-    if not sums and outcomes is None and not omit_nan and not held:
-        counts[:, OUTCOME_COUNTED] = np.bincount(numbered.codes, minlength=numbered.size)
-    else:
-        add = _loop_of(tuple(sums), tuple(held))
-        no_weights, no_outcomes = np.empty(0), np.empty(0, np.int8)
-        row, last = 0, len(losses)
-        while row < last:
-            row = add(
-                np.ascontiguousarray(numbered.codes),
-                np.ascontiguousarray(losses),
-                no_weights if weights is None else np.ascontiguousarray(weights),
-                no_outcomes if outcomes is None else np.ascontiguousarray(outcomes),
-                omit_nan,
-                counts,
-                limbs,
-                spills.at,
-                spills.values,
-                spills.used,
-                row,
-            )
-            spills.empty()
+    codes = np.ascontiguousarray(numbered.codes)
+    rows = _Rows(codes, np.ascontiguousarray(losses), weights, outcomes)
+    if outcomes is None and not held and not sums and not omit_nan:
+        counts[:, OUTCOME_COUNTED] = np.bincount(codes, minlength=numbered.size)
+        rows = rows.take(slice(0, 0))
+    elif outcomes is None and not held and [total.terms for total in sums] == [value_alone] and is_fast(rows.losses):
+        rows = rows.take(add_fast(codes, rows.losses, counts[:, OUTCOME_COUNTED], limbs, windows[0].low))
+    if len(rows.codes):
+        _add_rows(_loop_of(tuple(sums), tuple(held)), rows, omit_nan, counts, limbs, spills)
     return in_order(windows, names, numbered.keys, counts, limbs, [spills.summed()])
+
+
+class _Rows(NamedTuple):
+    """Rows on their way to a table: their codes, and what they have."""
+
+    codes: Array
+    losses: Array
+    weights: Array | None
+    outcomes: Array | None
+
+    def take(self, index: Any) -> _Rows:
+        """Return some of the rows."""
+        weights = None if self.weights is None else self.weights[index]
+        outcomes = None if self.outcomes is None else self.outcomes[index]
+        return _Rows(self.codes[index], self.losses[index], weights, outcomes)
+
+
+def _add_rows(add: Loop, rows: _Rows, omit_nan: bool, counts: Array, limbs: Array, spills: _Spills) -> None:
+    """Add rows by the loop of :func:`_loop_of`, which stops where the values that it notes fill their array."""
+    no_weights, no_outcomes = np.empty(0), np.empty(0, np.int8)
+    weights = no_weights if rows.weights is None else np.ascontiguousarray(rows.weights)
+    outcomes = no_outcomes if rows.outcomes is None else np.ascontiguousarray(rows.outcomes)
+    row, last = 0, len(rows.codes)
+    while row < last:
+        noted = spills.at, spills.values, spills.used
+        row = add(rows.codes, rows.losses, weights, outcomes, omit_nan, counts, limbs, *noted, row)
+        spills.empty()
 
 
 class _Spills:
