@@ -61,7 +61,7 @@ def everything(loss, shape) -> dict:
         "by": by,
         "keep": 0,
         "cluster": keys // 4,
-        "stats": stats + ["calibration=5", "confusion"] * with_classes,
+        "stats": stats + ["calibration=5", "calibration_tail", "confusion"] * with_classes,
     }
 
 

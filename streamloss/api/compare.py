@@ -18,7 +18,7 @@ from ..execution.block import MAX_GROUPS
 from ..planning.request import LossRequest
 from ..storage.sources.dask import is_lazy
 from .comparison import Comparison
-from .grouping import grouping_of
+from .grouping import grouping_of, labels_of
 from .interop import loss_requests
 from .manifest import manifest_of
 from .progress import shown_progress
@@ -56,7 +56,8 @@ def compare(
     Parameters
     ----------
     losses, y_true, sample_weight
-        As in :func:`streamloss.evaluate`. The losses are of rows.
+        As in :func:`streamloss.evaluate`. The losses are of rows. ``None, None`` compares losses of rows that were
+        written before, such as arrays of the reduction NONE: `y_preds` has them.
     y_preds : mapping of str to array
         The predictions of each model by its name: what `y_pred` may be in :func:`streamloss.evaluate`, but for Dask
         arrays.
@@ -106,6 +107,7 @@ clip_probabilities, missing_chunks, progress, storage_options
         missing_chunks=missing_chunks,
     )
     grouping = grouping_of(by, None, cluster, "stderr")
+    y_true = labels_of(losses, y_true, models[first])
     inputs = Inputs(y_true, models[first], sample_weight, mask, grouping, {name: models[name] for name in others})
     inputs = with_options(inputs, storage_options)
     for role, array in inputs.by_role().items():

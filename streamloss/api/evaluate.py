@@ -26,7 +26,7 @@ from ..execution.block import MAX_GROUPS, NAN_POLICIES
 from ..planning.plan import Plan
 from ..planning.request import LossRequest
 from ..storage.sinks import StoredSink
-from .grouping import grouping_of
+from .grouping import grouping_of, labels_of
 from .interop import loss_requests
 from .manifest import manifest_of
 from .progress import shown_progress
@@ -73,7 +73,8 @@ def evaluate(
     Parameters
     ----------
     losses : loss, str, config, sequence or mapping of these
-        A mapping's keys name the losses in the result.
+        A mapping's keys name the losses in the result. None, with None for `y_true`: `y_pred` holds losses of rows that
+        were written before, whose groups and statistics are asked for.
     y_true, y_pred : array_like, numpy.memmap, zarr.Array, dask.array.Array, str or path
         In memory (or a GPU's, as CuPy, PyTorch, JAX and Numba have arrays), or a URI: ``a.npy``,
         ``store.zarr/path/in/group``, ``store.zarr.zip/path``, ``folder_of_parquet::column``, ``file.nc::variable``,
@@ -190,6 +191,7 @@ def evaluate(
     if not isinstance(clip_probabilities, bool):
         raise UsageError(f"clip_probabilities must be True or False; received {clip_probabilities!r}.")
     grouping = grouping_of(by, keep, cluster, stats)
+    y_true = labels_of(losses, y_true, y_pred)
     given = with_options(Inputs(y_true, y_pred, sample_weight, mask, grouping), storage_options)
     inputs = prepare_inputs(requests, given, options.resumable, missing_chunks)
     plan = plan_request(requests, inputs, options, losses_on_host=out is not None)

@@ -34,9 +34,10 @@ class By:
     array: Any
     unit: str | None = None
     bins: tuple[float, ...] | None = None
+    missing: str = "group"
 
 
-def by(array: Any, *, unit: str | None = None, bins: Sequence[float] | None = None) -> By:
+def by(array: Any, *, unit: str | None = None, bins: Sequence[float] | None = None, missing: str = "group") -> By:
     """Return a key for ``evaluate(by=...)`` whose values are cut: times by a unit, or numbers into bins.
 
     Parameters
@@ -48,6 +49,8 @@ def by(array: Any, *, unit: str | None = None, bins: Sequence[float] | None = No
     bins : sequence of float, optional
         Ascending edges: a bin holds its lower edge, and not its upper one. What lies before the first edge, and from
         the last one on, is a group of its own.
+    missing : {"group", "raise"}
+        Rows whose key is null, NaN or NaT are a group of their own, ``None``, or an error.
 
     Raises
     ------
@@ -68,6 +71,8 @@ def by(array: Any, *, unit: str | None = None, bins: Sequence[float] | None = No
         unit = _UNIT_NAMES.get(str(unit), unit)
         if unit not in UNITS:
             raise UnknownNameError("unit of times", unit, [*UNITS, *_UNIT_NAMES], UNITS)
+    if missing not in ("group", "raise"):
+        raise UnknownNameError("policy for missing keys", missing, ("group", "raise"))
     if bins is not None:
         if unit is not None:
             raise UsageError("sl.by takes unit= for times or bins= for numbers; received both.")
@@ -80,8 +85,8 @@ def by(array: Any, *, unit: str | None = None, bins: Sequence[float] | None = No
         edges = tuple(float(edge) for edge in bins)
         if not edges or any(a >= b for a, b in itertools.pairwise(edges)) or not all(map(math.isfinite, edges)):
             raise UsageError(f"bins must be finite edges that ascend; received {list(bins)!r}.")
-        return By(array, None, edges)
-    return By(array, unit)
+        return By(array, None, edges, missing)
+    return By(array, unit, None, missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,21 @@ class Grouping:
 NO_GROUPING = Grouping()
 
 
+def labels_of(losses: Any, y_true: Any, y_pred: Any) -> Any:
+    """Return the labels; where `losses` is None, for `y_pred` holds losses that were written, these themselves.
+
+    Raises UsageError for labels beside losses that were written.
+    """
+    if losses is not None:
+        return y_true
+    if y_true is not None:
+        raise UsageError(
+            "losses=None says that y_pred holds the losses of rows, which were written before; then y_true must be "
+            "None, too. Name a loss to compute it from labels and predictions."
+        )
+    return y_pred
+
+
 def role_of(cut: Cut) -> str:
     """Return the name that errors give to the array of a key."""
     return "cluster" if cut.role == "cluster" else f"by.{cut.name}"
@@ -115,10 +135,10 @@ def role_of(cut: Cut) -> str:
 
 def grouping_of(by: Any, keep: Any, cluster: Any, stats: Any) -> Grouping:
     """Return what ``evaluate`` takes as these arguments as a record. Raises UsageError for what is none."""
-    keys = [(Cut(name, "by", key.unit, key.bins), key.array) for name, key in _named(by).items()]
+    keys = [(_cut(name, "by", key), key.array) for name, key in _named(by).items()]
     if cluster is not None:
         key = cluster if isinstance(cluster, By) else By(cluster)
-        keys.append((Cut("cluster", "cluster", key.unit, key.bins), key.array))
+        keys.append((_cut("cluster", "cluster", key), key.array))
     kept = () if keep is None else (keep,) if isinstance(keep, str) or not isinstance(keep, Iterable) else tuple(keep)
     for axis in kept:
         if not isinstance(axis, int | str | np.integer) or isinstance(axis, bool):
@@ -130,6 +150,10 @@ def grouping_of(by: Any, keep: Any, cluster: Any, stats: Any) -> Grouping:
     statistics |= {"kept"} if kept else set()
     statistics |= {"clusters", "stderr"} if cluster is not None else set()
     return Grouping(tuple(keys), kept, tuple(sorted(statistics)))
+
+
+def _cut(name: str, role: Any, key: By) -> Cut:
+    return Cut(name, role, key.unit, key.bins, "raise" if key.missing == "raise" else "group")
 
 
 def _named(by: Any) -> dict[str, By]:

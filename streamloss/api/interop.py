@@ -9,6 +9,7 @@ import numpy as np
 
 from ..core.types import Reduction
 from ..errors import UsageError, ValueRangeError
+from ..formulas import recorded
 from ..formulas._foreign_names import without_keras
 from ..formulas._registry import find
 from ..planning.request import LossRequest
@@ -117,6 +118,8 @@ def loss_requests(losses: Any, reduction: str | None = "") -> tuple[LossRequest,
 
 
 def _named_losses(losses: Any) -> dict[str, Loss]:
+    if losses is None:  # losses of rows that were written before
+        return {"recorded": loss_class(recorded.NAME)(axis=None)}
     if isinstance(losses, Mapping) and "class_name" not in losses:
         named = {str(name): as_loss(loss) for name, loss in losses.items()}
     else:

@@ -199,6 +199,13 @@ class LossResult:
         return loss_statistics.calibration_table(self._decided)
 
     @property
+    def calibration_tail(self) -> Table:
+        """The bins of doubt, 1 less the probability of what is predicted, by powers of two, with the share of wrong
+        rows: the calibration of probabilities near 1.
+        """
+        return loss_statistics.tail_table(self._decided)
+
+    @property
     def confusion(self) -> Any:
         """The rows by label and predicted class: int64 (classes, classes)."""
         return loss_statistics.confusion_matrix(self._decided)

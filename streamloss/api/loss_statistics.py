@@ -14,7 +14,7 @@ from ..aggregation.parts import Part
 from ..aggregation.reductions import reduce_state, with_convention
 from ..aggregation.selected_rows import SelectedRows
 from ..aggregation.state import State
-from ..aggregation.statistics import calibration, confusion, histogram, running, worst
+from ..aggregation.statistics import calibration, calibration_tail, confusion, histogram, running, worst
 from ..aggregation.tables.cuts import Cut
 from ..aggregation.tables.exact_table import ExactTable, in_order
 from ..aggregation.tables.states import states_of
@@ -273,6 +273,12 @@ def calibration_table(state: State) -> Table:
     """Return the bins of the predicted probability."""
     part_of(state, "calibration", 'stats="calibration"')
     return Table(calibration.Bin._fields, calibration.bins_of(state), "bins")
+
+
+def tail_table(state: State) -> Table:
+    """Return the bins of doubt, 1 less the probability of what is predicted."""
+    part_of(state, "calibration_tail", 'stats="calibration_tail"')
+    return Table(calibration_tail.TailBin._fields, calibration_tail.tail_of(state), "bins")
 
 
 def confusion_matrix(state: State) -> Any:

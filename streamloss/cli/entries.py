@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -38,6 +38,7 @@ class KeyConfig(Strict):
     array: str
     unit: str | None = None
     bins: list[float] | None = None
+    missing: Literal["group", "raise"] = "group"
 
     @model_validator(mode="before")
     @classmethod
@@ -47,4 +48,4 @@ class KeyConfig(Strict):
     def to_key(self) -> Any:
         from ..api.grouping import by
 
-        return by(self.array, unit=self.unit, bins=self.bins)
+        return by(self.array, unit=self.unit, bins=self.bins, missing=self.missing)

@@ -42,6 +42,8 @@ class Declaration:
     """The parameters that Keras' constructor takes by position, before `name` and `dtype`; all others are keywords."""
     peer: str
     """The library that defines the loss: "Keras", "TensorFlow", "PyTorch", "scikit-learn"."""
+    listed: bool = True
+    """Whether lists of losses have it."""
 
     @property
     def variants(self) -> list[dict[str, Any]]:
@@ -154,13 +156,14 @@ def declare(
     squared: tuple[Formula, Formula] | None = None,
     positional: tuple[str, ...] = ("reduction",),
     peer: str = "Keras",
+    listed: bool = True,
     doc: str,
 ) -> Declaration:
     """Register a loss under its names, and return its declaration.
 
     The loss has one `formula`; or another one for `logits`, and then the parameter ``from_logits``; or one for each
     value of the parameter that `select` names. `smoothed` are those of probabilities and of logits with smooth labels,
-    `squared` those with a ``gamma`` of 2.
+    `squared` those with a ``gamma`` of 2. What is not `listed` is found by its name, and is in no list of losses.
     """
     known = dict(parameters or {})
     if logits is not None:
@@ -173,7 +176,18 @@ def declare(
     selector, formulas = select
     smooth, squares = (dict(zip((False, True), both or (), strict=False)) for both in (smoothed, squared))
     declaration = Declaration(
-        name, class_name, aliases, inspect.cleandoc(doc), known, formulas, selector, smooth, squares, positional, peer
+        name,
+        class_name,
+        aliases,
+        inspect.cleandoc(doc),
+        known,
+        formulas,
+        selector,
+        smooth,
+        squares,
+        positional,
+        peer,
+        listed,
     )
     for spelling in (name, class_name, *aliases):
         if spelling in _DECLARATIONS:
@@ -205,6 +219,7 @@ def find(name: str) -> Declaration:
         raise UsageError(f"{name!r} is refused. {why}")
     if (meant := same_loss(ours)) is not None:
         return known[meant]
+    known = {spelling: declaration for spelling, declaration in known.items() if declaration.listed}
     shown = {declaration.class_name for declaration in known.values()}
     raise UnknownNameError("loss", name, shown=shown, advice=_advice(ours, list(known)))
 
@@ -229,5 +244,5 @@ def _advice(name: str, ours: list[str]) -> str | None:
 
 
 def declarations() -> list[Declaration]:
-    """Return every loss once, sorted by name."""
-    return sorted(set(_all().values()), key=lambda d: d.name)
+    """Return every listed loss once, sorted by name."""
+    return sorted({declaration for declaration in _all().values() if declaration.listed}, key=lambda d: d.name)

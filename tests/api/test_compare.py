@@ -156,3 +156,27 @@ def test_a_model_of_another_length_is_named():
         sl.compare("mse", np.zeros(3), {"a": np.zeros(3), "b": np.zeros(4)})
     with pytest.raises(sl.errors.UnknownNameError, match="model 'c'"):
         sl.compare("mse", np.zeros(3), {"a": np.zeros(3), "b": np.ones(3)})["c"]
+
+
+def test_losses_that_were_written_are_compared_and_grouped(models, tmp_path, small_blocks):
+    """Losses of any sign: those of NONE as Zarr, and arrays of another program."""
+    y, preds, _, cluster = models
+    loss = sl.losses.Poisson()
+    for name, p in preds.items():
+        sl.evaluate(loss, y, p, out=str(tmp_path / f"{name}.zarr"))
+    written = {name: str(tmp_path / f"{name}.zarr" / "poisson") for name in preds}
+    by = {"k": np.arange(ROWS) % 3}
+    found = sl.compare(None, None, written, cluster=cluster, by=by)
+    expected = sl.compare(loss, y, preds, cluster=cluster, by=by)
+    columns = [name for name in expected.table.columns if name != "loss"]
+    assert found.table.select(*columns) == expected.table.select(*columns)
+    assert found.groups.select("k", *columns) == expected.groups.select("k", *columns)
+    shifted = {name: rows_of("Poisson", y, p).reshape(50, 10) - 2.0 for name, p in preds.items()}
+    assert sl.compare(None, None, shifted)["new"]["difference"] == sl.compare(loss, y, preds)["new"]["difference"]
+    alone = sl.evaluate(None, None, shifted["new"], stats="worst=2,quantiles", keep=1)["recorded"]
+    assert alone.kept.column("mean") == pytest.approx(shifted["new"].mean(axis=0))
+    assert alone.quantile(0) == shifted["new"].min()
+    assert alone.worst[0]["loss"] == shifted["new"].max()
+    with pytest.raises(sl.errors.UsageError, match="y_true must be None"):
+        sl.evaluate(None, y, preds["new"])
+    assert "RecordedLoss" not in dir(sl.losses)

@@ -324,6 +324,17 @@ def test_calibration_and_confusion_are_those_of_numpy(data):
     assert found.statistics["maximum_calibration_error"] == pytest.approx(max(errors))
     assert found.calibration.column("rows") == [int((bins == b).sum()) for b in np.unique(bins)]
 
+    tail = sl.evaluate(loss, labels, 9 * logits, stats="calibration_tail")[loss.name].calibration_tail
+    with np.errstate(under="ignore"):
+        shares = np.sort(np.exp(9 * (logits - logits.max(axis=1, keepdims=True))), axis=1)
+    doubt = shares[:, :-1].sum(axis=1) / shares.sum(axis=1)
+    for row in tail:
+        here = (doubt >= row["doubt_from"]) & (doubt < row["doubt_to"])
+        assert row["rows"] == here.sum()
+        assert row["doubt"] == pytest.approx(doubt[here].mean(), rel=1e-12)
+        assert row["wrong"] == pytest.approx((labels != predicted)[here].mean())
+    assert sum(tail.column("rows")) == ROWS
+
     binary = sl.evaluate("bce", data["y"], data["p"], data["w"], stats="calibration=5,confusion")["bce"]
     assert np.array_equal(binary.confusion, pd.crosstab(data["y"], data["p"] >= 0.5).to_numpy())
     first = data["p"] < 0.2
@@ -364,6 +375,11 @@ def test_rows_that_are_left_out_are_in_no_statistic(small_blocks):
         ({"by": {"mean": np.zeros(4, int)}}, sl.errors.UsageError, "column of every table"),
         ({"by": {"k": np.zeros(3, int)}}, sl.errors.ShapeError, r"by\.k has shape \(3,\)"),
         ({"by": {"k": np.array([0.5, 1, 2, 3])}}, sl.errors.ValueRangeError, r"by\.k .*no whole number.*bins="),
+        (
+            {"by": {"k": sl.by(np.array([0, np.nan, 1, 1]), missing="raise")}},
+            sl.errors.ValueRangeError,
+            r"by\.k .*1 of \d rows .* have no key",
+        ),
         ({"by": {"k": np.zeros(4, complex)}}, sl.errors.SourceError, r"by\.k"),
         ({"by": {"k": np.array([1, "a", None, 2], object)}}, sl.errors.SourceError, r"by\.k: 1 is a int"),
         ({"by": {"k": sl.by(np.zeros(4), unit="D")}}, sl.errors.ValueRangeError, "cuts dates and times"),

@@ -16,6 +16,8 @@ class Predicted(NamedTuple):
 
     confidence: Array
     """float64 (rows,): the probability of the class with the largest one; for one column, that of class 1."""
+    doubt: Array
+    """float64 (rows,): 1 less the confidence, without the rounding of a confidence near 1."""
     predicted: Array
     """int64 (rows,): that class; for one column 1 from a probability of 1/2 on."""
     label: Array
@@ -26,8 +28,8 @@ def predicted_of(rows: LossRows) -> Predicted:
     """Return what is predicted for rows, in the same bits on every machine. Rows that do not count hold anything."""
     predictions = np.ascontiguousarray(rows.predictions())
     n, classes = predictions.shape
-    confidence, predicted = np.empty(n), np.empty(n, np.int64)
-    _predict(predictions, bool(rows.from_logits), confidence, predicted)
+    confidence, doubt, predicted = np.empty(n), np.empty(n), np.empty(n, np.int64)
+    _predict(predictions, bool(rows.from_logits), confidence, doubt, predicted)
     labels = rows.labels()
     if labels.ndim > 1 and labels.shape[1] > 1:
         label = labels.argmax(axis=1).astype(np.int64)
@@ -41,11 +43,11 @@ def predicted_of(rows: LossRows) -> Predicted:
             label = flat.astype(np.int64)
     if classes == 1:
         label = np.where((label == 0) | (label == 1), label, -1)
-    return Predicted(confidence, predicted, label)
+    return Predicted(confidence, doubt, predicted, label)
 
 
 @loop
-def _predict(predictions: Any, from_logits: bool, confidence: Any, predicted: Any) -> int:
+def _predict(predictions: Any, from_logits: bool, confidence: Any, doubt: Any, predicted: Any) -> int:
     """Find the largest of each row, the first of equal ones, and its share: of exponentials for logits, else of the
     probabilities' sum, by which cross-entropies divide, too.
     """
@@ -55,20 +57,24 @@ def _predict(predictions: Any, from_logits: bool, confidence: Any, predicted: An
             x = np.float64(predictions[r, 0])
             if from_logits:
                 e = exp(-abs(x))
-                x = np.float64(1.0 / (1.0 + e) if x >= 0.0 else e / (1.0 + e))
-            confidence[r] = x
-            predicted[r] = 1 if x >= 0.5 else 0
+                near, far = np.float64(1.0 / (1.0 + e)), np.float64(e / (1.0 + e))
+                confidence[r], doubt[r] = (near, far) if x >= 0.0 else (far, near)
+            else:
+                confidence[r], doubt[r] = x, 1.0 - x
+            predicted[r] = 1 if confidence[r] >= 0.5 else 0
             continue
         best, at = np.float64(predictions[r, 0]), 0
         for c in range(1, classes):
             x = np.float64(predictions[r, c])
             if x > best:
                 best, at = x, c
-        total = np.float64(0.0)
+        others = np.float64(0.0)
         for c in range(classes):
             x = np.float64(predictions[r, c])
-            total += np.float64(exp(x - best)) if from_logits else x
-        confidence[r] = 1.0 / total if from_logits else best / total
+            share = np.float64(exp(x - best)) if from_logits else x
+            others += share if c != at else np.float64(0.0)
+        own = np.float64(1.0) if from_logits else best
+        confidence[r], doubt[r] = own / (own + others), others / (own + others)
         predicted[r] = at
     return 0
 

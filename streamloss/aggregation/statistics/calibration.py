@@ -31,7 +31,7 @@ def _times_weight(value: float, weight: float) -> tuple[float, float]:
     return rounded, fma(value, weight, -rounded)
 
 
-_SUMS = Accumulation(
+SUMS = Accumulation(
     (
         RowSum("confidence", _times_weight, num_terms=2),
         RowSum("weight", weight_alone, of_weight_alone=True),
@@ -52,7 +52,7 @@ class _Calibration:
         outcome = of.label[kept] if one_column else (of.label == of.predicted)[kept].astype(np.int64)
         bins = np.clip((confidence * self._bins).astype(np.int64), 0, self._bins - 1)
         columns = [KeyColumn(bins), KeyColumn(outcome)]
-        self._tables.append(tabulate(columns, _SUMS, confidence, weights, None))
+        self._tables.append(tabulate(columns, SUMS, confidence, weights, None))
 
     def parts(self) -> Mapping[str, Part]:
         return {"calibration": merge_tables(self._tables)} if self._tables else {}

@@ -26,13 +26,27 @@ class Cut:
     """The unit that times are cut by."""
     bins: tuple[float, ...] | None = None
     """The edges of the bins that numbers are cut into, ascending: a bin holds its lower edge and not its upper one."""
+    missing: Literal["group", "raise"] = "group"
+    """The policy for rows without a key, for null, NaN and NaT: a group of their own, or an error."""
     axis: int | None = None
     """For a kept axis, its number among the losses' axes."""
     labels: tuple[Any, ...] | None = None
     """For a kept axis, the coordinates along it: numbers, or text."""
 
     def column(self, values: Array) -> KeyColumn:
-        """Return the keys of rows from what the array holds. Raises ValueError for what is no key."""
+        """Return the keys of rows from what the array holds. Raises ValueError for what is no key, and for a missing
+        one where it is an error.
+        """
+        column = self._column(values)
+        if self.missing == "raise" and column.missing is not None:
+            count = int(np.count_nonzero(column.missing))
+            raise ValueError(
+                f"{count:,} of {len(values):,} rows of a block have no key (null, NaN or NaT); expected one for each "
+                "row. Fill them, leave these rows out by mask=, or pass missing='group'"
+            )
+        return column
+
+    def _column(self, values: Array) -> KeyColumn:
         kind = values.dtype.kind
         if self.unit is not None:
             if kind != "M":
@@ -78,8 +92,13 @@ class Cut:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the key for JSON, without what it has not."""
-        listed = {"bins": self.bins, "labels": self.labels}
-        given = {"unit": self.unit, "axis": self.axis, **{k: None if v is None else list(v) for k, v in listed.items()}}
+        given: dict[str, Any] = {
+            "missing": None if self.missing == "group" else self.missing,
+            "unit": self.unit,
+            "axis": self.axis,
+        }
+        for name, values in (("bins", self.bins), ("labels", self.labels)):
+            given[name] = None if values is None else list(values)
         optional = {key: value for key, value in given.items() if value is not None}
         return {"name": self.name, "role": self.role, **optional}
 
@@ -92,7 +111,8 @@ class Cut:
             raise ValueError(f"a key of the role {role!r}")
         labels = None if "labels" not in content else tuple(content["labels"])
         edges = None if bins is None else tuple(map(float, bins))
-        return cls(content["name"], role, content.get("unit"), edges, content.get("axis"), labels)
+        missing = content.get("missing", "group")
+        return cls(content["name"], role, content.get("unit"), edges, missing, content.get("axis"), labels)
 
 
 def _monday_of(times: Array) -> Array:
