@@ -22,12 +22,13 @@ import zarr
 from zarr.codecs import BloscCodec
 
 import streamloss as sl
-from billion import CHUNK, MEMORY, PEAK, take_turns, timed
+from billion import CHUNK, PEAK, take_turns, timed
 from timing import OURS, save
 
 ROWS = 1_000_000_000
 KEYS = 1_000
 CLASSES, CLASS_ROWS, ROUNDS = 100, 1_000_000, 7
+MEMORY = "1GiB"
 STATS = ["stderr", "histogram", "worst=20"]
 SQL = (
     "SELECT k, -avg(CASE WHEN y = 1 THEN ln(greatest(p, 1e-7)) ELSE ln(1 - least(p, 1 - 1e-7)) END) AS loss, count(*) "

@@ -258,6 +258,7 @@ def _limits(options: Options, losses_on_host: bool) -> Limits:
         machine_independent=options.resumable
         or is_of_dask(options.executor, options.scheduler, options.scheduler_file),
         losses_on_host=losses_on_host,
+        max_groups=options.max_groups,
     )
 
 

@@ -21,14 +21,14 @@ from . import Run
 def refuse_many_groups(states: States, most: int) -> None:
     """Raise UsageError for more groups or clusters than are allowed."""
     for state in states:
-        for name in ("groups", "clusters"):
+        for name in ("groups", "clusters", "clusters_by_group"):
             table = state.parts.get(name)
             if isinstance(table, ExactTable) and len(table) > most:
-                keys = "by" if name == "groups" else "cluster"
+                keys, what = "by" if name == "groups" else "cluster", name.replace("_by_group", " of groups")
                 raise UsageError(
-                    f"{state.identity.loss}: {len(table):,} {name} so far; expected at most {most:,}. Cut the keys of "
+                    f"{state.identity.loss}: {len(table):,} {what} so far; expected at most {most:,}. Cut the keys of "
                     f"{keys}= more coarsely (sl.by(..., unit='D') or bins=[...]), or allow more: "
-                    f"max_groups={10 * most} (--max-groups), which takes about 200 bytes for each."
+                    f"max_groups={10 * most} (--max-groups), which takes about 600 bytes for each."
                 )
 
 

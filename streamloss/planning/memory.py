@@ -10,6 +10,7 @@ from .alignment import CLASS_AXIS, Shape, View
 from .dtypes import floating_dtype
 from .gpu import stays_on_gpu
 from .plan import PlannedLoss
+from .tables import TableCost
 
 RATIO_BYTES = 4 << 10
 """Bytes for each ratio over the whole data: its sums, as integers and on the way there."""
@@ -26,6 +27,8 @@ class BlockCost:
     """Whether rows are weighted by their labels."""
     losses_held: bool
     """Whether the host holds losses of rows until they are written."""
+    tables: TableCost
+    """The tables by key that the block's rows are added to."""
 
     def bytes_of(self, block_shape: Shape) -> int:
         """Return an upper bound of the bytes that one worker holds while it evaluates a block of this shape."""
@@ -36,7 +39,8 @@ class BlockCost:
         ratio_shapes = [loss.alignment.ratio_shape for loss in self.losses]
         written = sum(held * loss.dtype.itemsize for loss in self.losses if loss.alignment.ratio_shape is None)
         ratios = sum(RATIO_BYTES * math.prod(shape) for shape in ratio_shapes if shape is not None)
-        return by_class + sum(read.values()) + written + ratios
+        tables = self.tables.bytes_of(rows) + self.tables.row_bytes(rows)
+        return by_class + sum(read.values()) + written + ratios + tables
 
     def _read_bytes(self, source: Source, view: View, block_shape: Shape) -> int:
         """Return the bytes for reading a block of one array, and for converting it to what kernels take."""
@@ -46,10 +50,8 @@ class BlockCost:
         rows = math.prod(block_shape)
         if source.role in ("sample_weight", "mask"):
             return read + 8 * rows
-        if source.role != "y_true" and not source.role.startswith(
-            "y_pred"
-        ):  # a key: its canonical values, the code of each row, and the sort
-            return read + rows * (2 * source.dtype.itemsize + 32)
+        if source.role != "y_true" and not source.role.startswith("y_pred"):
+            return read  # a key; tables count what is made of it
         classes = math.prod(n for n, axis in zip(view.shape, view.axes, strict=True) if axis == CLASS_AXIS)
         if source.role == "y_true" and any(loss.formula.integer_labels for loss in self.losses):
             return read + 3 * 8 * rows * classes  # int64, and two steps on the way there from floats

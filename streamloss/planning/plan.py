@@ -89,6 +89,8 @@ class Plan:
     """The keys of groups and clusters that arrays hold."""
     kept: tuple[Cut, ...] = ()
     """The axes that are not reduced."""
+    table_bytes: int = 0
+    """An upper bound of what the tables by key take in the result, while others are merged into them."""
     others: Mapping[str, Source] = field(default_factory=dict)
     """The predictions of other models than that of `y_pred`, by name."""
 
@@ -104,7 +106,7 @@ class Plan:
     @property
     def added_bytes(self) -> int:
         """An upper bound of what the evaluation adds to the process."""
-        return COMPILER + self.workers * self.block_bytes
+        return COMPILER + self.table_bytes + self.workers * self.block_bytes
 
     @property
     def projected_bytes(self) -> int:
@@ -206,7 +208,8 @@ class Plan:
             f"blocks    {self.num_blocks:,} of {self.block_shape}, {self.workers} at a time",
             f"memory    at most {mib(self.projected_bytes)} of {mib(self.baseline_bytes + self.memory_bytes)}: "
             f"{mib(self.baseline_bytes)} held now, {mib(COMPILER)} for the compiler, "
-            f"{self.workers} x {mib(self.block_bytes)} for blocks",
+            + (f"{mib(self.table_bytes)} for groups, " if self.table_bytes else "")
+            + f"{self.workers} x {mib(self.block_bytes)} for blocks",
             *(f"note      {note}" for note in self.notes),
         ]
         return "\n".join(lines)

@@ -22,6 +22,7 @@ from .plan import COMPILER, Plan, PlannedKey, PlannedLoss
 from .request import Limits, LossRequest, Sources
 from .rows import cut_to_common_rows, range_of
 from .statistics import kept_axes, with_meaning
+from .tables import TableCost
 
 MACHINE_INDEPENDENT_SHARE, MACHINE_INDEPENDENT_WORKERS = 96 << 20, 16
 """The bytes for a block, and the workers to cut for, of plans that do not depend on the machine."""
@@ -80,8 +81,12 @@ def make_plan(
         )
 
     held = limits.losses_on_host or not y_pred.on_gpu
-    cost = BlockCost(tuple(arrays), losses, class_weight is not None, held)
-    budget, wanted = limits.memory_bytes - COMPILER, workers or _usual_workers(sources, limits)
+    tables = TableCost(losses, kept, shape, limits.max_groups)
+    cost, table_bytes = (
+        BlockCost(tuple(arrays), losses, class_weight is not None, held, tables),
+        tables.bytes_of(math.prod(shape)),
+    )
+    budget, wanted = limits.memory_bytes - COMPILER - table_bytes, workers or _usual_workers(sources, limits)
     share, parts = budget // wanted, wanted
     if limits.machine_independent:
         share, parts = MACHINE_INDEPENDENT_SHARE, MACHINE_INDEPENDENT_WORKERS
@@ -89,7 +94,11 @@ def make_plan(
     block_bytes = cost.bytes_of(block_shape)
     fitting = budget // max(1, block_bytes)
     if fitting < 1:
-        raise MemoryBudgetError(_too_small(limits.memory_bytes, block_bytes, block_shape, shape, sources))
+        groups = f" Tables of up to {limits.max_groups:,} groups (max_groups) take {mib(table_bytes)} more." * (
+            table_bytes > 0
+        )
+        message = _too_small(limits.memory_bytes - table_bytes, block_bytes, block_shape, shape, sources)
+        raise MemoryBudgetError(message + groups)
     num_blocks = math.prod(-(-n // b) for n, b in zip(shape, block_shape, strict=True))
     used = max(1, min(wanted, fitting, num_blocks))
     notes = blocks.notes(cost, block_shape)
@@ -116,6 +125,7 @@ def make_plan(
         notes=tuple(notes),
         keys=keys,
         kept=kept,
+        table_bytes=table_bytes,
         others=sources.others,
     )
 

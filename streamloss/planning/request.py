@@ -76,6 +76,8 @@ class Limits:
     machine_independent: bool = False
     """Whether blocks are cut by the data alone, whatever the memory and the workers: then parts that are evaluated on
     other machines, or another day, have the same blocks."""
+    max_groups: int = 100_000
+    """The most groups, and clusters, that tables may have."""
     losses_on_host: bool = True
     """Whether losses of rows that a GPU computes are held by the host until they are written."""
 

@@ -4,6 +4,7 @@ import contextlib
 
 import pytest
 
+from streamloss.execution import row_statistics
 from streamloss.planning import blocks
 
 
@@ -13,4 +14,5 @@ def small_blocks():
     with pytest.MonkeyPatch.context() as patch:
         for name in ("TARGET", "TARGET_IN_MEMORY", "SMALLEST"):
             patch.setattr(blocks, name, 1)
+        patch.setattr(row_statistics, "SLICE", 7)
         yield patch

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Self
@@ -130,14 +129,27 @@ class ExactTable:
 
 
 def merge_tables(tables: Sequence[ExactTable]) -> ExactTable:
-    """Return the table of the rows of several, of one kind."""
-    first = tables[0]
+    """Return the table of the rows of several, of one kind. It takes the memory of the result and one table more."""
+    first, num_sums = tables[0], max(1, len(tables[0].windows))
     keys = tuple(joined(columns) for columns in zip(*(table.keys for table in tables), strict=True))
-    counts, limbs = (np.concatenate([getattr(table, name) for table in tables]) for name in ("counts", "limbs"))
-    starts = itertools.accumulate((len(table) for table in tables), initial=0)
-    num_sums = len(first.windows)
-    spills = [(t.spilled_at + start * num_sums, t.spilled) for t, start in zip(tables, starts, strict=False)]
-    return in_order(first.windows, first.count_names, keys, counts, limbs, spills)
+    order = order_of(keys)
+    in_turn = tuple(column.take(order) for column in keys)
+    begins = begins_group(in_turn)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.cumsum(begins) - 1
+    count = int(np.count_nonzero(begins))
+    counts = np.zeros((count, len(first.count_names)), np.int64)
+    limbs = np.zeros((count, first.limbs.shape[1]), np.int64)
+    spills, start = [], 0
+    for table in tables:
+        here = place[start : start + len(table)]  # a key is in a table once
+        counts[here] += table.counts
+        limbs[here] += table.limbs
+        spills.append((here[table.spilled_at // num_sums] * num_sums + table.spilled_at % num_sums, table.spilled))
+        start += len(table)
+    _carry(limbs, first.windows)
+    keys = tuple(column.take(np.flatnonzero(begins)) for column in in_turn)
+    return ExactTable(first.windows, first.count_names, keys, counts, limbs, *_merged_spills(spills))
 
 
 def in_order(
@@ -168,14 +180,20 @@ def in_order(
 
 def carried(limbs: Array, windows: Iterable[Window]) -> Array:
     """Return limbs of the same sums of which all but the last one of each lie in [0, 2**32)."""
-    out, begin = limbs.copy(), 0
+    out = limbs.copy()
+    _carry(out, windows)
+    return out
+
+
+def _carry(limbs: Array, windows: Iterable[Window]) -> None:
+    """Change limbs to those of the same sums of which all but the last one of each lie in [0, 2**32)."""
+    begin = 0
     for window in windows:
         for i in range(begin, begin + window.size - 1):
-            carry = out[:, i] >> 32
-            out[:, i] -= carry << 32
-            out[:, i + 1] += carry
+            carry = limbs[:, i] >> 32
+            limbs[:, i] -= carry << 32
+            limbs[:, i + 1] += carry
         begin += window.size
-    return out
 
 
 def _merged_spills(spills: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
