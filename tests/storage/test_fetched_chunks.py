@@ -131,3 +131,22 @@ def test_one_refused_object_among_others_is_no_fill_value(proxy, options, name):
     proxy.fault = lambda path, count: 403 if path.endswith("/c/2/1") else None
     with pytest.raises(CorruptChunkError, match=rf"{name}/c/2/1.*403"):
         source.read(np.s_[0:650, 0:10])
+
+
+@pytest.mark.parametrize("fault", ["stall", "stall in body"])
+@pytest.mark.parametrize("name", ["blosc", "blosc-shards"])
+def test_a_server_that_stalls_is_given_up_with_the_name_of_the_object(proxy, options, name, fault):
+    """Without the timeout the proxy would never answer, so the test would never end."""
+    source = opened(name, options | {"timeout": 0.3, "max_retries": 1, "retry_timeout": 2}, "fill")
+    proxy.requests.clear()
+    proxy.fault = lambda path, count: fault if path.endswith("/c/2/1") else None
+    with pytest.raises(CorruptChunkError, match=rf"{name}/c/2/1.*(?i:time|body)"):
+        source.read(np.s_[0:650, 0:10])
+    assert max(proxy.requests.values()) <= 4
+
+
+def test_a_server_that_stalls_once_is_asked_again(proxy, options):
+    source = opened("blosc", options | {"timeout": 0.3})
+    proxy.requests.clear()
+    proxy.fault = lambda path, count: "stall" if count == 1 and path.endswith("/c/2/1") else None
+    np.testing.assert_array_equal(source.read(np.s_[0:650, 0:10]), DATA)

@@ -44,9 +44,7 @@ class ZarrSource(HostSource):
     ) -> None:
         """`packed` says that the numbers may be packed, as another source decodes them."""
         if not isinstance(array, zarr.Array):
-            names = ", ".join(array_names(array)[:20]) or "none" if isinstance(array, zarr.Group) else ""
-            holding = f" with the arrays {names}" if names else ""
-            raise SourceError(f"{role}: expected a zarr.Array; received a {type(array).__name__}{holding}.")
+            raise _no_array(array, role)
         refuse_no_numbers(role, where or str(array.store_path), array.dtype)
         self.role = role
         self.where = where or str(array.store_path)
@@ -270,6 +268,13 @@ class ZarrSource(HostSource):
             return fingerprints.of_zipped_zarr(metadata, store.path, self._opened.path)
         place = f"in memory: {self._opened.path}" if isinstance(store, MemoryStore) else str(self._opened.store_path)
         return fingerprints.of_stored_zarr(metadata, place, store, keys)
+
+
+def _no_array(given: Any, role: str) -> SourceError:
+    holding = (
+        f" with the arrays {', '.join(array_names(given)[:20]) or 'none'}" if isinstance(given, zarr.Group) else ""
+    )
+    return SourceError(f"{role}: expected a zarr.Array; received a {type(given).__name__}{holding}.")
 
 
 def _open_again(
