@@ -29,7 +29,7 @@ from .zarr_codecs import ShardIndex, is_blosc
 from .zarr_fetched import direct_chunks
 from .zarr_labels import labels_beside
 from .zarr_metadata import codec_names, dimensions_of, fill_of, missing_number, outermost
-from .zarr_opening import array_names, metadata_key, open_stored, why
+from .zarr_opening import metadata_key, open_stored, type_and_names, why
 from .zarr_presence import Witnesses, refuse_absent, refuse_vanished, unreadable, vanished
 from .zarr_tracking import TrackingStore
 
@@ -44,7 +44,7 @@ class ZarrSource(HostSource):
     ) -> None:
         """`packed` says that the numbers may be packed, as another source decodes them."""
         if not isinstance(array, zarr.Array):
-            raise _no_array(array, role)
+            raise SourceError(f"{role}: expected a zarr.Array; received {type_and_names(array)}.")
         refuse_no_numbers(role, where or str(array.store_path), array.dtype)
         self.role = role
         self.where = where or str(array.store_path)
@@ -268,13 +268,6 @@ class ZarrSource(HostSource):
             return fingerprints.of_zipped_zarr(metadata, store.path, self._opened.path)
         place = f"in memory: {self._opened.path}" if isinstance(store, MemoryStore) else str(self._opened.store_path)
         return fingerprints.of_stored_zarr(metadata, place, store, keys)
-
-
-def _no_array(given: Any, role: str) -> SourceError:
-    holding = (
-        f" with the arrays {', '.join(array_names(given)[:20]) or 'none'}" if isinstance(given, zarr.Group) else ""
-    )
-    return SourceError(f"{role}: expected a zarr.Array; received a {type(given).__name__}{holding}.")
 
 
 def _open_again(
