@@ -35,6 +35,27 @@ def attempts_of(options: StorageOptions) -> int:
     return min(BODIES, 1 + int(float(options.get("max_retries", RETRIES["max_retries"]))))
 
 
+def received(store: Any, uri: str, key: str, attempts: int, request: Any = None) -> Any:
+    """Return the bytes of an object, asked for again where its body ends early.
+
+    Raises FileNotFoundError where the object is not there, and ObjectReadError for what else is wrong.
+    """
+    import obstore
+    from obstore.exceptions import GenericError
+
+    for attempt in range(attempts):
+        try:
+            return obstore.get(store, key, options=request).bytes()
+        except FileNotFoundError:
+            raise
+        except GenericError as error:
+            if attempt + 1 == attempts or "body" not in str(error).lower():
+                raise ObjectReadError(explained(f"{uri}/{key}", error)) from None
+        except Exception as error:  # each provider has its own
+            raise ObjectReadError(explained(f"{uri}/{key}", error)) from None
+    raise AssertionError("the last attempt returns or raises")
+
+
 class Version(NamedTuple):
     """The size in bytes of an object, and what tells it from another one of its name."""
 
@@ -79,24 +100,17 @@ class Bucket:
 
     def read(self, key: str, start: int, stop: int, version: Version) -> bytes:
         """Return a range of an object's bytes. Raises ObjectReadError, also where it is another version by now."""
-        import obstore
-        from obstore.exceptions import GenericError
-
-        options: Any = {"range": (start, stop)}
+        request: Any = {"range": (start, stop)}
         if version.tag.startswith(('"', "W/")):  # what is no entity tag is a time
-            options["if_match"] = version.tag
+            request["if_match"] = version.tag
         attempts = attempts_of(self._options)
-        for attempt in range(attempts):
+        for _ in range(attempts):
             try:
-                found = obstore.get(self._store, key, options=options).bytes().to_bytes()
-            except GenericError as error:
-                if attempt + 1 == attempts or "body" not in str(error).lower():
-                    raise ObjectReadError(explained(f"{self.uri}/{key}", error)) from None
-            except Exception as error:
+                found: bytes = received(self._store, self.uri, key, attempts, request).to_bytes()
+            except FileNotFoundError as error:
                 raise ObjectReadError(explained(f"{self.uri}/{key}", error)) from None
-            else:
-                if len(found) == stop - start:
-                    return found
+            if len(found) == stop - start:
+                return found
         raise ObjectReadError(f"{self.uri}/{key}: bytes {start:,} to {stop:,} end early; it is shorter than it was.")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from zarr.storage import ObjectStore
 
 from ..errors import MissingExtraError, SourceError
-from .objects import ObjectReadError, attempts_of, explained
+from .objects import ObjectReadError, attempts_of, explained, received
 from .stores import FAMILIES, object_store, scrubbed
 from .uris import StorageOptions, redacted
 
@@ -73,6 +73,13 @@ class RemoteStore(ObjectStore[Any]):
                     await self._refuse_missing_bucket(key)
                 return found
         raise AssertionError("the last attempt returns or raises")
+
+    def fetch(self, key: str) -> Any:
+        """Return the bytes of a chunk, from the calling thread; None where it is not there. Raises ObjectReadError."""
+        try:
+            return received(self.store, str(self), key, attempts_of(self._options))
+        except FileNotFoundError:
+            return None
 
     async def exists(self, key: str) -> bool:
         try:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 Fault = Callable[[str, int], str | int | None]
-"""A function of a path and how often it was asked for: a status, "reset", "truncate", or None for the truth."""
+"""A function of a path and how often it was asked for: a status, "reset", "truncate", "stall" (nothing is
+answered), "stall in body" (half of it is), or None for the truth."""
 
 
 class FaultyProxy:
@@ -19,6 +20,7 @@ class FaultyProxy:
         self.fault: Fault = lambda path, count: None
         self.requests: Counter[tuple[str, str]] = Counter()
         """How often each method and path was asked for."""
+        self._ended = threading.Event()
         lock, proxy = threading.Lock(), self
 
         class Handler(BaseHTTPRequestHandler):
@@ -39,6 +41,10 @@ class FaultyProxy:
                     self.close_connection = True
                     self.connection.close()
                     return
+                if fault == "stall":
+                    self.close_connection = True
+                    proxy._ended.wait()
+                    return
                 if isinstance(fault, int):
                     self._answer(fault, {}, b"<Error><Code>Injected</Code></Error>")
                     return
@@ -46,8 +52,11 @@ class FaultyProxy:
                 server.request(self.command, self.path, sent, dict(self.headers))
                 answer = server.getresponse()
                 body = answer.read()
-                self._answer(answer.status, dict(answer.headers), body, cut=fault == "truncate")
+                self._answer(answer.status, dict(answer.headers), body, cut=fault in ("truncate", "stall in body"))
                 server.close()
+                if fault == "stall in body":
+                    self.wfile.flush()
+                    proxy._ended.wait()
 
             def _answer(self, status: int, headers: dict[str, str], body: bytes, cut: bool = False) -> None:
                 self.send_response(status)
@@ -74,6 +83,7 @@ class FaultyProxy:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._ended.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

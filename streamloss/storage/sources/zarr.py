@@ -26,10 +26,10 @@ from .dtypes import refuse_no_numbers
 from .encoding import refuse_encoded, units_of
 from .labels import Labels
 from .zarr_codecs import ShardIndex, is_blosc
+from .zarr_fetched import direct_chunks
 from .zarr_labels import labels_beside
-from .zarr_local import local_chunks
 from .zarr_metadata import codec_names, dimensions_of, fill_of, missing_number, outermost
-from .zarr_opening import array_names, metadata_key, open_stored, why
+from .zarr_opening import metadata_key, open_stored, type_and_names, why
 from .zarr_presence import Witnesses, refuse_absent, refuse_vanished, unreadable, vanished
 from .zarr_tracking import TrackingStore
 
@@ -44,14 +44,7 @@ class ZarrSource(HostSource):
     ) -> None:
         """`packed` says that the numbers may be packed, as another source decodes them."""
         if not isinstance(array, zarr.Array):
-            raise SourceError(
-                f"{role}: expected a zarr.Array; received a {type(array).__name__}"
-                + (
-                    f" with the arrays {', '.join(array_names(array)[:20]) or 'none'}."
-                    if isinstance(array, zarr.Group)
-                    else "."
-                )
-            )
+            raise SourceError(f"{role}: expected a zarr.Array; received {type_and_names(array)}.")
         refuse_no_numbers(role, where or str(array.store_path), array.dtype)
         self.role = role
         self.where = where or str(array.store_path)
@@ -68,7 +61,7 @@ class ZarrSource(HostSource):
         self._store = TrackingStore(array.store)
         self._store.blosc = is_blosc(outermost(array))
         self._track_shards(array)
-        self._local = local_chunks(array)
+        self._local = direct_chunks(array)
         self._array, self._metadata_key = self._watched(array)
         self.shape = self._array.shape
         self.dtype = self._array.dtype
@@ -127,7 +120,7 @@ class ZarrSource(HostSource):
         self._store.index = index
 
     def read(self, selection: Selection, allocate: Allocate = np.empty) -> np.ndarray[Any, Any]:
-        if self._local is not None:
+        if self._local is not None and self._local.covers(selection):
             out = allocate(selection_shape(selection), self.dtype)
             try:
                 missing = self._local.read(selection, out)
@@ -140,8 +133,9 @@ class ZarrSource(HostSource):
                 return out
             except (DataError, MemoryError):
                 raise
-            except Exception:  # zarr reads it again, and may succeed; if not, its error is as good
-                pass
+            except Exception as error:  # zarr reads it again, and may succeed; if not, its error is as good
+                if isinstance(error, ObjectReadError):
+                    raise self._corrupt(selection, error) from error
         return self._read_by_zarr(selection)
 
     def _read_by_zarr(self, selection: Selection) -> np.ndarray[Any, Any]:

@@ -39,7 +39,7 @@ class LocalChunks:
     decoded.
     """
 
-    def __init__(self, array: zarr.Array[Any], decode: Decode | None, shard: _Shard | None, keys: Path) -> None:
+    def __init__(self, array: zarr.Array[Any], decode: Decode | None, shard: Shard | None, keys: Path) -> None:
         self._array, self._decode, self._shard, self._keys = array, decode, shard, str(keys) + os.sep
         self._chunks = array.chunks
         self._fill = np.asarray(fill_of(array), array.dtype)
@@ -89,6 +89,10 @@ class LocalChunks:
         offset, length = index[inner]
         return bool(offset != ABSENT) and self._read_file(self._path(outer), int(offset), int(length), rows, target)
 
+    def covers(self, selection: Selection) -> bool:
+        """Return whether a rectangle is read here rather than by zarr."""
+        return True
+
     def exists(self, coordinates: tuple[int, ...]) -> bool:
         """Return whether there is a file that could hold a chunk."""
         per_shard = self._shard.chunks_per_shard if self._shard else (1,) * len(coordinates)
@@ -127,7 +131,7 @@ class LocalChunks:
         return held[:size].view(dtype).reshape(shape)
 
 
-class _Shard:
+class Shard:
     """The positions of inner chunks in their shards. Each thread keeps the last index read: blocks are whole shards."""
 
     def __init__(self, index: ShardIndex) -> None:
@@ -146,37 +150,55 @@ class _Shard:
                 raw = np.empty(self._index.size, np.uint8)
                 file.seek(0 if self._index.first else -raw.size, 0 if self._index.first else 2)
                 _fill(file, raw)
-            if self._index.checked:
-                self._checksum.decode(raw)
-            self._last.path, self._last.positions = path, self._index.positions(raw)
+            self._last.path, self._last.positions = path, self._checked(raw)
         return self._last.positions
+
+    def index_within(self, shard: Array) -> Array:
+        """Return the same of the bytes of a whole shard. Raises ValueError where they are fewer than its index."""
+        size = self._index.size
+        expect_bytes(size, shard.size)
+        return self._checked(np.array(shard[:size] if self._index.first else shard[-size:]))
+
+    def _checked(self, raw: Array) -> Array:
+        if self._index.checked:
+            self._checksum.decode(raw)
+        return self._index.positions(raw)
 
 
 def local_chunks(array: zarr.Array[Any]) -> LocalChunks | None:
     """Return the reader of an array's chunks; None for an array that only zarr can read."""
     store = array.store
-    if type(store) is not LocalStore or array.dtype.byteorder == ">" or 0 in array.shape or not array.shape:
+    if type(store) is LocalStore:
+        keys = Path(store.root) / array.path if array.path else Path(store.root)
+        return plain_chunks(array, lambda decode, shard: LocalChunks(array, decode, shard, keys))
+    return None
+
+
+def plain_chunks(
+    array: zarr.Array[Any], reader: Callable[[Decode | None, Shard | None], LocalChunks]
+) -> LocalChunks | None:
+    """Return the reader of chunks that are encoded by a plain pipeline; None for others."""
+    if array.dtype.byteorder == ">" or 0 in array.shape or not array.shape:
         return None
-    keys = Path(store.root) / array.path if array.path else Path(store.root)
     metadata: Any = array.metadata
     if metadata.zarr_format == 2:
         if metadata.filters or metadata.order != "C":
             return None
         decode = _decoder_of(metadata.compressor)
-        return None if decode is False else LocalChunks(array, decode, None, keys)
+        return None if decode is False else reader(decode, None)
     codecs = list(metadata.codecs)
     shard = None
     if len(codecs) == 1 and isinstance(codecs[0], ShardingCodec):
         index = ShardIndex.of(array, codecs[0])
         if index is None:
             return None
-        shard, codecs = _Shard(index), list(codecs[0].codecs)
+        shard, codecs = Shard(index), list(codecs[0].codecs)
     if not codecs or not isinstance(codecs[0], BytesCodec) or not (array.dtype.itemsize == 1 or is_little(codecs[0])):
         return None
     if len(codecs) > 2:
         return None
     decode = _decoder_of(codecs[1]) if len(codecs) == 2 else None
-    return None if decode is False else LocalChunks(array, decode, shard, keys)
+    return None if decode is False else reader(decode, shard)
 
 
 def _decoder_of(codec: Any) -> Any:

@@ -207,3 +207,11 @@ def _names_of(store: Store) -> list[str]:
             if key.endswith("/zarr.json") and _document(store, key).get("node_type") == "array"
         ]
     return sorted(set(names))
+
+
+def type_and_names(given: Any) -> str:
+    """Return what was passed in place of an array, with the names of a group's arrays."""
+    holding = (
+        f" with the arrays {', '.join(array_names(given)[:20]) or 'none'}" if isinstance(given, zarr.Group) else ""
+    )
+    return f"a {type(given).__name__}{holding}"
