@@ -1,10 +1,12 @@
 """A bucket on loopback: a server of S3 behind a proxy that fails when it is told to."""
 
 import contextlib
+import urllib.request
 
 from moto.server import ThreadedMotoServer
 
 from faulty_proxy import FaultyProxy
+from waiting import HANG
 
 HTTP = {"allow_http": True}
 _KEYS = ("endpoint", "access_key_id", "secret_access_key", "region")
@@ -18,7 +20,10 @@ def served(bucket, secret):
     server = ThreadedMotoServer("127.0.0.1", 0)
     server.start()
     try:
-        with FaultyProxy(server.get_host_and_port()[1]) as proxy:
+        port = server.get_host_and_port()[1]
+        anew = urllib.request.Request(f"http://127.0.0.1:{port}/moto-api/reset", method="POST")
+        urllib.request.urlopen(anew, timeout=HANG).close()  # servers of one process share their buckets
+        with FaultyProxy(port) as proxy:
             keys = {"aws_access_key_id": "me", "aws_secret_access_key": secret, "region_name": "us-east-1"}
             boto3.client("s3", endpoint_url=f"http://127.0.0.1:{proxy.port}", **keys).create_bucket(Bucket=bucket)
             yield proxy
