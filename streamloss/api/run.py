@@ -74,7 +74,8 @@ def choose_executor(plan: Plan, inputs: Inputs, options: Options) -> Executor:
         return graph_executor(plan, inputs.by_role(), options.out is not None, executor, scheduler, file)
     sources = plan.sources
     in_memory, gpu = all(s.in_memory for s in sources), any(s.on_gpu for s in sources)
-    return get_executor(executor, in_memory, scheduler, file, gpu)
+    one_block = in_memory and not (plan.collected and plan.num_blocks > 1)
+    return get_executor(executor, one_block, scheduler, file, gpu)
 
 
 def call(request: LossRequest, inputs: Inputs) -> Any:

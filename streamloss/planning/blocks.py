@@ -57,7 +57,8 @@ def _grow(cost: BlockCost, shape: Shape, y_pred: Source, view: View, share: int,
     """Return whole chunks up to the target, the last axis first; fewer where the budget asks for it."""
     total = nbytes(view.selected_shape(shape), y_pred.dtype)
     read = max(SMALLEST, min(TARGET, total // (4 * workers)))
-    target = TARGET_ON_GPU if y_pred.on_gpu else TARGET_IN_MEMORY if y_pred.in_memory else read
+    whole = y_pred.in_memory and not cost.tables.collected  # collectors have a thread each, as blocks have
+    target = TARGET_ON_GPU if y_pred.on_gpu else TARGET_IN_MEMORY if whole else read
 
     def fits(candidate: Shape) -> bool:
         bytes_read = nbytes(view.selected_shape(candidate), y_pred.dtype)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..aggregation.identity import StateIdentity
+from ..aggregation.statistics import collected
 from ..aggregation.tables.cuts import Cut
 from ..core.blocks import Block, Grid
 from ..core.machine import mib
@@ -97,6 +98,11 @@ class Plan:
     def predictions(self, planned: PlannedLoss) -> Source:
         """Return the predictions that a loss is of."""
         return self.others[planned.model] if planned.model else self.y_pred
+
+    @property
+    def collected(self) -> bool:
+        """Whether losses of rows are handed to collectors."""
+        return any(collected(loss.identity.statistics) for loss in self.losses)
 
     @property
     def baselines(self) -> frozenset[str]:

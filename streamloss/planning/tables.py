@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..aggregation.accumulation import NUM_OUTCOMES
-from ..aggregation.statistics import accumulation_of
+from ..aggregation.statistics import accumulation_of, collected
 from ..aggregation.tables.cuts import Cut
 from ..aggregation.tables.rows_by_key import window_of
 from .alignment import CLASS_AXIS, Shape
@@ -17,9 +17,9 @@ COPIES = 3
 """A table, the one that it is merged with, and the result of that."""
 KEY_BYTES = 24
 """Bytes for one key of a row of a table: its value, and its place while rows are sorted."""
-SLICE = 1 << 17
+SLICE = 1 << 18
 """The most rows that are handed to collectors at once."""
-SLICE_BYTES = 160
+SLICE_BYTES = 120
 """Bytes for each of these: codes, keys, weights, outcomes, the table that numbers them, and what is left of them."""
 MOST_CLASSES = 1000
 
@@ -40,11 +40,20 @@ class TableCost:
 
     def row_bytes(self, rows: int) -> int:
         """Return an upper bound of the bytes for the losses of the rows of a block on their way to collectors."""
-        collected = [loss for loss in self.losses if set(_names(loss)) - {"stderr"}]
-        conventions = 2 if any(loss.spec.both_conventions for loss in collected) else 1
-        kept = len(self.losses) if any(loss.baseline for loss in collected) else 1
-        of_rows = conventions * kept * max((loss.dtype.itemsize for loss in collected), default=0)
-        return of_rows * rows + (SLICE_BYTES * min(rows, SLICE) if collected else 0)
+        chosen = [loss for loss in self.losses if self._collects(loss)]
+        conventions = 2 if any(loss.spec.both_conventions for loss in chosen) else 1
+        kept = len(self.losses) if any(loss.baseline for loss in chosen) else 1
+        of_rows = conventions * kept * max((loss.dtype.itemsize for loss in chosen), default=0)
+        return of_rows * rows + (SLICE_BYTES * min(rows, SLICE) if chosen else 0)
+
+    @property
+    def collected(self) -> bool:
+        """Whether losses of rows are handed to collectors."""
+        return any(map(self._collects, self.losses))
+
+    @staticmethod
+    def _collects(loss: PlannedLoss) -> bool:
+        return bool(collected(loss.identity.statistics))
 
     def _bytes_of_loss(self, loss: PlannedLoss, rows: int) -> int:
         names = _names(loss)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..accumulator import LIMBS, SIZE
 from ..exact_sum import ExactSum
-from .keys import Array, KeyColumn, Keys, begins_group, equal, joined, order_of
+from .keys import Array, KeyColumn, Keys, ascends, begins_group, equal, joined, order_of
 
 
 class Window(NamedTuple):
@@ -130,7 +130,7 @@ class ExactTable:
 
 def merge_tables(tables: Sequence[ExactTable]) -> ExactTable:
     """Return the table of the rows of several, of one kind. It takes the memory of the result and one table more."""
-    first, num_sums = tables[0], max(1, len(tables[0].windows))
+    first = tables[0]
     keys = tuple(joined(columns) for columns in zip(*(table.keys for table in tables), strict=True))
     order = order_of(keys)
     in_turn = tuple(column.take(order) for column in keys)
@@ -140,12 +140,13 @@ def merge_tables(tables: Sequence[ExactTable]) -> ExactTable:
     count = int(np.count_nonzero(begins))
     counts = np.zeros((count, len(first.count_names)), np.int64)
     limbs = np.zeros((count, first.limbs.shape[1]), np.int64)
-    spills, start = [], 0
+    spills: list[tuple[Array, Array]] = []
+    start = 0
     for table in tables:
         here = place[start : start + len(table)]  # a key is in a table once
         counts[here] += table.counts
         limbs[here] += table.limbs
-        spills.append((here[table.spilled_at // num_sums] * num_sums + table.spilled_at % num_sums, table.spilled))
+        spills += _moved([(table.spilled_at, table.spilled)], here, first.windows)
         start += len(table)
     _carry(limbs, first.windows)
     keys = tuple(column.take(np.flatnonzero(begins)) for column in in_turn)
@@ -161,8 +162,14 @@ def in_order(
     spills: Sequence[tuple[Array, Array]],
 ) -> ExactTable:
     """Return the table of rows in any order, whose keys may come several times; keys without any count are left out."""
+    used: Array = np.asarray(counts.any(axis=1))
+    if len(keys) == 1 and ascends(keys[0]):  # integers that were numbered by their distance: each is there once
+        moved = _moved(spills, np.cumsum(used) - 1, windows)
+        if not used.all():
+            keys, counts, limbs = (keys[0].take(used),), counts[used], limbs[used]
+        return ExactTable(windows, count_names, keys, counts, carried(limbs, windows), *_merged_spills(moved))
     order = order_of(keys)
-    order = order[counts[order].any(axis=1)]
+    order = order[used[order]]
     keys = tuple(column.take(order) for column in keys)
     first = begins_group(keys)
     starts = np.flatnonzero(first)
@@ -173,8 +180,7 @@ def in_order(
         counts, limbs = (np.add.reduceat(array[order], starts, axis=0) for array in (counts, limbs))
     else:
         counts, limbs = counts[order], limbs[order]
-    num_sums = max(1, len(windows))
-    moved = [(place[at // num_sums] * num_sums + at % num_sums, spilled) for at, spilled in spills]
+    moved = _moved(spills, place, windows)
     return ExactTable(windows, count_names, keys, counts, carried(limbs, windows), *_merged_spills(moved))
 
 
@@ -194,6 +200,12 @@ def _carry(limbs: Array, windows: Iterable[Window]) -> None:
             limbs[:, i] -= carry << 32
             limbs[:, i + 1] += carry
         begin += window.size
+
+
+def _moved(spills: Sequence[tuple[Array, Array]], place: Array, windows: Sequence[Window]) -> list[tuple[Array, Array]]:
+    """Return spills with the positions of their keys after these moved to other places."""
+    sums = max(1, len(windows))
+    return [(place[at // sums] * sums + at % sums, spilled) for at, spilled in spills]
 
 
 def _merged_spills(spills: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:

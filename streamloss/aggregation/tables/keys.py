@@ -169,6 +169,12 @@ def order_of(keys: Keys) -> Array:
     return np.lexsort(sorted_by)
 
 
+def ascends(column: KeyColumn) -> bool:
+    """Return whether keys are integers in ascending order, each once and none missing."""
+    values = column.values
+    return column.missing is None and values.dtype.kind in "iu" and bool((values[1:] > values[:-1]).all())
+
+
 def begins_group(keys: Keys) -> Array:
     """Return for keys in order whether each differs from the one before it; the first one does."""
     differs = np.zeros(len(keys[0].values), np.bool_)
