@@ -107,8 +107,8 @@ def evaluate(
     reduction : str, optional
         For all losses; by default each loss has its own. See `Reduction`.
     out : str or mapping, optional
-        Where the losses of rows go: a Zarr group, in which each loss becomes the array of its name, or a
-        mapping from the losses' names to arrays.
+        Where the losses of rows go: a Zarr group, in which each loss becomes the array of its name, or a mapping from
+        the losses' names to arrays; or ``losses.parquet``, a folder of Parquet files with a column for each loss.
     overwrite : bool
         Whether `out` may replace what is there.
     executor : {"auto", "inline", "threads", "dask", "cuda"} or distributed.Client

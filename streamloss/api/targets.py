@@ -17,12 +17,13 @@ from ..errors import StateError, UsageError
 from ..planning.plan import Plan, PlannedLoss
 from ..planning.request import LossRequest
 from ..storage.sinks import Sink, StoredSink
-from ..storage.uris import overlap
+from ..storage.sinks.parquet import check_parquet_target, folder_of, is_parquet_target
+from ..storage.uris import Address, address_of, overlap
 from .names import loss_named
 from .request import Options
 
 FILES = frozenset((
-    ".npy", ".npz", ".csv", ".tsv", ".parquet", ".feather", ".arrow", ".h5", ".hdf5", ".nc", ".json", ".jsonl", ".zip",
+    ".npy", ".npz", ".csv", ".tsv", ".feather", ".arrow", ".h5", ".hdf5", ".nc", ".json", ".jsonl", ".zip",
     ".pkl", ".pickle", ".pt", ".mat", ".state",
 ))  # fmt: skip
 """The endings of files that are no Zarr group, by which one is named by mistake."""
@@ -40,9 +41,14 @@ def targets_by_name(out: str | Mapping[str, str] | None, losses: Mapping[str, st
         targets = {loss_named(name, losses, "loss in out"): str(uri) for name, uri in out.items()}
         if len(targets) < len(out):
             raise UsageError(f"out names one loss twice: {', '.join(map(repr, out))}; expected each loss once.")
-        for uri in targets.values():
-            _refuse_place(uri, "array")
+        for name, uri in targets.items():
+            if is_parquet_target(uri):
+                targets[name] = uri if address_of(uri).member else f"{uri}::{name}"
+            else:
+                _refuse_place(uri, "array")
         return targets
+    if is_parquet_target(str(out)):
+        return {name: f"{out}::{name}" for name in losses}
     _refuse_place(str(out), "group")
     for name in losses:
         if not name or name.startswith(".") or name == "zarr.json" or any(c in name for c in "/\\\0"):
@@ -102,6 +108,7 @@ def open_sinks(
         return {}
     from ..storage.sinks.zarr import ZarrSink, check_target
 
+    folders = _parquet_folders(plan, targets)
     taken = {f"{source.role} is read from": source.where for source in plan.sources if not source.in_memory}
     for name, uri in targets.items():
         for use, place in taken.items():
@@ -109,15 +116,23 @@ def open_sinks(
                 raise UsageError(
                     f"out: {uri!r} is where {use}, or above or below it ({place}); write to another place."
                 )
-        taken[f"{name} is written"] = uri
-        check_target(uri, overwrite, keys)
+        if name in folders.get(address_of(uri).place, {}):
+            check_parquet_target(address_of(uri).place, overwrite, keys)
+        else:
+            taken[f"{name} is written"] = uri
+            check_target(uri, overwrite, keys)
+    sinks: dict[str, StoredSink] = {}
+    for columns in folders.values():
+        about = {address.member: configs[name] for name, address in columns.items()}
+        sinks.update(folder_of(columns, plan.num_blocks, about, overwrite, keys))
 
     def open_sink(loss: PlannedLoss) -> StoredSink:
         shape, chunks, dtype = plan.shape, plan.block_shape, loss.dtype
         if loss.alignment.ratio_shape is not None:
             shape, chunks, dtype = loss.alignment.ratio_shape, loss.alignment.ratio_shape, np.dtype(np.float64)
         attributes = {"loss": configs[loss.name], "rows_from": plan.start}
-        opened = ZarrSink(targets[loss.name], shape, chunks, dtype, attributes, overwrite, keys)
+        made = sinks.get(loss.name)
+        opened = made or ZarrSink(targets[loss.name], shape, chunks, dtype, attributes, overwrite, keys)
         sink: StoredSink = held.enter_context(closing(opened))
         if begun and not sink.joined:
             raise StateError(
@@ -129,6 +144,25 @@ def open_sinks(
         return sink
 
     return {loss.name: open_sink(loss) for loss in plan.losses if loss.name in targets}
+
+
+def _parquet_folders(plan: Plan, targets: Mapping[str, str]) -> dict[str, dict[str, Address]]:
+    """Return the losses that go to folders of Parquet files: by folder and by name. Raises UsageError for losses that
+    are no column.
+    """
+    folders: dict[str, dict[str, Address]] = {}
+    for loss in plan.losses:
+        uri = targets.get(loss.name, "")
+        if not uri or not is_parquet_target(uri):
+            continue
+        if loss.alignment.ratio_shape is not None or len(plan.shape) != 1:
+            what = "one ratio over the whole data" if loss.alignment.ratio_shape is not None else f"shape {plan.shape}"
+            raise UsageError(
+                f"{loss.name}: out: {uri!r}: a column of Parquet holds one loss for each row; these losses have "
+                f"{what}. Write Zarr (out='losses.zarr'), which has as many axes as losses have."
+            )
+        folders.setdefault(address_of(uri).place, {})[loss.name] = address_of(uri)
+    return folders
 
 
 def write_ratios(plan: Plan, states: Iterable[State], sinks: Mapping[str, Sink]) -> None:

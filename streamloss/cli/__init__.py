@@ -62,7 +62,11 @@ def cli() -> None:
 @click.option(
     "--reduction", metavar="NAME", help="For all losses: sum, sum_over_batch_size, mean_with_sample_weight, none."
 )
-@click.option("--out", metavar="URI", help="A Zarr group for the losses of rows: one array for each loss.")
+@click.option(
+    "--out",
+    metavar="URI",
+    help="A Zarr group for the losses of rows, or x.parquet, a folder with a column for each loss.",
+)
 @click.option("--overwrite", is_flag=True, default=None, help="Replace what --out names.")
 @click.option(
     "--nan-policy",

@@ -39,7 +39,8 @@ class Config(Strict):
     reduction: str | None = None
     """The reduction of all losses, in place of their own: `"sum"`, `"sum_over_batch_size"`, `"none"`, ..."""
     out: str | None = None
-    """A Zarr group to which the losses of rows are written, one array for each loss."""
+    """A Zarr group to which the losses of rows are written, one array for each loss, or `"x.parquet"`, a folder of
+    Parquet files with a column for each."""
     overwrite: bool = False
     """Whether `out` may replace what is there."""
     executor: ExecutorName = "auto"
