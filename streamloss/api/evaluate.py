@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-import operator
 import os
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from typing import Any
@@ -16,7 +14,6 @@ from ..aggregation.checkpoint import Checkpoint, open_checkpoint
 from ..aggregation.checks import check_snapshot, evidence_message
 from ..aggregation.manifest import Manifest
 from ..aggregation.snapshot import Snapshot
-from ..core.blocks import Ranges
 from ..core.kernel_cache import counts
 from ..core.machine import DEFAULT_MEMORY
 from ..core.types import Progress
@@ -26,6 +23,7 @@ from ..execution.block import MAX_GROUPS, NAN_POLICIES
 from ..planning.plan import Plan
 from ..planning.request import LossRequest
 from ..storage.sinks import StoredSink
+from .batches import evaluate_batches
 from .grouping import grouping_of, labels_of
 from .interop import loss_requests
 from .manifest import manifest_of
@@ -33,17 +31,19 @@ from .progress import shown_progress
 from .request import Inputs, Options, messages_about, plan_request, prepare_inputs
 from .result import Result, result_of
 from .run import choose_executor, run_plan
+from .shards import blocks_of, nothing_of
 from .storage_options import with_options
 from .targets import check_sinks, open_sinks, refuse_targets, targets_by_name, write_ratios
 
 
 def evaluate(
     losses: Any,
-    y_true: Any,
-    y_pred: Any,
+    y_true: Any = None,
+    y_pred: Any = None,
     sample_weight: Any = None,
     *,
     mask: Any = None,
+    batches: Iterable[Any] | None = None,
     by: Mapping[str, Any] | None = None,
     keep: int | str | Sequence[int | str] | None = None,
     stats: str | Sequence[str] | Mapping[str, Any] | None = None,
@@ -87,6 +87,9 @@ def evaluate(
     mask : as `y_true`, optional
         Booleans, or 0 and 1, of the losses' shape, or their rank with 1s. Rows where it is False have no loss: they are
         not counted, whatever they hold, and are 0 in NONE.
+    batches : iterable, optional
+        In place of arrays: ``(y_true, y_pred)``, ``(y_true, y_pred, sample_weight)`` or mappings with these names and
+        perhaps ``mask``, as a data loader or a generator gives them, once. See :class:`streamloss.Evaluator`.
     by : mapping of str to key, optional
         The keys of groups by name: what `sample_weight` may be, also text and times; :func:`streamloss.by` cuts times
         by a unit and numbers into bins. See ``Result.groups``.
@@ -185,6 +188,10 @@ def evaluate(
         clip_probabilities=clip_probabilities,
         missing_chunks=missing_chunks,
     )
+    if batches is not None:
+        others = {"y_true": y_true, "y_pred": y_pred, "sample_weight": sample_weight, "mask": mask, "by": by}
+        others |= {"keep": keep, "stats": stats, "cluster": cluster, "storage_options": storage_options}
+        return evaluate_batches(losses, batches, options, others, progress)
     requests = loss_requests(losses, options.reduction)
     if nan_policy not in NAN_POLICIES:
         raise UnknownNameError("nan_policy", nan_policy, NAN_POLICIES)
@@ -203,7 +210,7 @@ def evaluate(
         for message in messages:
             warnings.warn(message, StreamlossWarning, stacklevel=2)
         if snapshot.missing and not snapshot.result.covered and options.shard is not None:
-            messages.append(_nothing(options.shard, plan))
+            messages.append(nothing_of(options.shard, plan))
             warnings.warn(messages[-1], StreamlossWarning, stacklevel=2)
         if not snapshot.missing:
             messages += check_snapshot(snapshot)
@@ -228,7 +235,7 @@ def _run(
     targets = targets_by_name(options.out, {request.name: request.spec.name for request in requests})
     refuse_targets(plan, requests, targets, options)
     manifest = manifest_of(plan, requests, targets, options)
-    todo = None if options.shard is None else _blocks_of(options.shard, plan.num_blocks)
+    todo = None if options.shard is None else blocks_of(options.shard, plan.num_blocks)
     with _open_checkpoint(options, manifest) as saved:
         resumed = saved is not None and len(saved.covered) > 0
         keys: tuple[str, ...] = ()
@@ -264,23 +271,3 @@ def _open_checkpoint(options: Options, manifest: Manifest) -> AbstractContextMan
     if options.checkpoint is None:
         return nullcontext()
     return open_checkpoint(str(options.checkpoint), options.shard, manifest, options.copies)
-
-
-def _nothing(shard: tuple[int, int], plan: Plan) -> str:
-    """Return the message about a shard without rows, which is no error: jobs may have more tasks than blocks."""
-    blocks = f"{plan.num_blocks:,} block{'s' * (plan.num_blocks > 1)}"
-    return (
-        f"shard {shard[0]}/{shard[1]} has no rows: the data has {blocks} of {math.prod(plan.block_shape):,} rows, "
-        "fewer than shards"
-    )
-
-
-def _blocks_of(shard: tuple[int, int], num_blocks: int) -> Ranges:
-    """Return the blocks of shard ``(i, n)``. Raises UsageError where there is no such shard."""
-    try:
-        index, count = (operator.index(number) for number in shard)
-    except (TypeError, ValueError):
-        raise UsageError(f"shard must be (i, n), such as (0, 4); received {shard!r}.") from None
-    if not 0 <= index < count:
-        raise UsageError(f"shard {index}/{count}: expected i from 0 to n - 1, so the first of four is 0/4.")
-    return Ranges.of_shard(index, count, num_blocks)

@@ -131,12 +131,7 @@ class ParquetSink:
 
     def __init__(self, folder: ParquetFolder, column: str) -> None:
         self.where = f"{folder.place}::{column}"
-        self._folder, self._column = folder, column
-
-    @property
-    def joined(self) -> bool:
-        """Whether another part of the evaluation, or an earlier run of it, made the folder."""
-        return self._folder.joined
+        self._folder, self._column, self.joined = folder, column, folder.joined
 
     def memory(self, block: Block) -> None:
         """Return None: the losses go to files."""
