@@ -32,7 +32,7 @@ from .request import Inputs, Options, messages_about, plan_request, prepare_inpu
 from .result import Result, result_of
 from .run import choose_executor, run_plan
 from .shards import blocks_of, nothing_of
-from .storage_options import with_options
+from .storage_options import options_of_target, with_options
 from .targets import check_sinks, open_sinks, refuse_targets, targets_by_name, write_ratios
 
 
@@ -199,7 +199,9 @@ def evaluate(
         raise UsageError(f"clip_probabilities must be True or False; received {clip_probabilities!r}.")
     grouping = grouping_of(by, keep, cluster, stats)
     y_true = labels_of(losses, y_true, y_pred)
-    given = with_options(Inputs(y_true, y_pred, sample_weight, mask, grouping), storage_options)
+    given = Inputs(y_true, y_pred, sample_weight, mask, grouping)
+    options = replace(options, out_options=options_of_target(given, out, storage_options))
+    given = with_options(given, storage_options, options.out_options)
     inputs = prepare_inputs(requests, given, options.resumable, missing_chunks)
     plan = plan_request(requests, inputs, options, losses_on_host=out is not None)
     chosen = choose_executor(plan, inputs, options)
@@ -251,7 +253,7 @@ def _run(
             )
         configs = {request.name: request.config for request in requests}
         overwrite, begun = options.overwrite and not resumed, saved.covered if saved else None
-        sinks = open_sinks(plan, configs, targets, overwrite, keys, begun, held=held)
+        sinks = open_sinks(plan, configs, targets, overwrite, keys, begun, options.out_options, held=held)
         collected = run_plan(
             plan,
             executor,

@@ -10,6 +10,7 @@ from ..core.version import __version__
 from ..planning.plan import Plan
 from ..planning.request import LossRequest
 from ..storage.sources.base import nbytes
+from ..storage.uris import redacted
 from .request import Options
 
 
@@ -29,7 +30,7 @@ def manifest_of(plan: Plan, requests: Sequence[LossRequest], targets: Mapping[st
         for source in plan.sources
     }
     losses = tuple(
-        LossManifest(loss.name, request.config, str(loss.dtype), str(request.reduction), targets.get(loss.name))
+        LossManifest(loss.name, request.config, str(loss.dtype), str(request.reduction), _place(targets.get(loss.name)))
         for request, loss in zip(requests, plan.losses, strict=True)
     )
     return Manifest(
@@ -50,6 +51,11 @@ def manifest_of(plan: Plan, requests: Sequence[LossRequest], targets: Mapping[st
         statistics=tuple(sorted({text for loss in plan.losses for text in loss.identity.statistics})),
         by=plan.losses[0].identity.by,
     )
+
+
+def _place(target: str | None) -> str | None:
+    """Return where losses of rows go, without credentials."""
+    return None if target is None else redacted(target)
 
 
 def plan_of(manifest: Manifest) -> dict[str, Any]:

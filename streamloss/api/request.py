@@ -21,6 +21,7 @@ from ..planning.request import Limits, LossRequest, Sources
 from ..storage.sources import MISSING_CHUNKS, Source, open_source
 from ..storage.sources.dask import LazyArray, as_lazy, is_lazy, refuse_unknown_chunks, refuse_weight_without_axis
 from ..storage.sources.encoding import same_units
+from ..storage.uris import StorageOptions
 from .class_weight import checked_class_weight
 from .grouping import NO_GROUPING, Grouping, role_of
 
@@ -35,6 +36,8 @@ class Options:
     class_weight: Mapping[int, float] | Sequence[float] | None = None
     reduction: str | None = ""
     out: str | Mapping[str, str] | None = None
+    out_options: StorageOptions = field(default_factory=StorageOptions)
+    """The options of the object store that `out` is in."""
     overwrite: bool = False
     executor: str | Executor = "auto"
     scheduler: Any = None

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..storage.stores import is_remote
-from ..storage.uris import StorageOptions, address_of
+from ..storage.uris import StorageOptions, address_of, is_remote_uri
 from .request import ROLES, Inputs
 
 
@@ -36,13 +36,26 @@ def options_of(storage_options: Mapping[str, Any] | None, role: str, roles: Coll
     return StorageOptions(storage_options.get(role, {}))
 
 
-def with_options(inputs: Inputs, storage_options: Mapping[str, Any] | None) -> Inputs:
-    """Return the inputs whose URIs in object stores have their options. Raises UsageError for wrong options."""
+def options_of_target(inputs: Inputs, out: Any, storage_options: Mapping[str, Any] | None) -> StorageOptions:
+    """Return the options of the object store that losses of rows are written to: those of the role "out"."""
+    uris = out.values() if isinstance(out, Mapping) else [] if out is None else [out]
+    if not any(is_remote_uri(str(uri)) for uri in uris):
+        return StorageOptions()
+    return options_of(storage_options, "out", (*inputs.by_role(), "out"))
+
+
+def with_options(
+    inputs: Inputs, storage_options: Mapping[str, Any] | None, of_target: StorageOptions | None = None
+) -> Inputs:
+    """Return the inputs whose URIs in object stores have their options; `of_target` are those of the target.
+
+    Raises UsageError for wrong options.
+    """
     found: dict[str, Any] = {}
     for role, array in inputs.by_role().items():
-        options = options_of(storage_options, role, inputs.by_role())
+        options = options_of(storage_options, role, (*inputs.by_role(), "out"))
         if isinstance(array, str | os.PathLike) and is_remote(address := address_of(os.fspath(array))):
             found[role] = address._replace(options=options)
-    if storage_options and not found:
+    if storage_options and not found and not of_target:
         raise UsageError("storage_options was passed, but no array is the URI of an object store (s3://, https://).")
     return inputs.with_arrays(found)

@@ -18,7 +18,7 @@ from ..planning.plan import Plan, PlannedLoss
 from ..planning.request import LossRequest
 from ..storage.sinks import Sink, StoredSink
 from ..storage.sinks.parquet import check_parquet_target, folder_of, is_parquet_target
-from ..storage.uris import Address, address_of, overlap
+from ..storage.uris import Address, StorageOptions, address_of, is_remote_uri, overlap
 from .names import loss_named
 from .request import Options
 
@@ -95,14 +95,16 @@ def open_sinks(
     overwrite: bool,
     keys: Sequence[str] = (),
     begun: Ranges | None = None,
+    options: StorageOptions | None = None,
     *,
     held: ExitStack,
 ) -> dict[str, StoredSink]:
     """Create the targets and return the sinks by the loss' name; none is created if one is refused.
 
     `keys` tell the evaluation from others, for parts that write to one array: an array that has one of them is gone on
-    with, a new one gets the last. What was written of the blocks that were `begun` before must be there. `held` closes
-    the sinks. Raises UsageError for a target that is read from or written twice, and StateError for one that is gone.
+    with, a new one gets the last; `options` are those of object stores. What was written of the blocks that were
+    `begun` before must be there. `held` closes the sinks. Raises UsageError for a target that is read from or written
+    twice, and StateError for one that is gone.
     """
     if not targets:
         return {}
@@ -118,7 +120,7 @@ def open_sinks(
                 )
         if name in folders.get(address_of(uri).place, {}):
             check_parquet_target(address_of(uri).place, overwrite, keys)
-        else:
+        elif not is_remote_uri(uri):
             taken[f"{name} is written"] = uri
             check_target(uri, overwrite, keys)
     sinks: dict[str, StoredSink] = {}
@@ -131,9 +133,16 @@ def open_sinks(
         if loss.alignment.ratio_shape is not None:
             shape, chunks, dtype = loss.alignment.ratio_shape, loss.alignment.ratio_shape, np.dtype(np.float64)
         attributes = {"loss": configs[loss.name], "rows_from": plan.start}
-        made = sinks.get(loss.name)
-        opened = made or ZarrSink(targets[loss.name], shape, chunks, dtype, attributes, overwrite, keys)
-        sink: StoredSink = held.enter_context(closing(opened))
+        uri, about = targets[loss.name], (shape, chunks, dtype, attributes, overwrite, keys)
+        if loss.name in sinks:
+            opened = sinks[loss.name]
+        elif is_remote_uri(uri):
+            from ..storage.sinks.zarr_remote import RemoteZarrSink
+
+            opened = RemoteZarrSink(uri, *about, options)
+        else:
+            opened = ZarrSink(uri, *about)
+        sink = held.enter_context(closing(opened))
         if begun and not sink.joined:
             raise StateError(
                 f"out: the checkpoint says that rows were written to {targets[loss.name]!r}, which is not there; "

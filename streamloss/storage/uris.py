@@ -54,6 +54,11 @@ def address_of(uri: str) -> Address:
     return Address(uri, place, member)
 
 
+def is_remote_uri(uri: str) -> bool:
+    """Return whether a URI is of another scheme than ``file``."""
+    return address_of(uri).scheme != "file"
+
+
 def redacted(uri: str) -> str:
     """Return a URI without user, password and query, which may sign a request; a path is returned as it is.
 
