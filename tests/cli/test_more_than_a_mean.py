@@ -74,13 +74,13 @@ def test_groups_are_those_of_the_library(run):
 
 def test_a_file_says_the_same_as_flags(run, place):
     (place / "c.toml").write_text(
-        'losses = "bce"\ny_true = "f.parquet::y"\ny_pred = "old.npy"\nkeep = 0\nmax_groups = 50\n'
+        'losses = "bce"\ny_true = "f.parquet::y"\ny_pred = "old.npy"\nkeep = 0\nmax_groups = 500\n'
         'cluster = "f.parquet::day:unit=D"\n'
         "[by]\ncarrier = 'f.parquet::carrier'\nmonth = {array = 'f.parquet::day', unit = 'M'}\n"
         "age = {array = 'f.parquet::age', bins = [18, 65]}\n[stats]\nworst = 3\n"
     )
     from_file, _ = run("evaluate", "c.toml")
-    flags = ["--stats", "worst=3", "--keep", "0", "--max-groups", "50", "--cluster", "f.parquet::day:unit=D"]
+    flags = ["--stats", "worst=3", "--keep", "0", "--max-groups", "500", "--cluster", "f.parquet::day:unit=D"]
     from_flags, _ = run("evaluate", *DATA, *BY, *flags)
     assert from_file["losses"] == from_flags["losses"]
     assert len(from_file["losses"]["binary_crossentropy"]["kept"]) == ROWS
