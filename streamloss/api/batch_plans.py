@@ -14,7 +14,8 @@ from ..errors import UsageError
 from ..planning.plan import Plan
 from ..planning.request import LossRequest
 from ..storage.sources.numpy import ArraySource, plain_source
-from .request import Inputs, Options, messages_about, plan_request, prepare_inputs
+from .inputs import Inputs
+from .request import Options, messages_about, plan_request, prepare_inputs
 
 MOST_PLANS = 16
 """The plans that are kept: sentences, padded to the longest one of their batch, have a shape in each batch."""

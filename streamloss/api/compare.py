@@ -19,10 +19,11 @@ from ..planning.request import LossRequest
 from ..storage.sources.dask import is_lazy
 from .comparison import Comparison
 from .grouping import grouping_of, labels_of
+from .inputs import Inputs
 from .interop import loss_requests
 from .manifest import manifest_of
 from .progress import shown_progress
-from .request import Inputs, Options, messages_about, plan_request
+from .request import Options, messages_about, plan_request
 from .result import result_of
 from .run import choose_executor, run_plan
 from .storage_options import with_options
@@ -108,7 +109,7 @@ clip_probabilities, missing_chunks, progress, storage_options
     )
     grouping = grouping_of(by, None, cluster, "stderr")
     y_true = labels_of(losses, y_true, models[first])
-    inputs = Inputs(y_true, models[first], sample_weight, mask, grouping, {name: models[name] for name in others})
+    inputs = Inputs(y_true, models[first], sample_weight, mask, grouping, {}, {name: models[name] for name in others})
     inputs = with_options(inputs, storage_options)
     for role, array in inputs.by_role().items():
         if is_lazy(array):

@@ -25,10 +25,11 @@ from ..planning.request import LossRequest
 from ..storage.sinks import StoredSink
 from .batches import evaluate_batches
 from .grouping import grouping_of, labels_of
+from .inputs import Inputs
 from .interop import loss_requests
 from .manifest import manifest_of
 from .progress import shown_progress
-from .request import Inputs, Options, messages_about, plan_request, prepare_inputs
+from .request import Options, messages_about, plan_request, prepare_inputs
 from .result import Result, result_of
 from .run import choose_executor, run_plan
 from .shards import blocks_of, nothing_of
@@ -66,6 +67,7 @@ def evaluate(
     clip_probabilities: bool = False,
     missing_chunks: str | Mapping[str, str] | None = None,
     progress: bool | str | Callable[[Progress], None] | None = "auto",
+    dtypes: Mapping[str, str] | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Result:
     """Evaluate losses over arrays of any size, in one pass and bounded memory, with exact sums.
@@ -151,6 +153,9 @@ def evaluate(
     progress : {"auto", True, False} or callable
         "auto": a bar on a terminal and in a notebook, for runs beyond two seconds; True: elsewhere lines on stderr;
         False: nothing. A callable is called with a `Progress` after each block.
+    dtypes : mapping, optional
+        The dtypes of arrays that hold bits as integers: ``{"y_pred": "bfloat16"}``, or float16, float8_e4m3fn,
+        float8_e5m2.
     storage_options : mapping, optional
         Of object stores: for all URIs, or ``{"y_pred": {...}}`` by role; see "Object stores" in the guide.
 
@@ -199,7 +204,7 @@ def evaluate(
         raise UsageError(f"clip_probabilities must be True or False; received {clip_probabilities!r}.")
     grouping = grouping_of(by, keep, cluster, stats)
     y_true = labels_of(losses, y_true, y_pred)
-    given = Inputs(y_true, y_pred, sample_weight, mask, grouping)
+    given = Inputs(y_true, y_pred, sample_weight, mask, grouping, dtypes or {})
     options = replace(options, out_options=options_of_target(given, out, storage_options))
     given = with_options(given, storage_options, options.out_options)
     inputs = prepare_inputs(requests, given, options.resumable, missing_chunks)

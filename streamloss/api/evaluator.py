@@ -26,9 +26,10 @@ from ..errors import (
 from ..execution.block import NAN_POLICIES
 from .batch_plans import BatchPlans
 from .batch_sums import BatchSums
+from .inputs import Inputs
 from .interop import loss_requests
 from .manifest import plan_of
-from .request import Inputs, Options
+from .request import Options
 from .result import Result, result_of
 from .run import choose_executor, run_plan
 

@@ -16,8 +16,9 @@ from ..execution.inline import InlineExecutor
 from ..formulas._kinds import Elementwise, LabelLayout, Parametric
 from ..kernels.summation_order import FEW, SEVERAL
 from ..planning.request import LossRequest
+from .inputs import Inputs
 from .interop import loss_requests
-from .request import Inputs, plan_request, prepare_inputs
+from .request import plan_request, prepare_inputs
 from .run import DEFAULTS, run_plan
 
 CLASSES = (2, FEW + 1, SEVERAL + 1)

@@ -11,8 +11,8 @@ from ..core.types import Reduction
 from ..errors import UnknownNameError, UsageError
 from ..formulas._registry import Declaration, LossSpec, declarations, find
 from ..planning.request import LossRequest
+from .inputs import Inputs
 from .loss_docs import annotation, class_doc, function_doc, signature
-from .request import Inputs
 from .run import call
 
 DTYPES = ("float32", "float64", "float16", "bfloat16")

@@ -10,8 +10,9 @@ from ..errors import UsageError
 from ..planning.plan import Plan
 from ..storage.sources.dask import is_lazy
 from .grouping import grouping_of
+from .inputs import Inputs
 from .interop import loss_requests
-from .request import Inputs, Options, plan_request
+from .request import Options, plan_request
 from .storage_options import with_options
 
 
@@ -31,6 +32,7 @@ def plan(
     workers: int | None = None,
     rows: slice | None = None,
     missing_chunks: str | Mapping[str, str] | None = None,
+    dtypes: Mapping[str, str] | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Plan:
     """Return what :func:`evaluate` would do with the same arguments: blocks, workers, projected memory. Reads no data.
@@ -38,7 +40,7 @@ def plan(
     Raises what `evaluate` would raise before its first block, and UsageError for Dask arrays.
     """
     grouping = grouping_of(by, keep, cluster, stats)
-    inputs = with_options(Inputs(y_true, y_pred, sample_weight, mask, grouping), storage_options)
+    inputs = with_options(Inputs(y_true, y_pred, sample_weight, mask, grouping, dtypes or {}), storage_options)
     if any(map(is_lazy, inputs.by_role().values())):
         raise UsageError(
             "plan received Dask arrays, whose chunks, and how many of them are in memory at a time, Dask decides; "

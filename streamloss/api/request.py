@@ -7,26 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from ..core.machine import DEFAULT_MEMORY, parse_memory
 from ..core.types import Progress
-from ..errors import ShapeError, UsageError, ValueRangeError
+from ..errors import ShapeError, UsageError
 from ..execution import Executor, is_of_dask
 from ..execution.block import MAX_GROUPS
 from ..planning.gpu import BUFFERS
 from ..planning.plan import Plan
 from ..planning.planner import make_plan
-from ..planning.request import Limits, LossRequest, Sources
-from ..storage.sources import MISSING_CHUNKS, Source, open_source
-from ..storage.sources.dask import LazyArray, as_lazy, is_lazy, refuse_unknown_chunks, refuse_weight_without_axis
+from ..planning.request import Limits, LossRequest
+from ..storage.sources import Source
+from ..storage.sources.dask import as_lazy, is_lazy, refuse_unknown_chunks, refuse_weight_without_axis
 from ..storage.sources.encoding import same_units
 from ..storage.uris import StorageOptions
 from .class_weight import checked_class_weight
-from .grouping import NO_GROUPING, Grouping, role_of
-
-ROLES = ("y_true", "y_pred", "sample_weight", "mask")
-"""The arrays of every evaluation; keys of groups have names of their own."""
+from .inputs import Inputs, is_number, open_inputs, policies_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,46 +55,6 @@ class Options:
         return self.shard is not None or self.checkpoint is not None
 
 
-def role_of_model(name: str) -> str:
-    """Return the name that errors give to the predictions of one of several models."""
-    return f"y_pred.{name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """The arrays of an evaluation, not yet opened."""
-
-    y_true: Any
-    y_pred: Any
-    sample_weight: Any = None
-    mask: Any = None
-    grouping: Grouping = NO_GROUPING
-    """The keys of groups and clusters, and the statistics."""
-    others: Mapping[str, Any] = field(default_factory=dict)
-    """The predictions of other models than that of `y_pred`, by name."""
-    lazy: bool = False
-    """Whether they are Dask arrays, all of them; see :func:`prepare_inputs`."""
-    described: Mapping[str, LazyArray] = field(default_factory=dict)
-    """The Dask arrays by role, with what Dask does not know of them."""
-
-    def by_role(self) -> dict[str, Any]:
-        """Return the arrays by the names that errors give them."""
-        return {
-            "y_true": self.y_true,
-            "y_pred": self.y_pred,
-            "sample_weight": self.sample_weight,
-            "mask": self.mask,
-            **self.grouping.arrays(),
-            **{role_of_model(name): array for name, array in self.others.items()},
-        }
-
-    def with_arrays(self, arrays: Mapping[str, Any]) -> Inputs:
-        """Return the inputs with other arrays for some roles."""
-        of_inputs = {role: array for role, array in arrays.items() if role in ROLES}
-        others = {name: arrays.get(role_of_model(name), array) for name, array in self.others.items()}
-        return replace(self, **of_inputs, grouping=self.grouping.with_arrays(arrays), others=others)
-
-
 def prepare_inputs(
     requests: Sequence[LossRequest],
     inputs: Inputs,
@@ -119,12 +74,12 @@ def prepare_inputs(
             "(array.to_zarr), or evaluate without; Dask tries again what its workers lose."
         )
     _refuse_two_arrays(requests, inputs.y_pred)  # before they become one
-    policies = _policies(missing_chunks, inputs.grouping, lazy=True)
+    policies = policies_of(missing_chunks, inputs.grouping, lazy=True)
     refuse_weight_without_axis(inputs.sample_weight)
     described = {
         role: as_lazy(array, role, policies[role])
         for role, array in inputs.by_role().items()
-        if array is not None and not _is_number(role, array)
+        if array is not None and not is_number(role, array)
     }
     arrays = {role: lazy.array for role, lazy in described.items()}
     return replace(inputs.with_arrays(arrays), lazy=True, described=described)
@@ -210,49 +165,6 @@ def _refuse_two_arrays(requests: Sequence[LossRequest], y_pred: Any) -> None:
         )
 
 
-def open_inputs(inputs: Inputs, missing_chunks: str | Mapping[str, str] | None) -> Sources:
-    """Return the opened arrays. By default a missing chunk of `y_pred` or `mask` is an error, and one of the others is
-    warned about.
-
-    Raises SourceError where there is no array, UsageError and ValueRangeError for what is no weight or mask.
-    """
-    policies = _policies(missing_chunks, inputs.grouping)
-    opener = (lambda array, role, policy: inputs.described[role].open(role)) if inputs.lazy else open_source
-    return Sources(
-        opener(inputs.y_true, "y_true", policies["y_true"]),
-        opener(inputs.y_pred, "y_pred", policies["y_pred"]),
-        _open_weight(inputs.sample_weight, policies["sample_weight"], opener),
-        _open_mask(inputs.mask, policies["mask"], opener),
-        tuple((cut, opener(key, role_of(cut), policies[role_of(cut)])) for cut, key in inputs.grouping.keys),
-        inputs.grouping.keep,
-        {name: opener(array, role_of_model(name), policies["y_pred"]) for name, array in inputs.others.items()},
-        inputs.lazy,
-    )
-
-
-def _policies(missing_chunks: str | Mapping[str, str] | None, grouping: Grouping, lazy: bool = False) -> dict[str, str]:
-    """Return the policy for each role: one for all, or the defaults but for the roles that are named.
-
-    `lazy` says whether Dask reads the arrays: its tasks return no counts to warn of, so "error" is the default for all.
-    """
-    default = {"y_true": "warn", "y_pred": "error", "sample_weight": "warn", "mask": "error"}
-    default |= dict.fromkeys(grouping.arrays(), "error")
-    if lazy:
-        default = dict.fromkeys(default, "error")
-    if missing_chunks is None:
-        return default
-    named = missing_chunks if isinstance(missing_chunks, Mapping) else dict.fromkeys(default, missing_chunks)
-    for role, policy in named.items():
-        if role not in default:
-            raise UsageError(f"missing_chunks has {role!r}: {policy!r}; expected roles of {', '.join(default)}.")
-        if policy not in MISSING_CHUNKS:
-            raise UsageError(
-                f"missing_chunks must be one of {', '.join(MISSING_CHUNKS)}, or a mapping of roles to these; received "
-                f"{missing_chunks!r}."
-            )
-    return {**default, **named}
-
-
 def _limits(options: Options, losses_on_host: bool) -> Limits:
     return Limits(
         parse_memory(options.memory),
@@ -263,37 +175,3 @@ def _limits(options: Options, losses_on_host: bool) -> Limits:
         losses_on_host=losses_on_host,
         max_groups=options.max_groups,
     )
-
-
-def _is_number(role: str, array: Any) -> bool:
-    """Return whether it is one weight for all rows."""
-    if role != "sample_weight":
-        return False
-    if isinstance(array, int | float | np.number):
-        return True
-    kind = getattr(getattr(array, "dtype", None), "kind", "f")  # the dtypes of torch and others have none
-    return getattr(array, "shape", None) == () and kind in "biuf"
-
-
-def _open_weight(
-    sample_weight: Any, missing_chunks: str, opener: Callable[[Any, str, str], Source]
-) -> Source | float | None:
-    if sample_weight is None:
-        return None
-    if _is_number("sample_weight", sample_weight):
-        weight = float(np.asarray(sample_weight))  # of a library whose numbers are no floats, too
-        if not 0.0 <= weight < np.inf:
-            raise ValueRangeError(f"sample_weight is {weight:g}; expected a finite weight of at least 0.")
-        return weight
-    return opener(sample_weight, "sample_weight", missing_chunks)
-
-
-def _open_mask(mask: Any, missing_chunks: str, opener: Callable[[Any, str, str], Source]) -> Source | None:
-    if mask is None:
-        return None
-    source = opener(mask, "mask", missing_chunks)
-    if source.dtype.kind not in "biu":
-        raise ValueRangeError(
-            f"mask has dtype {source.dtype}; expected booleans, or integers 0 and 1: whether a row counts."
-        )
-    return source

@@ -22,7 +22,8 @@ from ..planning.request import LossRequest
 from ..storage.sinks import Sink
 from ..storage.sinks.memory import sink_beside
 from ..storage.sources.base import on_gpu
-from .request import Inputs, Options, messages_about, plan_request, prepare_inputs
+from .inputs import Inputs
+from .request import Options, messages_about, plan_request, prepare_inputs
 
 DEFAULTS = Options()
 

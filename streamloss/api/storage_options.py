@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import UsageError
 from ..storage.stores import is_remote
 from ..storage.uris import StorageOptions, address_of, is_remote_uri
-from .request import ROLES, Inputs
+from .inputs import ROLES, Inputs
 
 
 def options_of(storage_options: Mapping[str, Any] | None, role: str, roles: Collection[str] = ROLES) -> StorageOptions:

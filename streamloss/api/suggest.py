@@ -10,9 +10,10 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..storage.sources.base import Source
+from .inputs import Inputs, open_inputs
 from .interop import loss_requests
 from .loss import loss_class
-from .request import Inputs, Options, open_inputs, plan_request
+from .request import Options, plan_request
 
 MOST_ELEMENTS = 1 << 20
 """The elements of an array that are looked at."""

@@ -11,7 +11,7 @@ from typing import Any
 import click
 from pydantic_core import PydanticUndefined
 
-from ..api.request import Inputs
+from ..api.inputs import Inputs
 from ..api.suggest import Look, Suggestion, suggest
 from ..errors import OutputExistsError, UnwritableOutputError, UsageError
 from .schema import Config, descriptions
@@ -33,6 +33,7 @@ EXAMPLES = {
     "checkpoint": "progress",
     "missing_chunks": "error",
     "storage_options": {"region": "us-east-1"},
+    "dtypes": {"y_pred": "bfloat16"},
     "by": {"carrier": "rows.parquet::carrier"},
     "keep": [0],
     "stats": ["stderr", "worst=20"],

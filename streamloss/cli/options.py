@@ -40,7 +40,7 @@ def _policies(context: click.Context, parameter: click.Parameter, values: tuple[
     return named or (values[0] if values else None)
 
 
-OF_ONE_RESULT = ("--y-pred", "--keep", "--stats")
+OF_ONE_RESULT = ("--y-pred", "--dtype", "--keep", "--stats")
 """The options about one array of predictions, which comparisons do not have."""
 
 
@@ -85,6 +85,13 @@ _OPTIONS = {
     ),
     "--mask": click.option(
         "--mask", shell_complete=complete_file, metavar="URI", help="Booleans, or 0 and 1: whether a row counts."
+    ),
+    "--dtype": click.option(
+        "--dtype",
+        "dtypes",
+        multiple=True,
+        metavar="ROLE=DTYPE",
+        help="Of an array that holds bits as integers: y_pred=bfloat16, float16, float8_e4m3fn, float8_e5m2.",
     ),
     "--by": click.option(
         "--by",

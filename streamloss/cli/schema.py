@@ -75,6 +75,8 @@ class Config(Strict):
     `"warn"`."""
     storage_options: dict[str, Any] | None = None
     """Options of object stores, for all URIs, or tables of them by role."""
+    dtypes: dict[str, str] | None = None
+    """Dtypes of arrays that hold bits as integers, by role: `{y_pred = "bfloat16"}`."""
     by: dict[str, KeyConfig] | None = None
     """Keys of groups by name: URIs, or tables `{array = URI, unit = "M"}` or `{array = URI, bins = [0, 10]}`."""
     keep: list[int | str] | None = None
@@ -103,6 +105,14 @@ class Config(Strict):
             raise ValueError("models: expected URIs by name, such as {old = 'old.zarr', new = 'new.zarr'}")
         first = value.get("baseline") if value.get("baseline") in models else next(iter(models))
         return {**value, "models": models, "y_pred": value.get("y_pred") or models[first]}
+
+    @field_validator("dtypes", mode="before")
+    @classmethod
+    def _dtypes_by_role(cls, value: Any) -> Any:
+        """Return dtypes as they are, or those of the texts ``ROLE=DTYPE``, as flags give them."""
+        if isinstance(value, str | list | tuple):
+            return dict(map(parse_key, [value] if isinstance(value, str) else value))
+        return value
 
     @field_validator("by", mode="before")
     @classmethod
@@ -206,6 +216,7 @@ class Config(Strict):
             "rows": parse_rows(self.rows),
             "missing_chunks": self.missing_chunks,
             "storage_options": self.storage_options,
+            "dtypes": self.dtypes,
             "by": None if self.by is None else {name: key.to_key() for name, key in self.by.items()},
             "keep": self.keep,
             "stats": self.stats,
@@ -215,7 +226,7 @@ class Config(Strict):
     def compare_arguments(self) -> dict[str, Any]:
         """Return the arguments of :func:`streamloss.compare`."""
         shared = self.arguments() | ({"max_groups": self.max_groups} if self.max_groups is not None else {})
-        given = {key: value for key, value in shared.items() if key not in ("y_pred", "keep", "stats")}
+        given = {key: value for key, value in shared.items() if key not in ("y_pred", "dtypes", "keep", "stats")}
         return given | {
             "y_preds": self.models or {},
             "baseline": self.baseline,

@@ -16,8 +16,9 @@ from streamloss.aggregation.state import State
 from streamloss.aggregation.statistics import accumulation_of, known, values_of
 from streamloss.aggregation.tables.cuts import Cut
 from streamloss.api.grouping import Grouping
+from streamloss.api.inputs import Inputs
 from streamloss.api.interop import loss_requests
-from streamloss.api.request import Inputs, Options, plan_request
+from streamloss.api.request import Options, plan_request
 from streamloss.api.run import choose_executor, run_plan
 from streamloss.formulas._registry import LossSpec
 from streamloss.kernels import cpu

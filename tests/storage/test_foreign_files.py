@@ -26,12 +26,6 @@ def npz(path):
         np.savez(file, a=VALUES, b=VALUES)
 
 
-def torch_file(path):
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("archive/data.pkl", b"\x80\x02.")
-        archive.writestr("archive/data/0", VALUES.tobytes())
-
-
 def archive(path):
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("readme.txt", "nothing")
@@ -43,7 +37,6 @@ def containing(content):
 
 CASES = {  # what is written: the suffix, what it is called, the way
     "npz": (npz, ".npz", "a NumPy archive", r"numpy\.load\('\S*\.npz'\)\['name'\]"),
-    "torch": (torch_file, ".pt", "a PyTorch file", r"torch\.load\("),
     "feather": (containing(b"ARROW1\0\0"), ".feather", "an Arrow or Feather file", r"polars\.read_ipc\("),
     "csv": (containing("a,b\n1,2\n"), ".csv", "a table in text", r"pandas\.read_csv\("),
     "json": (containing('{"a": [1]}'), ".json", "a JSON file", r"pandas\.read_json\("),

@@ -65,6 +65,7 @@ KINDS = (
     Kind(container(".h5", ".hdf5", ".hdf", ".he5", begins=(b"\x89HDF\r\n\x1a\n",)), "hdf5_files:open_hdf5"),
     Kind(local(".npy"), "numpy:open_npy"),
     Kind(local(".safetensors"), "safetensors:open_safetensors"),
+    Kind(local(".pt", ".pth"), "torch_files:open_torch_file"),
     Kind(is_parquet, "parquet:open_parquet"),
     Kind(local(), "zarr_paths:open_path"),
     Kind(is_remote_parquet, "parquet:open_parquet"),

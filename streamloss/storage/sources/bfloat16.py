@@ -61,5 +61,6 @@ class Widened(Wrapped):
 
 def _widen(bits: Array, allocate: Allocate) -> Array:
     out = allocate(bits.shape, np.dtype(np.float32))
-    np.left_shift(bits.view("<u2"), np.uint32(16), out=out.view(np.uint32), dtype=np.uint32)
+    bits = bits.view("<u2") if bits.dtype.kind == "V" else bits.astype(np.uint16, copy=False)
+    np.left_shift(bits, np.uint32(16), out=out.view(np.uint32), dtype=np.uint32)
     return out

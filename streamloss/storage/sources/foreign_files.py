@@ -61,7 +61,6 @@ ARCHIVE = FileKind(
 
 FILES = (
     FileKind("a NumPy archive", (".npz",), (_ZIP,), "numpy.load({path})[{name}]"),
-    FileKind("a PyTorch file", (".pt", ".pth"), (_ZIP,), "torch.load({path}, map_location='cpu')[{name}].numpy()"),
     FileKind(
         "an Arrow or Feather file",
         (".arrow", ".feather", ".ipc"),

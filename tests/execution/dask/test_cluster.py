@@ -24,8 +24,9 @@ import streamloss as sl
 from processes import SUPPORT, environment
 from streamloss import cli
 from streamloss.aggregation.block_result import BlockResult
+from streamloss.api.inputs import Inputs
 from streamloss.api.interop import loss_requests
-from streamloss.api.request import Inputs, Options, plan_request
+from streamloss.api.request import Options, plan_request
 from streamloss.core.blocks import Ranges
 from streamloss.errors import (
     ClusterError,
