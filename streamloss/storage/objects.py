@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from .stores import RETRIES, object_store, scrubbed
 from .uris import StorageOptions, redacted
@@ -63,6 +63,21 @@ class Version(NamedTuple):
     tag: str
 
 
+class Objects(Protocol):
+    """Objects that are found by key below a URI, of any library's."""
+
+    uri: str
+
+    def version(self, key: str) -> Version:
+        """Return an object's version. Raises FileNotFoundError, or ObjectReadError for what else is wrong."""
+
+    def list(self, prefix: str) -> Iterator[tuple[str, Version]]:
+        """Yield the keys that begin with a folder's name, and their versions. Raises ObjectReadError."""
+
+    def read(self, key: str, start: int, stop: int, version: Version) -> bytes:
+        """Return a range of an object's bytes. Raises ObjectReadError, also where it is another version by now."""
+
+
 class Bucket:
     """A bucket, or a server, whose objects are found by key."""
 
@@ -117,7 +132,7 @@ class Bucket:
 class ObjectReader(io.RawIOBase):
     """An object as a file that is read; each read is one request."""
 
-    def __init__(self, bucket: Bucket, key: str, version: Version) -> None:
+    def __init__(self, bucket: Objects, key: str, version: Version) -> None:
         self._bucket, self._key, self._version, self._at = bucket, key, version, 0
 
     def readable(self) -> bool:

@@ -158,3 +158,44 @@ def test_a_file_behind_a_url_is_read(tmp_path):
     finally:
         server.shutdown()
         server.server_close()
+
+
+class TestFsspec:
+    """Schemes that obstore has not are opened by fsspec's file systems."""
+
+    ROOT = "memory://parquet-by-fsspec"
+
+    @pytest.fixture(autouse=True)
+    def files(self):
+        import fsspec
+
+        found = fsspec.filesystem("memory")
+        for name, first in zip(FILES, range(0, ROWS, 1000), strict=True):
+            found.pipe(f"/parquet-by-fsspec/{name}", content(first, first + 1000))
+        found.pipe("/parquet-by-fsspec/run/_SUCCESS", b"")
+        yield found
+        found.rm("/parquet-by-fsspec", recursive=True)
+
+    @pytest.mark.parametrize("place", ["run/", "run/*.parquet", "run/part-[012].parquet", "**/*.parquet"])
+    def test_a_folder_or_a_pattern_is_read_as_the_columns_are_in_memory(self, place):
+        found = sl.evaluate("bce", f"{self.ROOT}/{place}::y", f"{self.ROOT}/{place}::p")
+        assert found.to_dict()["losses"] == sl.evaluate("bce", LABELS, CHANCES).to_dict()["losses"]
+
+    def test_rows_of_one_object(self):
+        uri = f"{self.ROOT}/{FILES[1]}"
+        found = opened(f"{uri}::p", {})
+        np.testing.assert_array_equal(found.read((slice(100, 900),)), CHANCES[1100:1900])
+
+    def test_an_object_that_is_not_there_is_named(self):
+        with pytest.raises(SourceError, match="run/part-9.parquet"):
+            opened(f"{self.ROOT}/run/part-9.parquet::p", {})
+
+    def test_an_object_that_is_replaced_under_the_run_is_an_error(self, files):
+        found = opened(f"{self.ROOT}/{FILES[0]}::p", {})
+        files.pipe(f"/parquet-by-fsspec/{FILES[0]}", content(0, 10))
+        with pytest.raises((SourceError, CorruptChunkError), match="changed|again"):
+            found.read((slice(0, 500),))
+
+    def test_a_scheme_that_nobody_has_is_an_error(self):
+        with pytest.raises(SourceError, match="nosuch"):
+            opened("nosuch://bucket/a.parquet::p", {})

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from ..objects import Bucket, ObjectReader, Version
+from ..objects import ObjectReader, Objects, Version
 
 Stamp = tuple[int, int | str]
 """A file's size and time of change; an object's size and entity tag."""
@@ -56,7 +56,7 @@ class LocalFile:
 
 @dataclass(frozen=True)
 class ObjectFile:
-    bucket: Bucket
+    bucket: Objects
     key: str
     version: Version
 

@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ...errors import SourceError
-from ..objects import Bucket, ObjectReadError
+from ..fsspec_objects import FsspecBucket
+from ..objects import Bucket, ObjectReadError, Objects
 from ..stores import FAMILIES, is_remote, refuse_query
 from ..uris import Address, redacted
 from .data_files import ObjectFile
@@ -19,7 +20,7 @@ def is_remote_parquet(array: Any) -> bool:
     """Return whether an address names Parquet objects: by the suffix, as a pattern, or as a folder, which ends with a
     slash.
     """
-    if not is_remote(array) or array.scheme not in FAMILIES:
+    if not is_remote(array):
         return False
     place = array.place.partition("?")[0]
     return place.lower().endswith(SUFFIXES) or place.endswith("/") or any(mark in place for mark in "*[")
@@ -32,7 +33,9 @@ def objects_of(address: Address, role: str) -> tuple[list[ObjectFile], str]:
     refuse_query(address, role)
     scheme, _, rest = address.place.partition("://")
     host, _, key = rest.partition("/")
-    bucket = Bucket(f"{scheme}://{host}", address.options, role)
+    place = f"{scheme}://{host}"
+    kind = Bucket if address.scheme in FAMILIES else FsspecBucket
+    bucket: Objects = kind(place, address.options, role)
     where = redacted(address.place)
     try:
         if key.lower().endswith(SUFFIXES) and not any(mark in key for mark in PATTERN):
@@ -47,7 +50,7 @@ def objects_of(address: Address, role: str) -> tuple[list[ObjectFile], str]:
     return sorted(found, key=lambda file: file.key), str(PurePosixPath(f"{bucket.uri}/{folder}"))
 
 
-def _listed(bucket: Bucket, key: str) -> tuple[list[ObjectFile], str]:
+def _listed(bucket: Objects, key: str) -> tuple[list[ObjectFile], str]:
     """Return the objects of a folder or pattern, and the folder that was listed."""
     parts = key.split("/")
     plain = next((i for i, part in enumerate(parts) if any(mark in part for mark in PATTERN)), len(parts) - 1)
