@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -12,7 +13,7 @@ import zarr
 
 import streamloss as sl
 from streamloss.errors import MissingChunkError, MissingExtraError, SourceError
-from streamloss.storage.sources import netcdf_files, open_source
+from streamloss.storage.sources import cf_decoding, netcdf_files, open_source
 
 SHAPE = (24, 6)
 VALUES = np.random.default_rng(3).uniform(-4, 4, SHAPE)
@@ -73,6 +74,30 @@ def test_values_are_those_of_xarray(encoding, kind, tmp_path):
     there = pickle.loads(pickle.dumps(source))
     np.testing.assert_array_equal(there.read((slice(2, 9), slice(0, 6))), expected[2:9].values)
     assert there.fingerprint() == source.fingerprint()
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_pieces_that_are_decoded_make_the_whole(encoding, tmp_path, monkeypatch):
+    monkeypatch.setattr(cf_decoding, "PIECE", 7)
+    address = stored("zarr3", tmp_path, ENCODINGS[encoding])
+    read = open_source(address, "y_pred", "error").read((slice(3, 19), slice(1, 5)))
+    np.testing.assert_array_equal(read, by_xarray(address)[3:19, 1:5].values)
+
+
+def test_decoding_a_large_chunk_takes_one_copy_of_its_values(tmp_path):
+    """A chunk of ten hours of the globe is 83 MB: four of them would not fit what a block may take."""
+    values = np.ones((10, 300, 400))
+    dataset = xr.Dataset({"v": (("time", "y", "x"), values)})
+    encoding = {"v": ENCODINGS["packed"] | {"chunks": values.shape}}
+    dataset.to_zarr(tmp_path / "a.zarr", encoding=encoding, consolidated=False)
+    source = open_source(f"{tmp_path}/a.zarr::v", "y_pred", "error")
+    assert source.read_bytes(values.shape) < 3 * values.nbytes
+    tracemalloc.start()
+    try:
+        source.read(tuple(slice(0, n) for n in values.shape))
+        assert tracemalloc.get_traced_memory()[1] < source.read_bytes(values.shape)
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("kind", ["zarr3", "netcdf4"])

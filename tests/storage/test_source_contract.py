@@ -149,7 +149,7 @@ MAKERS = (numpy_array, memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded
 MAKERS += (h5py_dataset, hdf5_file, lazy_xarray, netcdf_file, netcdf3_file, zarr_decoded_by_xarray)
 MAKERS += (parquet_lists, parquet_columns, zarr_by_uri, arrow_table, polars_frame)
 COPYING = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, h5py_dataset, hdf5_file, netcdf_file)
-COPYING += (parquet_lists, parquet_columns, arrow_table, polars_frame)
+COPYING += (parquet_lists, parquet_columns, arrow_table, polars_frame, zarr_decoded_by_xarray)
 """Sources that read into the memory that they are given."""
 IN_WORKERS = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, zarr_in_zip, h5py_dataset)
 IN_WORKERS += (hdf5_file, lazy_xarray, netcdf_file, netcdf3_file, zarr_decoded_by_xarray)

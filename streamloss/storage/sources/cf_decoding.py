@@ -6,6 +6,7 @@ the source that has the packed numbers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,9 @@ Array = np.ndarray[Any, Any]
 
 DECODED = ("scale_factor", "add_offset", "_FillValue", "missing_value", "_Unsigned", "dtype")
 """The attributes that xarray decodes numbers by; `dtype` names what xarray itself packed."""
+
+PIECE = 1 << 18
+"""The elements that xarray decodes at once: enough to make its own work small, few enough for the caches."""
 
 
 def xarray_for(what: str) -> Any:
@@ -44,7 +48,14 @@ class Decoded(Wrapped):
         return Decoded, (self._inner, self._attributes, self.dimensions)
 
     def read(self, selection: Selection, allocate: Allocate = np.empty) -> Array:
-        return self._decode(self._inner.read(selection))
+        """Return the decoded rectangle. Each element is decoded by itself, so that xarray's copies are of a piece."""
+        packed = np.ascontiguousarray(self._inner.read(selection))
+        out = allocate(packed.shape, self.dtype)
+        numbers, decoded = packed.reshape(-1), out.reshape(-1)
+        for start in range(0, packed.size, PIECE):
+            piece = slice(start, start + PIECE)
+            decoded[piece] = self._decode(numbers[piece])
+        return out
 
     def _decode(self, packed: Array) -> Array:
         xarray = xarray_for("decoding packed numbers")
@@ -55,5 +66,7 @@ class Decoded(Wrapped):
         return values
 
     def read_bytes(self, selection_shape: tuple[int, ...]) -> int:
-        copies = 4 * nbytes(selection_shape, self.dtype)  # masked, scaled, shifted
-        return copies + self._inner.read_bytes(selection_shape)
+        piece = (min(PIECE, math.prod(map(int, selection_shape))),)
+        copies = 4 * nbytes(piece, self.dtype)  # masked, scaled, shifted
+        contiguous = nbytes(selection_shape, self._inner.dtype)
+        return nbytes(selection_shape, self.dtype) + copies + contiguous + self._inner.read_bytes(selection_shape)
