@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import atexit
+import contextlib
+import functools
 import json
 import os
 import pickle
@@ -11,20 +14,28 @@ from pathlib import Path
 
 import dask.array as da
 import h5py
+import ml_dtypes
 import numpy as np
+import obstore
+import pandas as pd
 import polars
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xarray
 import zarr
+from safetensors.numpy import save_file
 
+from buckets import HTTP, config_of, options_for, served
 from streamloss.storage import sources
 from streamloss.storage.sources import KINDS, open_source
 from streamloss.storage.sources.dask import DaskSource, GivenSource
+from streamloss.storage.uris import StorageOptions, address_of
 
 SHAPE = (3000, 200)
 DATA = np.random.default_rng(7).uniform(0.01, 1, SHAPE).astype(np.float32)
+OF_8_BITS = np.random.default_rng(8).integers(1, 8, SHAPE).astype(np.float32) / 8
+"""Numbers that all floats have, and 1 more than them, too."""
 SELECTION = (slice(900, 2100), slice(30, 180))
 """Chunks of (1000, 100), and shards of (2000, 100), are cut on every side."""
 SLACK = 192 << 10
@@ -141,6 +152,78 @@ def polars_frame(data, folder):
     return polars.DataFrame(data)
 
 
+def pandas_frame(data, folder):
+    return pd.DataFrame(data, columns=[f"p{i}" for i in range(data.shape[1])])
+
+
+def xarray_in_memory(data, folder):
+    return xarray.DataArray(data, dims=("row", "column"))
+
+
+def torch_tensor(data, folder):
+    return pytest.importorskip("torch").from_numpy(data)
+
+
+def safetensors_file(data, folder):
+    save_file({"other": np.ones(3), "p": data}, folder / "a.safetensors")
+    return f"{folder}/a.safetensors::p"
+
+
+def safetensors_of_8_bits(data, folder):
+    bits = data.astype(ml_dtypes.float8_e4m3fn).tobytes()
+    header = json.dumps({"p": {"dtype": "F8_E4M3", "shape": data.shape, "data_offsets": [0, len(bits)]}}).encode()
+    (folder / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bits)
+    return f"{folder}/a.safetensors::p"
+
+
+def float8_array(data, folder):
+    return data.astype(ml_dtypes.float8_e5m2)
+
+
+def bfloat16_array(data, folder):
+    return data.astype(ml_dtypes.bfloat16)
+
+
+def bfloat16_npy(data, folder):
+    return npy(data.astype(ml_dtypes.bfloat16), folder)
+
+
+def bfloat16_zarr(data, folder):
+    """Chunks of bfloat16, as TensorStore writes them."""
+    path = zarr_v3(data.astype(ml_dtypes.bfloat16).view(np.uint16), folder)
+    metadata = json.loads(Path(path, "zarr.json").read_text())
+    Path(path, "zarr.json").write_text(json.dumps(metadata | {"data_type": "bfloat16"}))
+    return path
+
+
+@functools.cache
+def bucket():
+    """Return the storage options of a bucket on loopback, which is served until the tests end."""
+    return options_for(RUNNING.enter_context(served("bucket", "very-secret")), "very-secret")
+
+
+RUNNING = contextlib.ExitStack()
+atexit.register(RUNNING.close)
+
+
+def in_bucket(uri):
+    return address_of(uri)._replace(options=StorageOptions(bucket()))
+
+
+def zarr_in_bucket(data, folder):
+    uri = f"s3://bucket{folder}/a.zarr"
+    store = obstore.store.from_url(uri, config=config_of(bucket()), client_options=HTTP)
+    zarr.create_array(zarr.storage.ObjectStore(store), data=data, chunks=(1000, 100))
+    return in_bucket(uri)
+
+
+def parquet_in_bucket(data, folder):
+    path = Path(parquet_lists(data, folder).removesuffix("::p"))
+    store = obstore.store.from_url("s3://bucket", config=config_of(bucket()), client_options=HTTP)
+    obstore.put(store, str(path).lstrip("/"), path.read_bytes())
+    return in_bucket(f"s3://bucket{path}::p")
+
+
 def dask_array(data, folder):
     return da.from_array(data, chunks=(1000, 100))
 
@@ -148,12 +231,21 @@ def dask_array(data, folder):
 MAKERS = (numpy_array, memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, zarr_in_zip, dask_array)
 MAKERS += (h5py_dataset, hdf5_file, lazy_xarray, netcdf_file, netcdf3_file, zarr_decoded_by_xarray)
 MAKERS += (parquet_lists, parquet_columns, zarr_by_uri, arrow_table, polars_frame)
+MAKERS += (pandas_frame, xarray_in_memory, torch_tensor, safetensors_file, zarr_in_bucket)
+MAKERS += (parquet_in_bucket, safetensors_of_8_bits, float8_array, bfloat16_array, bfloat16_npy, bfloat16_zarr)
+LOW_PRECISION = (safetensors_of_8_bits, float8_array, bfloat16_array, bfloat16_npy, bfloat16_zarr)
+"""Sources of floats of 16 or 8 bits."""
+IN_MEMORY = (numpy_array, pandas_frame, xarray_in_memory, torch_tensor, float8_array, bfloat16_array)
+REMOTE = (zarr_by_uri, zarr_in_bucket, parquet_in_bucket)
 COPYING = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, h5py_dataset, hdf5_file, netcdf_file)
 COPYING += (parquet_lists, parquet_columns, arrow_table, polars_frame, zarr_decoded_by_xarray)
+COPYING += (safetensors_file, parquet_in_bucket)
+COPYING += (safetensors_of_8_bits, float8_array, bfloat16_npy, bfloat16_zarr)
 """Sources that read into the memory that they are given."""
 IN_WORKERS = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, zarr_in_zip, h5py_dataset)
 IN_WORKERS += (hdf5_file, lazy_xarray, netcdf_file, netcdf3_file, zarr_decoded_by_xarray)
-IN_WORKERS += (parquet_lists, parquet_columns)
+IN_WORKERS += (parquet_lists, parquet_columns, parquet_in_bucket, zarr_in_bucket)
+IN_WORKERS += (safetensors_file, safetensors_of_8_bits, bfloat16_npy, bfloat16_zarr)
 """Sources that another process opens itself."""
 CHUNKS = {  # of sources that have chunks
     zarr_v2: (1000, 100),
@@ -168,14 +260,26 @@ CHUNKS = {  # of sources that have chunks
     netcdf_file: (1000, 100),
     zarr_decoded_by_xarray: (1000, 100),
     lazy_xarray: (1000, 100),
+    zarr_in_bucket: (1000, 100),
+    bfloat16_zarr: (1000, 100),
+    parquet_in_bucket: (1000, 200),
     parquet_lists: (1000, 200),
     parquet_columns: (1000, 200),
 }
 
 
+def data_of(make):
+    return OF_8_BITS if make in LOW_PRECISION else DATA
+
+
+def dtype_of(make):
+    """Return the dtype of what is read: NumPy has bfloat16 of ml_dtypes itself, and the rest is widened."""
+    return np.dtype(ml_dtypes.bfloat16) if make is bfloat16_array else DATA.dtype
+
+
 def computed(source, array):
     """A source that is read: a Dask array is, one rectangle at a time, once it is computed."""
-    return GivenSource(source, array.compute(), None) if isinstance(source, DaskSource) else source
+    return GivenSource(source, np.asarray(array.compute()), None) if isinstance(source, DaskSource) else source
 
 
 def opened(make, data, folder):
@@ -191,21 +295,23 @@ def make(request):
 
 @pytest.fixture
 def source(make, tmp_path):
-    return opened(make, DATA, tmp_path)
+    return opened(make, data_of(make), tmp_path)
 
 
 def expected(make):
-    return DATA if make is dask_array else DATA[SELECTION]  # a computed block is the rectangle that was asked for
+    return (
+        data_of(make) if make is dask_array else data_of(make)[SELECTION]
+    )  # a computed block is the rectangle that was asked for
 
 
 def test_what_is_known_before_reading(make, source):
     assert source.role == "y_pred"
     assert isinstance(source.where, str)
     assert source.shape == SHAPE
-    assert source.dtype.newbyteorder("=") == DATA.dtype
+    assert source.dtype.newbyteorder("=") == dtype_of(make)
     assert source.chunk_shape == CHUNKS.get(make, (1, 1))
-    assert source.in_memory is (make is numpy_array)
-    assert source.remote is (make is zarr_by_uri)
+    assert source.in_memory is (make in IN_MEMORY)
+    assert source.remote is (make in REMOTE)
 
 
 def test_the_host_holds_it(source):
@@ -214,7 +320,7 @@ def test_the_host_holds_it(source):
 
 def test_a_rectangle_has_numpys_values(make, source):
     read = source.read(SELECTION)
-    assert read.dtype.newbyteorder("=") == DATA.dtype
+    assert read.dtype.newbyteorder("=") == dtype_of(make)
     np.testing.assert_array_equal(read, expected(make))
     assert source.filled == 0
 
@@ -233,6 +339,8 @@ def test_copies_go_into_the_memory_that_was_given(make, source):
 
 
 def test_reading_takes_no_more_memory_than_announced(make, source):
+    if make in (zarr_in_bucket, parquet_in_bucket):
+        pytest.skip("the server of the bucket is in this process, and allocates, too")
     source.read(SELECTION)  # imports, pools of threads, buffers of codecs
     announced = source.read_bytes(tuple(s.stop - s.start for s in SELECTION))
     tracemalloc.start()
@@ -254,6 +362,9 @@ def test_elements_are_located_by_their_chunk(make, source):
         zarr_in_zip: " (chunk p/c/2/1)",
         zarr_by_uri: " (chunk c/2/1)",
         dask_array: " (chunk 2/1)",
+        zarr_in_bucket: " (chunk c/2/1)",
+        bfloat16_zarr: " (chunk c/2/1)",
+        parquet_in_bucket: " (row group 2)",
         h5py_dataset: " (chunk 2/1)",
         hdf5_file: " (chunk 2/1)",
         netcdf_file: " (chunk 2/1)",
@@ -267,16 +378,17 @@ def test_elements_are_located_by_their_chunk(make, source):
 def test_fingerprints_tell_arrays_apart(make, source, tmp_path):
     fingerprint = source.fingerprint()
     assert json.loads(json.dumps(fingerprint)) == fingerprint
-    again = {numpy_array: lambda: DATA, dask_array: lambda: dask_array(DATA, tmp_path), memmap: lambda: source._array}
-    again[arrow_table] = lambda: arrow_table(DATA, tmp_path)
-    again[polars_frame] = lambda: polars_frame(DATA, tmp_path)
+    data = data_of(make)
+    again = dict.fromkeys((*IN_MEMORY, dask_array, arrow_table, polars_frame), lambda: make(data, tmp_path))
+    again[memmap] = lambda: source._array
+    again |= dict.fromkeys((zarr_in_bucket, parquet_in_bucket), lambda: in_bucket(source.where))
     again[h5py_dataset] = again[memmap]
     again[lazy_xarray] = lambda: xarray.open_dataset(tmp_path / "a.nc")["a"]
     where = source.where
     again[parquet_columns] = lambda: f"{tmp_path}/a::[{','.join(f'p{i}' for i in range(SHAPE[1]))}]"
     array = again[make]() if make in again else where.removeprefix("file://")
     assert computed(open_source(array, "y_pred", "error"), array).fingerprint() == fingerprint
-    changed = DATA.copy()
+    changed = data.copy()
     changed[-1, -1] += 1
     other = opened(make, changed, tmp_path / "other")
     for path in tmp_path.rglob("*"):
@@ -287,13 +399,13 @@ def test_fingerprints_tell_arrays_apart(make, source, tmp_path):
 
 @pytest.mark.parametrize("make", IN_WORKERS, ids=lambda make: make.__name__)
 def test_another_process_opens_it_itself(make, tmp_path):
-    source = opened(make, DATA, tmp_path)
+    source = opened(make, data_of(make), tmp_path)
     pickled = pickle.dumps(source)
     assert len(pickled) < DATA.nbytes / 100
     there = pickle.loads(pickled)
     assert (there.role, there.where, there.shape, there.dtype) == ("y_pred", source.where, SHAPE, source.dtype)
     assert there.fingerprint() == source.fingerprint()
-    np.testing.assert_array_equal(there.read(SELECTION), DATA[SELECTION])
+    np.testing.assert_array_equal(there.read(SELECTION), data_of(make)[SELECTION])
 
 
 @pytest.mark.parametrize("opener", [kind.opener for kind in KINDS])
