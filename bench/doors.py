@@ -25,6 +25,7 @@ from timing import OURS, save
 
 FILES, CLASSES, TOKENS, VOCABULARY, PADDING = 200, 10, 512, 32_000, -100
 LATITUDES, LONGITUDES = 721, 1440
+SIZES = ("rows", "hours", "documents")
 RUN = """
 import sys
 from streamloss.cli import main
@@ -239,8 +240,9 @@ def main(doors: list[str], sizes: argparse.Namespace) -> dict[str, Any]:
     for name in doors:
         with tempfile.TemporaryDirectory(dir=sizes.folder) as place:
             folder = Path(place)
-            arguments = [f"--{key}={value}" for key, value in vars(sizes).items() if key in ("rows", "hours", "documents")]
-            subprocess.run([sys.executable, __file__, name, "--write", place, *arguments], check=True)  # its memory goes
+            arguments = [f"--{key}={getattr(sizes, key)}" for key in SIZES]
+            writer = [sys.executable, __file__, name, "--write", place, *arguments]
+            subprocess.run(writer, check=True)  # not here: a process begins with the memory of its parent
             size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
             runs = measured(DOORS[name], folder, sizes.rounds)
         for candidate, run in runs.items():
@@ -251,7 +253,7 @@ def main(doors: list[str], sizes: argparse.Namespace) -> dict[str, Any]:
         found[name] = {"bytes": size, "runs": runs}
     if wrong:
         raise SystemExit("\n".join(wrong))
-    return {"sizes": {key: getattr(sizes, key) for key in ("rows", "hours", "documents")}, "doors": found}
+    return {"sizes": {key: getattr(sizes, key) for key in SIZES}, "doors": found}
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ class Collector:
         )
 
     def confirm(self) -> None:
-        """Raise MissingChunkError if an array vanished while it was read."""
+        """Raise MissingChunkError or SourceError if an array vanished, or was changed, while it was read."""
         for source in self.run.plan.sources:
             source.confirm()
 

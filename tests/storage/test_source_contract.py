@@ -199,7 +199,7 @@ def bfloat16_zarr(data, folder):
 @functools.cache
 def bucket():
     """Return the storage options of a bucket on loopback, which is served until the tests end."""
-    return options_for(RUNNING.enter_context(served("bucket", "very-secret")), "very-secret")
+    return options_for(RUNNING.enter_context(served("contract", "very-secret")), "very-secret")
 
 
 RUNNING = contextlib.ExitStack()
@@ -211,7 +211,7 @@ def in_bucket(uri):
 
 
 def zarr_in_bucket(data, folder):
-    uri = f"s3://bucket{folder}/a.zarr"
+    uri = f"s3://contract{folder}/a.zarr"
     store = obstore.store.from_url(uri, config=config_of(bucket()), client_options=HTTP)
     zarr.create_array(zarr.storage.ObjectStore(store), data=data, chunks=(1000, 100))
     return in_bucket(uri)
@@ -219,9 +219,9 @@ def zarr_in_bucket(data, folder):
 
 def parquet_in_bucket(data, folder):
     path = Path(parquet_lists(data, folder).removesuffix("::p"))
-    store = obstore.store.from_url("s3://bucket", config=config_of(bucket()), client_options=HTTP)
+    store = obstore.store.from_url("s3://contract", config=config_of(bucket()), client_options=HTTP)
     obstore.put(store, str(path).lstrip("/"), path.read_bytes())
-    return in_bucket(f"s3://bucket{path}::p")
+    return in_bucket(f"s3://contract{path}::p")
 
 
 def dask_array(data, folder):

@@ -7,20 +7,23 @@ file beside this one and a line in ``KINDS``.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...errors import MissingExtraError, SourceError, UsageError
+from ...errors import MissingExtraError, SourceError, StreamlossError, UsageError
 from ..stores import is_remote
 from ..uris import Address, address_of, redacted
-from .base import Source, on_gpu
+from .base import HostSource, Source, on_gpu
 from .containers import container
 from .dtypes import is_key
 from .key_times import with_times
 from .parquet_objects import is_remote_parquet
 from .parquet_places import is_parquet
 from .recognition import is_sliced, is_table
+from .unchanged import Stamp, files_under, stamps_of
+from .wrapped import Wrapped
 
 __all__ = ["KINDS", "MISSING_CHUNKS", "Source", "open_source"]
 
@@ -88,8 +91,32 @@ def open_source(array: Any, role: str, missing_chunks: str) -> Source:
     """
     if missing_chunks not in MISSING_CHUNKS:
         raise UsageError(f"missing_chunks must be one of {', '.join(MISSING_CHUNKS)}; received {missing_chunks!r}.")
-    if isinstance(array, str | os.PathLike):
-        array = address_of(os.fspath(array))
+    try:
+        if isinstance(array, str | os.PathLike):
+            array = address_of(os.fspath(array))
+        stamps = stamps_of(files_under(array)) if isinstance(array, Address) else {}
+        return _watched(_opened(array, role, missing_chunks), stamps)
+    except StreamlossError:
+        raise
+    except OSError as error:  # of any kind's library, and of looking at what a path is: no rights, no such mount
+        place = redacted(array.uri) if isinstance(array, Address) else getattr(array, "filename", None) or array
+        raise SourceError(
+            f"{role}: cannot open {str(place)!r}: {error.strerror or error}. Check that this user may read it, and the "
+            "folders above it."
+        ) from error
+
+
+def _watched(source: Source, stamps: Mapping[Path, Stamp]) -> Source:
+    """Let what reads the files look for changes, since before they were opened."""
+    inner: Any = source
+    while isinstance(inner, Wrapped):
+        inner = inner.inner
+    if stamps and isinstance(inner, HostSource):
+        inner.stamps = stamps
+    return source
+
+
+def _opened(array: Any, role: str, missing_chunks: str) -> Source:
     for kind in KINDS:
         if not kind.matches(array):
             continue

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
 
 from .labels import Labels
+from .unchanged import Stamp, refuse_changed
 
 Selection = tuple[slice, ...]
 """One slice with start and stop for each axis."""
@@ -81,7 +83,8 @@ class Source(Protocol):
 
     def confirm(self) -> None:
         """Raise MissingChunkError if the array has vanished, or is vanishing, since it was opened: what was then read
-        may have been the fill value. To be called after reading, and before anything that was computed is kept.
+        may have been the fill value; and SourceError if it was changed. To be called after reading, and before
+        anything that was computed is kept.
         """
 
     def fingerprint(self) -> dict[str, Any]:
@@ -95,13 +98,18 @@ class HostSource:
     in_memory = False
     remote = False
     on_gpu = False
+    role: str
     dimensions: tuple[str | None, ...] = ()
     given_labels: Mapping[int, Labels] = MappingProxyType({})
     """The labels of the array that the source was opened from."""
+    stamps: Mapping[Path, Stamp] = MappingProxyType({})
+    """The files that must not change while the array is read, as they were when it was opened."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what is pickled: no labels, which are compared before anything is sent to workers."""
-        return {name: value for name, value in self.__dict__.items() if name != "given_labels"}
+        """Return what is pickled: no labels, which are compared before anything is sent to workers, and no stamps of
+        files, which the process that opened them compares.
+        """
+        return {name: value for name, value in self.__dict__.items() if name not in ("given_labels", "stamps")}
 
     def labels(self) -> Mapping[int, Labels]:
         """Return the labels of the array that the source was opened from."""
@@ -122,7 +130,8 @@ class HostSource:
         """Return None: nothing is in a GPU's memory."""
 
     def confirm(self) -> None:
-        """Do nothing: what has vanished cannot be read, and nothing else is read in its place."""
+        """Raise SourceError where a file was changed since it was opened; what has vanished cannot be read."""
+        refuse_changed(self.role, self.stamps)
 
     def locate(self, index: tuple[int, ...]) -> str:
         """Return nothing: there are no chunks to name."""

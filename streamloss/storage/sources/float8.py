@@ -68,11 +68,15 @@ class Float8(Wrapped):
         return Float8, (self._inner, self._kind)
 
     def read(self, selection: Selection, allocate: Allocate = np.empty) -> Array:
-        """Return the widened rectangle. NumPy makes indices of 8 bytes of what it takes by, so it takes piece by piece."""
+        """Return the widened rectangle, made piece by piece: NumPy's indices take 8 bytes for each element."""
         bits, table = self._inner.read(selection), table_of(self._kind)
         out = allocate(bits.shape, self.dtype)
-        flags = ("external_loop", "buffered", "zerosize_ok")
-        with np.nditer((bits, out), flags, (("readonly",), ("writeonly",)), buffersize=PIECE) as pieces:
+        with np.nditer(
+            (bits, out),
+            ["external_loop", "buffered", "zerosize_ok"],
+            [["readonly"], ["writeonly"]],
+            buffersize=PIECE,
+        ) as pieces:
             for numbers, widened in pieces:
                 widened[...] = table[numbers]
         return out

@@ -99,6 +99,7 @@ class MemmapSource(HostSource):
         return begin + address - int(np.frombuffer(mapping, np.uint8).ctypes.data)
 
     def read(self, selection: Selection, allocate: Allocate = np.empty) -> np.ndarray[Any, Any]:
+        self.confirm()  # a map of a file that was cut ends the process
         index: tuple[Any, ...] = (*selection, ...)  # gives an array, never a scalar
         view = self._array[index]
         copy = allocate(view.shape, view.dtype)

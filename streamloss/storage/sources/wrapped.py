@@ -23,6 +23,11 @@ class Wrapped(HostSource):
         self.piece_shape, self.in_memory, self.remote = inner.piece_shape, inner.in_memory, inner.remote
 
     @property
+    def inner(self) -> Source:
+        """Return the source that is read."""
+        return self._inner
+
+    @property
     def filled(self) -> int:
         """Return how many chunks so far were absent and read as the fill value."""
         return self._inner.filled

@@ -25,6 +25,7 @@ from .bfloat16 import widened
 from .dtypes import refuse_no_numbers
 from .encoding import refuse_encoded, units_of
 from .labels import Labels
+from .unchanged import refuse_changed
 from .zarr_codecs import ShardIndex, is_blosc
 from .zarr_fetched import direct_chunks
 from .zarr_labels import labels_beside
@@ -52,7 +53,7 @@ class ZarrSource(HostSource):
         self._policy = missing_chunks
         self._filled: set[str] = set()
         self._has_chunks: bool | None = None  # None: no chunk was found missing, so there was no need to look
-        self._witnesses = Witnesses()
+        self._witnesses = Witnesses(array.store.root if isinstance(array.store, LocalStore) else None)
         self._is_listed_only = False  # whether only a group above has the array's metadata
         self._packed = packed
         if not packed:
@@ -176,12 +177,15 @@ class ZarrSource(HostSource):
         return refuse_absent(self._opened, self.role, self.where, fill_is_meant)
 
     def confirm(self) -> None:
+        refuse_changed(self.role, self._witnesses.stamps)
         if self._policy == "error":  # what is read is there
+            super().confirm()
             return
         seen = self._witnesses.keys if self._has_chunks else ()
         refuse_vanished(self._opened, self.role, self.where, (self._metadata_key, *seen))
         if self._has_chunks and not self._witnesses.keys and not self._look_for_chunks():
             raise vanished(self.role, self.where, "each of its chunks")
+        super().confirm()
 
     def _note_missing(self, key: str) -> None:
         """Apply the policy to a chunk that does not exist: raise MissingChunkError, count it, or do nothing."""

@@ -12,6 +12,7 @@ import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import zarr
@@ -21,6 +22,7 @@ from zarr.storage import LocalStore
 from ...errors import CorruptChunkError, MissingChunkError
 from .base import fill_option
 from .foreign_files import explain_stand_in
+from .unchanged import Stamp, stamp_of
 from .zarr_metadata import fill_of
 
 _SWAP = str.maketrans("./", "/.")
@@ -41,17 +43,19 @@ class Presence:
 class Witnesses:
     """The keys of a few chunks that were read, evenly spread over the reads. Any thread may add one."""
 
-    def __init__(self) -> None:
-        self._keys: list[str] = []
+    def __init__(self, root: Path | None = None) -> None:
+        """`root` is the folder of the keys, where they are local files, whose versions are then kept, too."""
+        self._root = root
+        self._keys: dict[str, Stamp | None] = {}
         self._reads, self._every = 0, 1
         self._lock = threading.Lock()
 
     def add(self, key: str) -> None:
         with self._lock:
             if self._reads % self._every == 0:
-                self._keys.append(key)
+                self._keys.setdefault(key, None if self._root is None else stamp_of(self._root / key))
                 if len(self._keys) > WITNESSES:
-                    del self._keys[1::2]
+                    self._keys = dict(list(self._keys.items())[::2])
                     self._every *= 2
             self._reads += 1
 
@@ -59,6 +63,14 @@ class Witnesses:
     def keys(self) -> tuple[str, ...]:
         """The keys that are kept up to now."""
         return tuple(self._keys)
+
+    @property
+    def stamps(self) -> dict[Path, Stamp]:
+        """The versions of those of the kept keys that are files and still there."""
+        if self._root is None:
+            return {}
+        found = {self._root / key: stamp for key, stamp in dict(self._keys).items() if stamp is not None}
+        return {path: stamp for path, stamp in found.items() if path.exists()}
 
 
 def refuse_vanished(array: zarr.Array[Any], role: str, where: str, keys: Sequence[str]) -> None:
