@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import PurePosixPath
@@ -62,10 +63,13 @@ def targets_by_name(out: str | Mapping[str, str] | None, losses: Mapping[str, st
 def _refuse_place(uri: str, kind: str) -> None:
     if not uri or "\0" in uri:
         raise UsageError(f"out: {uri!r} is no path; expected one such as losses.zarr.")
-    if (suffix := PurePosixPath(uri).suffix.lower()) in FILES:
-        raise UsageError(
-            f"out: {uri!r} names a {suffix} file, and out is a Zarr {kind}; expected a path such as losses.zarr."
-        )
+    place = PurePosixPath(uri)
+    for part in (place, *place.parents):
+        if (suffix := part.suffix.lower()) in FILES and (part == place or not os.path.exists(part)):
+            raise UsageError(
+                f"out: {uri!r} names a {suffix} file{' above it' * (part != place)}, and out is a Zarr {kind}; "
+                "expected a path such as losses.zarr."
+            )
 
 
 def refuse_targets(plan: Plan, requests: Sequence[LossRequest], targets: Mapping[str, str], options: Options) -> None:

@@ -11,7 +11,7 @@ from .stores import scrubbed
 from .uris import StorageOptions, redacted
 
 _TAGS = ("ETag", "etag", "mtime", "LastModified", "last_modified", "created")
-"""What file systems of fsspec tell an object from another one of its name by; some have none of these."""
+"""The names of what file systems of fsspec tell a version of an object from another one by; some have none."""
 
 
 class FsspecBucket:

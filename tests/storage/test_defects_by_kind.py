@@ -326,6 +326,27 @@ def test_a_null_is_no_number(kind, dtype, request, tmp_path):
         evaluate(request, kind, "mse", "y_pred", with_nulls(kind, labels.astype(dtype), tmp_path), labels)
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_probabilities_out_of_range_are_named_with_their_row(role, kind, request, put):
+    values = np.full(ROWS, 0.5, "f4")
+    other = values.copy()
+    values[AT] = 1.5
+    with pytest.raises(ValueRangeError, match=rf"{role}\[{AT}\] is 1\.5"):
+        evaluate(request, kind, "bce", role, put(kind, values), other)
+
+
+@pytest.mark.parametrize("left", [0, 1, 30])
+@pytest.mark.parametrize(
+    "kind", [kind for kind in LOCAL if kind not in (zarr_2, zarr_3, zarr_packed)], ids=lambda kind: kind.__name__
+)
+def test_a_file_that_was_cut_off_is_named(kind, left, request, put):
+    array = put(kind, np.ones(ROWS, "f4"))
+    for path in files_of(file_of(kind, array)):
+        os.truncate(path, left)
+    with pytest.raises(SourceError, match="y_pred"):
+        evaluate(request, kind, "mse", "y_pred", array, np.ones(ROWS, "f4"))
+
+
 def files_of(place):
     return [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
 

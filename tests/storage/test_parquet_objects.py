@@ -187,13 +187,13 @@ class TestFsspec:
         np.testing.assert_array_equal(found.read((slice(100, 900),)), CHANCES[1100:1900])
 
     def test_an_object_that_is_not_there_is_named(self):
-        with pytest.raises(SourceError, match="run/part-9.parquet"):
+        with pytest.raises(SourceError, match=r"run/part-9\.parquet"):
             opened(f"{self.ROOT}/run/part-9.parquet::p", {})
 
     def test_an_object_that_is_replaced_under_the_run_is_an_error(self, files):
         found = opened(f"{self.ROOT}/{FILES[0]}::p", {})
         files.pipe(f"/parquet-by-fsspec/{FILES[0]}", content(0, 10))
-        with pytest.raises((SourceError, CorruptChunkError), match="changed|again"):
+        with pytest.raises((SourceError, CorruptChunkError), match=r"changed|again"):
             found.read((slice(0, 500),))
 
     def test_a_scheme_that_nobody_has_is_an_error(self):

@@ -281,7 +281,9 @@ def test_names_that_would_leave_the_group_are_no_names_of_targets(tmp_path, arra
     assert (tmp_path / "losses.zarr/a..b/zarr.json").exists()
 
 
-@pytest.mark.parametrize("out", ["a.npy", "a.NPZ", "a.csv", "losses.feather", "a.h5", "deep/a.json", "a.zip", "a.npy/"])
+@pytest.mark.parametrize(
+    "out", ["a.npy", "a.NPZ", "a.csv", "losses.feather", "a.h5", "deep/a.json", "a.zip", "a.npy/", "a.zip/b/c.zarr"]
+)
 def test_a_file_is_no_place_for_losses(tmp_path, arrays, out):
     y, _, p = arrays
     with pytest.raises(UsageError, match=r"out is a Zarr group; expected a path such as losses\.zarr"):

@@ -239,7 +239,7 @@ IN_MEMORY = (numpy_array, pandas_frame, xarray_in_memory, torch_tensor, float8_a
 REMOTE = (zarr_by_uri, zarr_in_bucket, parquet_in_bucket)
 COPYING = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, h5py_dataset, hdf5_file, netcdf_file)
 COPYING += (parquet_lists, parquet_columns, arrow_table, polars_frame, zarr_decoded_by_xarray)
-COPYING += (safetensors_file, parquet_in_bucket)
+COPYING += (safetensors_file, parquet_in_bucket, zarr_in_bucket)
 COPYING += (safetensors_of_8_bits, float8_array, bfloat16_npy, bfloat16_zarr)
 """Sources that read into the memory that they are given."""
 IN_WORKERS = (memmap, npy, zarr_v2, zarr_v3, zarr_sharded, zarr_decoded_by_zarr, zarr_in_zip, h5py_dataset)
