@@ -143,11 +143,12 @@ def write_hdf5(folder: Path, sizes: argparse.Namespace) -> None:
     import numpy as np
 
     rng, rows = np.random.default_rng(4), sizes.rows // CLASSES
+    chunk = min(100_000, rows)
     with h5py.File(folder / "run.h5", "w") as file:
-        labels = file.create_dataset("labels", (rows,), "i8", chunks=(100_000,))
-        scores = file.create_dataset("model/scores", (rows, CLASSES), "f4", chunks=(100_000, CLASSES), compression=1)
-        for start in range(0, rows, 100_000):
-            n = min(100_000, rows - start)
+        labels = file.create_dataset("labels", (rows,), "i8", chunks=(chunk,))
+        scores = file.create_dataset("model/scores", (rows, CLASSES), "f4", chunks=(chunk, CLASSES), compression=1)
+        for start in range(0, rows, chunk):
+            n = min(chunk, rows - start)
             labels[start : start + n] = rng.integers(0, CLASSES, n)
             scores[start : start + n] = rng.integers(-400, 400, (n, CLASSES)) / 100
 
@@ -239,9 +240,9 @@ def main(doors: list[str], sizes: argparse.Namespace) -> dict[str, Any]:
     print(f"{'door':<9}{'candidate':<12}{'value':>20}{'seconds':>10}{'peak MiB':>10}{'files MB':>10}", flush=True)
     for name in doors:
         with tempfile.TemporaryDirectory(dir=sizes.folder) as place:
-            folder = Path(place)
+            folder = Path(place).resolve()
             arguments = [f"--{key}={getattr(sizes, key)}" for key in SIZES]
-            writer = [sys.executable, __file__, name, "--write", place, *arguments]
+            writer = [sys.executable, __file__, name, "--write", str(folder), *arguments]
             subprocess.run(writer, check=True)  # not here: a process begins with the memory of its parent
             size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
             runs = measured(DOORS[name], folder, sizes.rounds)

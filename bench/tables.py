@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,21 @@ SHORT = (
     "reading Zarr: Zstandard",
 )
 
+DOORS = {
+    "parquet": "200 Parquet files of 50 million rows, weighted",
+    "zarr": "packed Zarr of xarray, 200 hours of the globe, by latitude",
+    "hdf5": "HDF5, 5 million rows of 10 classes",
+    "logits": "bfloat16 logits of 16,384 tokens, 32,000 classes, padded",
+}
+"""What the files of each case of bench/doors.py hold."""
+
 
 def write() -> None:
     processors = sorted(path.parent for path in RESULTS.glob("*/speed.json"))
-    results = [(load(folder, "speed"), load(folder, "billion")) for folder in processors]
-    replace(ROOT / "README.md", short(results[0][0]))
+    results = [{name: load(folder, name) for name in SECTIONS} for folder in processors]
+    replace(ROOT / "README.md", short(results[0]["speed"]))
     picture.write()
-    replace(ROOT / "docs" / "speed.md", "\n\n".join(long(*measured) for measured in results))
+    replace(ROOT / "docs" / "speed.md", "\n\n".join(long(measured) for measured in results))
 
 
 def load(folder: Path, name: str) -> dict[str, Any] | None:
@@ -45,22 +54,18 @@ def short(speed: dict[str, Any] | None) -> str:
     return "\n".join(comparison([row for row in (speed or {"rows": []})["rows"] if row["case"] in SHORT]))
 
 
-def long(speed: dict[str, Any] | None, billion: dict[str, Any] | None) -> str:
-    lines = []
-    if speed:
-        lines += [f"## {speed['machine']['processor']}", "", where(speed["machine"]), "", *comparison(speed["rows"])]
-    if billion:
-        lines += [
-            "",
-            f"## A billion rows on {billion['machine']['processor']}",
-            "",
-            where(billion["machine"]),
-            "",
-            *one_run(billion),
-            "",
-            *scaling(billion),
-        ]
-    return "\n".join(lines)
+def long(measured: dict[str, dict[str, Any] | None]) -> str:
+    """Return a section for each result of a processor: its heading, the machine, and its tables."""
+    sections = []
+    for name, found in measured.items():
+        if found:
+            title, tables = SECTIONS[name]
+            machine = found["machine"]
+            heading = f"## {title.format(**machine)}"
+            sections.append(
+                "\n".join([heading, "", where(machine), *(line for table in tables(found) for line in ("", *table))])
+            )
+    return "\n\n".join(sections)
 
 
 def where(machine: dict[str, Any]) -> str:
@@ -98,6 +103,32 @@ def one_run(billion: dict[str, Any]) -> list[str]:
     return lines
 
 
+def by_groups(groups: dict[str, Any]) -> list[str]:
+    """Return a row for each candidate's process, of the loss of all rows and of that by key."""
+    lines = [f"| {groups['rows']:,} rows, {groups['keys']:,} integer keys | seconds | million rows/s | peak memory |"]
+    lines.append("|---|---|---|---|")
+    for name, run in groups["runs"].items():
+        rate = groups["rows"] / run["seconds"] / 1e6
+        lines.append(f"| {name} | {run['seconds']:.1f} | {rate:,.0f} | {mib(run['peak_memory'])} |")
+    return lines
+
+
+def statistics(groups: dict[str, Any]) -> list[str]:
+    lines = ["| standard error, histogram and 20 worst rows, 100 classes | seconds, of those without |", "|---|---|"]
+    return lines + [f"| {case} | {ratio:.2f} |" for case, ratio in groups["statistics"].items()]
+
+
+def of_doors(measured: dict[str, Any]) -> list[str]:
+    """Return a row for each door and candidate: what it took, beside the library that wrote the files."""
+    lines = ["| files | size | candidate | loss | seconds | peak memory |", "|---|---|---|---|---|---|"]
+    for name, door in measured["doors"].items():
+        size = f"{door['bytes'] / 1e6:,.0f} MB"
+        for candidate, run in door["runs"].items():
+            shown = f"{run['value']:.9f} | {run['seconds']:.2f} | {mib(run['peak_memory'])}"
+            lines.append(f"| {DOORS[name]} | {size} | {candidate} | {shown} |")
+    return lines
+
+
 def scaling(billion: dict[str, Any]) -> list[str]:
     lines = ["| rows | seconds, start-up included | peak memory |", "|---|---|---|"]
     for run in billion["scaling"]:
@@ -111,6 +142,15 @@ def number(rate: float) -> str:
 
 def mib(size: int) -> str:
     return f"{size / 2**20:,.0f} MiB"
+
+
+SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], Sequence[list[str]]]]] = {
+    "speed": ("{processor}", lambda found: [comparison(found["rows"])]),
+    "billion": ("A billion rows on {processor}", lambda found: [one_run(found), scaling(found)]),
+    "groups": ("A billion rows by key on {processor}", lambda found: [by_groups(found), statistics(found)]),
+    "doors": ("Files as they are found, on {processor}", lambda found: [of_doors(found)]),
+}
+"""The heading and the tables of each kind of results, by the name of its file."""
 
 
 if __name__ == "__main__":

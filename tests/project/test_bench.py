@@ -74,6 +74,17 @@ def test_start_up(capsys, monkeypatch):
 
 
 @pytest.mark.slow
+def test_files_as_they_are_found(capsys, tmp_path):
+    import argparse
+
+    import doors
+
+    sizes = argparse.Namespace(rows=20_000, hours=3, documents=1, rounds=1, folder=tmp_path)
+    measured = doors.main(["parquet", "zarr", "hdf5"], sizes)
+    assert set(measured["doors"]["parquet"]["runs"]) == {"streamloss", "DuckDB", "pandas"}
+    assert all(run["peak_memory"] for door in measured["doors"].values() for run in door["runs"].values())
+
+
 def test_the_costs_of_scheduling(capsys):
     import cluster
 
@@ -93,6 +104,9 @@ def test_table_and_picture_of_the_readme_are_of_the_results():
     assert picture.PICTURE.read_text(encoding="utf-8") == picture.draw(picture.results()), written
     speed = tables.load(min(picture.RESULTS.glob("*/speed.json")).parent, "speed")
     assert tables.short(speed) in (BENCH.parent / "README.md").read_text(encoding="utf-8"), written
+    for found in picture.RESULTS.glob("*/speed.json"):
+        of_processor = {name: tables.load(found.parent, name) for name in tables.SECTIONS}
+        assert tables.long(of_processor) in (BENCH.parent / "docs/speed.md").read_text(encoding="utf-8"), written
 
 
 def test_tables_hold_every_row_and_the_ratio(tmp_path):
