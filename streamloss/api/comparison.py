@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..aggregation.exact_sum import ExactSum
 from ..aggregation.paired import Clusters, Pair, difference_error, mean_difference, p_value_of, skill_error
@@ -18,6 +19,9 @@ from .loss_statistics import LEVEL, clusters_by_key, cuts_of
 from .output import json_of
 from .result import Result
 from .table import Table
+
+if TYPE_CHECKING:
+    from ..report.plots import Plots
 
 COLUMNS = (
     "mean",
@@ -103,6 +107,19 @@ class Comparison:
     def to_json(self, indent: int | None = 2) -> str:
         """Return valid JSON: numbers that are not finite become the strings "NaN", "Infinity" and "-Infinity"."""
         return json_of(self.to_dict(), indent)
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return a report as one page of HTML, with the intervals of the differences, as ``Result.to_html`` does."""
+        from ..report.files import report_of
+
+        return report_of(self.to_dict(), path)
+
+    @property
+    def plot(self) -> Plots:
+        """Plots of the comparison: ``found.plot.comparison()`` draws matplotlib axes and returns them."""
+        from ..report.plots import Plots
+
+        return Plots(self.to_dict())
 
     def to_pandas(self) -> Any:
         """Return `table` as a pandas.DataFrame. Raises MissingExtraError without pandas."""

@@ -215,6 +215,16 @@ class LossResult:
         """The values that the evaluation's statistics derive from the exact state, by name."""
         return derived_values(self.state)
 
+    def _uncertainty(self) -> dict[str, Any]:
+        """Return the standard error and the ends of the 95 % interval of the mean that is shown first, and the number
+        of clusters, by the names of the columns of groups; nothing where the evaluation had no standard error.
+        """
+        if "stderr" not in self.state.identity.statistics:
+            return {}
+        found, (low, high) = loss_statistics.Uncertainty.of(self._decided), self.interval()
+        clusters = {"clusters": found.units} if found.of_clusters else {}
+        return {"stderr": self.stderr, "low": low, "high": high, **clusters}
+
     def _reduced(self, reduction: Reduction) -> float:
         return math.nan if self.empty else reduce_state(self.state, reduction)
 
@@ -233,6 +243,7 @@ class LossResult:
             "ignored": self.ignored,
             "omitted": self.omitted,
             "out": self.out,
+            **self._uncertainty(),
             **({"statistics": self.statistics} if self.state.identity.statistics else {}),
             **({"groups": self.groups.to_dict()} if "groups" in self.state.parts else {}),
             **({"kept": self.kept.to_dict()} if "kept" in self.state.parts else {}),
@@ -261,6 +272,7 @@ class LossResult:
             "omitted": self.omitted,
             "dtype": self.dtype,
             "out": self.out,
+            **self._uncertainty(),
             **{name: value for name, value in self.statistics.items() if isinstance(value, float)},
         }
 

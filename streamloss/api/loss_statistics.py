@@ -88,6 +88,11 @@ class Uncertainty:
         return cls(state, (table.sums("loss"), weights, counts))
 
     @property
+    def of_clusters(self) -> bool:
+        """Whether rows of a cluster are not independent."""
+        return self._clusters is not None
+
+    @property
     def units(self) -> int:
         """The number of independent units: rows that count, or clusters with such rows."""
         if self._clusters is None:

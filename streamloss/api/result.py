@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..aggregation.snapshot import Snapshot, write_whole
 from ..aggregation.state_files import refuse_state_target
@@ -20,6 +20,9 @@ from .names import loss_named
 from .output import json_of, pandas
 from .result_text import html_of, text_of
 from .table import Table
+
+if TYPE_CHECKING:
+    from ..report.plots import Plots
 
 SCHEMA, OLDER = "streamloss.result/2", ("streamloss.result/1",)
 """The schema of results that are written, and the earlier ones that are read, too: version 2 has groups."""
@@ -186,6 +189,31 @@ class Result(Mapping[str, LossResult]):
     def to_json(self, indent: int | None = 2) -> str:
         """Return valid JSON: numbers that are not finite become the strings "NaN", "Infinity" and "-Infinity"."""
         return json_of(self.to_dict(), indent)
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return a report as one page of HTML that needs nothing else, with charts of what the result holds.
+
+        `path` names a file that it is written to: a new one, or a report. Raises OutputExistsError for any other file,
+        and UnwritableOutputError.
+
+        Examples
+        --------
+        >>> import streamloss as sl
+        >>> page = sl.evaluate("mse", [0.0, 1.0], [0.5, 0.5]).to_html()
+        >>> page.splitlines()[0]
+        '<!doctype html>'
+
+        """
+        from ..report.files import report_of
+
+        return report_of(self.to_dict(), path)
+
+    @property
+    def plot(self) -> Plots:
+        """Plots of what the result holds: ``result.plot.groups()`` draws matplotlib axes and returns them."""
+        from ..report.plots import Plots
+
+        return Plots(self.to_dict())
 
     def to_pandas(self) -> Any:
         """Return a pandas.DataFrame with a row for each loss. Raises MissingExtraError without pandas."""

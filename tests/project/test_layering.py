@@ -19,6 +19,7 @@ FOLDERS = [
     "planning",
     "kernels",
     "execution",
+    "report",
     "api",
     "losses",
     "nn",

@@ -29,6 +29,9 @@ NUM_BINS = (0x7FF << BITS) + 1
 """The bins of positive numbers, that of infinity included."""
 PROBABILITIES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 """The quantiles that results list."""
+_QUARTERS = np.array([1.0, 2**0.25, 2**0.5, 2**0.75])
+MOST_BINS = 60
+"""The bins that results list, at most, but for those of zeros and of infinite losses."""
 
 
 class _Histogram:
@@ -135,6 +138,70 @@ def _quantiles(state: State) -> dict[str, float]:
     return {f"{probability:g}": quantile_of(state, probability) for probability in PROBABILITIES}
 
 
+def coarse_bins(state: State, most: int = MOST_BINS) -> list[dict[str, float]]:
+    """Return about `most` bins or fewer between the least and the greatest loss, those without a loss among them.
+
+    Where no loss is negative they are quarters of octaves, or some of these each, after a bin of zeros; else all are of
+    one width. Zeros and infinite losses have bins of their own. A loss counts where the middle of its narrow bin is.
+    """
+    table, extremes = state.parts.get("histogram"), state.parts.get("extremes")
+    if not isinstance(table, ExactTable) or not isinstance(extremes, Extremes):
+        return []
+    keys, counts = table.keys[0].values, table.count("count")
+    infinite = NUM_BINS - 1
+    finite = (keys > -infinite - 1) & (keys < infinite)
+    found = []
+    if (below := int(counts[keys <= -infinite - 1].sum())) > 0:
+        found.append({"low": -math.inf, "high": -math.inf, "count": below})
+    if finite.any():
+        cut = _cut_by_octaves if extremes.least >= 0.0 else _cut_evenly
+        found += [{"low": a, "high": b, "count": n} for a, b, n in cut(keys[finite], counts[finite], most)]
+    if (above := int(counts[keys >= infinite].sum())) > 0:
+        found.append({"low": math.inf, "high": math.inf, "count": above})
+    return found
+
+
+def _cut_by_octaves(keys: Array, counts: Array, most: int) -> Iterator[tuple[float, float, int]]:
+    zeros, keys, counts = int(counts[keys == 0].sum()), keys[keys != 0], counts[keys != 0]
+    if zeros:
+        yield 0.0, 0.0, zeros
+    if not keys.size:
+        return
+    middles = _middles(keys)
+    first, stop = math.frexp(middles[0])[1] - 1, math.frexp(middles[-1])[1]
+    with np.errstate(over="ignore"):  # the last edge may be infinity
+        edges = np.ldexp(_QUARTERS, np.arange(first, stop + 1)[:, np.newaxis]).ravel()
+    begin, end = np.searchsorted(edges, middles[[0, -1]], "right") - [1, 0]
+    edges = edges[begin : end + 1]
+    step = next(1 << i for i in range(12) if len(edges) - 1 <= most << i)
+    edges = np.append(edges[:-1:step], edges[-1])
+    totals = _totals(np.searchsorted(edges, middles, "right") - 1, counts, len(edges) - 1)
+    yield from zip(edges[:-1].tolist(), edges[1:].tolist(), totals, strict=True)
+
+
+def _middles(keys: Array) -> Array:
+    """Return the middles of the bins of finite numbers."""
+    low, high = edges_of(keys)
+    limit = np.finfo(np.float64).max
+    return np.maximum(low, -limit) / 2 + np.minimum(high, limit) / 2
+
+
+def _cut_evenly(keys: Array, counts: Array, most: int) -> Iterator[tuple[float, float, int]]:
+    middles, limit = _middles(keys), np.finfo(np.float64).max
+    ends = max(edges_of(keys[:1])[0][0], -limit) / 2, min(edges_of(keys[-1:])[1][0], limit) / 2
+    edges = 2 * np.linspace(*ends, most + 1)  # halves, whose difference does not overflow
+    bins = np.clip(np.searchsorted(edges, middles, "right") - 1, 0, len(edges) - 2)
+    yield from zip(edges[:-1].tolist(), edges[1:].tolist(), _totals(bins, counts, len(edges) - 1), strict=True)
+
+
+def _totals(bins: Array, counts: Array, number: int) -> list[int]:
+    """Return the exact count of each of a number of bins."""
+    totals = np.zeros(number, np.int64)
+    np.add.at(totals, bins, counts)
+    found: list[int] = totals.tolist()
+    return found
+
+
 def _least(state: State) -> float:
     return quantile_of(state, 0.0)
 
@@ -156,5 +223,5 @@ def histogram_of(state: State) -> list[dict[str, float]]:
 STATISTIC = Statistic(
     "histogram",
     collect=lambda parameter: _Histogram(),
-    derived={"least": _least, "greatest": _greatest, "quantiles": _quantiles},
+    derived={"least": _least, "greatest": _greatest, "quantiles": _quantiles, "histogram": coarse_bins},
 )
