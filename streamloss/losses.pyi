@@ -312,6 +312,8 @@ class Dice(Loss):
         dtype: str | None = None,
         *,
         epsilon: float = 1e-07,
+        class_axis: int | str = -1,
+        ignore_class: int | None = None,
     ) -> None: ...
 
 def dice(
@@ -320,6 +322,8 @@ def dice(
     axis: int | str | Sequence[int | str] | None = None,
     *,
     epsilon: float = 1e-07,
+    class_axis: int | str = -1,
+    ignore_class: int | None = None,
 ) -> Any: ...
 
 class GammaDeviance(Loss):
@@ -709,6 +713,8 @@ class Tversky(Loss):
         dtype: str | None = None,
         *,
         epsilon: float = 1e-07,
+        class_axis: int | str = -1,
+        ignore_class: int | None = None,
     ) -> None: ...
 
 def tversky(
@@ -719,6 +725,8 @@ def tversky(
     axis: int | str | Sequence[int | str] | None = None,
     *,
     epsilon: float = 1e-07,
+    class_axis: int | str = -1,
+    ignore_class: int | None = None,
 ) -> Any: ...
 
 class TweedieDeviance(Loss):

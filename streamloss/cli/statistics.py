@@ -21,6 +21,8 @@ def print_statistics(result: Result, console: Console) -> None:
     for name, loss in result.items():
         parts = loss.state.parts
         title = f", {name}" if len(result) > 1 else ""
+        if loss.state.identity.ratio_shape:
+            _print_table(console, f"ratios over the data{title}", loss.ratios, "--json has all of them")
         if "groups" in parts:
             _print_table(console, f"groups{title}", _narrow(loss.groups), "--json has all of them")
         if "kept" in parts:

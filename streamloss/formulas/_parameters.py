@@ -73,6 +73,7 @@ class Parameter:
         return f"{one}, or a list of these" if self.several else one
 
 
+INT64 = Interval(-(2.0**63), 2.0**63, low_open=True, high_open=True)
 FROM_LOGITS = Parameter(False, "whether `y_pred` holds logits rather than probabilities", types=(bool,))
 AXIS = Parameter(-1, "the axis of `y_pred` that holds the classes: a number, or a dimension's name", types=(int, str))
 MEAN_AXIS = Parameter(
@@ -83,7 +84,7 @@ MEAN_AXIS = Parameter(
 IGNORE_CLASS = Parameter(
     None,
     "rows with this label have no loss and are not counted",
-    Interval(-(2.0**63), 2.0**63, low_open=True, high_open=True),  # int64
+    INT64,
     types=(int, type(None)),
 )
 EPSILON = Parameter(

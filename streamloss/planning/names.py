@@ -26,11 +26,14 @@ def axes_by_name(requests: Sequence[LossRequest], y_pred: Source) -> list[LossRe
 
     Raises ShapeError for a name that is none of them.
     """
-    return [replace(request, spec=_numbered(request.spec, y_pred)) for request in requests]
+    return [
+        replace(request, spec=_numbered(_numbered(request.spec, "axis", y_pred), "class_axis", y_pred))
+        for request in requests
+    ]
 
 
-def _numbered(spec: LossSpec, y_pred: Source) -> LossSpec:
-    asked = spec.parameters.get("axis")
+def _numbered(spec: LossSpec, parameter: str, y_pred: Source) -> LossSpec:
+    asked = spec.parameters.get(parameter)
     each = asked if isinstance(asked, tuple) else (asked,)
     if not any(isinstance(axis, str) for axis in each):
         return spec
@@ -39,12 +42,12 @@ def _numbered(spec: LossSpec, y_pred: Source) -> LossSpec:
         if isinstance(axis, str) and y_pred.dimensions.count(axis) != 1:
             has = f"has the dimensions {names_of(y_pred)}" if y_pred.dimensions else "has no names of dimensions"
             raise ShapeError(
-                f"{spec.name}: axis={axis!r} is the name of a dimension of y_pred, but y_pred ({y_pred.where}) {has}; "
-                "expected one of its names, or a number that counts axes."
+                f"{spec.name}: {parameter}={axis!r} is the name of a dimension of y_pred, but y_pred ({y_pred.where}) "
+                f"{has}; expected one of its names, or a number that counts axes."
             )
         numbers.append(y_pred.dimensions.index(axis) if isinstance(axis, str) else axis)
     number = tuple(numbers) if isinstance(asked, tuple) else numbers[0]
-    return replace(spec, parameters={**spec.parameters, "axis": number})
+    return replace(spec, parameters={**spec.parameters, parameter: number})
 
 
 def arranged_by_name(requests: Sequence[LossRequest], sources: Sources) -> Sources:
@@ -103,7 +106,9 @@ def _names_of_labels(spec: LossSpec, own: Names, y_pred: tuple[int, ...], names:
         case LabelLayout.SEQUENCE:
             return None
         case LabelLayout.PER_ELEMENT:
-            return names
+            classes = spec.parameters.get("class_axis", 0)
+            without = tuple(name for axis, name in enumerate(names) if axis != classes % len(names))
+            return without if spec.formula.is_ratio and set(own) == set(without) else names
         case LabelLayout.PER_ROW:
             rows = row_axes(spec, y_pred)
             own_classes = any(name in own for axis, name in enumerate(names) if axis not in rows)

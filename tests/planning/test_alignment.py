@@ -15,7 +15,8 @@ import streamloss as sl
 from streamloss.core.blocks import Block
 from streamloss.errors import ShapeError
 from streamloss.formulas._registry import LossSpec
-from streamloss.planning.alignment import align, align_weight
+from streamloss.planning.alignment import align
+from streamloss.planning.weights import align_weight
 
 RNG = np.random.default_rng(7)
 
