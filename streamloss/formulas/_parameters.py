@@ -78,8 +78,9 @@ FROM_LOGITS = Parameter(False, "whether `y_pred` holds logits rather than probab
 AXIS = Parameter(-1, "the axis of `y_pred` that holds the classes: a number, or a dimension's name", types=(int, str))
 MEAN_AXIS = Parameter(
     -1,
-    "the axis of `y_pred` that is averaged; None: nothing is averaged, each element is a sample",
+    "the axis of `y_pred` that is averaged, or a list of axes; None: nothing is averaged, each element is a sample",
     types=(int, str, type(None)),
+    several=True,
 )
 IGNORE_CLASS = Parameter(
     None,

@@ -135,6 +135,11 @@ def _align_equal(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
         inner = ()  # N samples with one output, not one sample with N features
     axes = _positions(spec, shape, inner)
     rows = tuple(n for n, axis in zip(shape, axes, strict=True) if axis >= 0)
+    if not rows:
+        raise ShapeError(
+            f"{spec.name}: axis={spec.axis} are all axes of y_pred with shape {y_pred}, which leaves no axis of rows; "
+            "expected fewer. The mean over all elements is the value of the default axis=-1, too."
+        )
     return Alignment(rows, _view(y_true, axes), _view(y_pred, axes))
 
 

@@ -63,25 +63,34 @@ def arranged_by_name(requests: Sequence[LossRequest], sources: Sources) -> Sourc
     weight, mask, keys = sources.sample_weight, sources.mask, sources.keys
     if len(rows) == 1:
         (of_rows,) = rows
-        keys = tuple((cut, _along(key, of_rows)) for cut, key in keys)
-        weight = weight if isinstance(weight, float | None) else _along(weight, of_rows)
-        mask = None if mask is None else _along(mask, of_rows)
+        keys = tuple((cut, _along(key, of_rows, names)) for cut, key in keys)
+        weight = weight if isinstance(weight, float | None) else _along(weight, of_rows, names)
+        mask = None if mask is None else _along(mask, of_rows, names)
     return replace(sources, y_true=_labels(sources, specs, names), sample_weight=weight, mask=mask, keys=keys)
 
 
-def _along(source: Source, rows: Names) -> Source:
-    """Return a weight, mask or key with an axis for each of the losses', of length 1 where it has none."""
+def _along(source: Source, rows: Names, of_y_pred: Names) -> Source:
+    """Return a weight, mask or key with an axis for each of the losses', of length 1 where it has none.
+
+    `rows` are the names of the losses' axes, `of_y_pred` those of all axes of `y_pred`.
+    """
     names = _all_names(source)
     if names is None or names == rows:
         return source
     if set(names) <= set(rows):
         return Rearranged(source, [names.index(name) if name in names else None for name in rows], [1] * len(rows))
+    if averaged := [name for name in names if name in of_y_pred and name not in rows]:
+        raise ShapeError(
+            f"{source.role} ({source.where}) has the dimensions {names_of(source)}, but the losses "
+            f"({', '.join(rows)}) have none along {', '.join(averaged)}, which the loss averages, or takes as classes; "
+            f"expected dimensions of the losses. With axis=None, where a loss takes it, each element is a row, and "
+            f"{source.role} holds for all that it meets."
+        )
     if len(names) < len(rows):
         others = ", ".join(name for name in names if name not in rows)
         raise ShapeError(
             f"{source.role} ({source.where}) has the dimensions {names_of(source)}, but the losses "
-            f"({', '.join(rows)}): {others} is none of theirs. Rename it if the name is wrong; a dimension of the "
-            "classes, or one that a loss averages, is none of the losses' (see axis=)."
+            f"({', '.join(rows)}): {others} is none of theirs. Rename it if the name is wrong."
         )
     return source
 

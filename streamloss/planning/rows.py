@@ -26,7 +26,8 @@ def cut_to_common_rows(shapes: Mapping[str, Shape], specs: Sequence[LossSpec]) -
 
 
 def _reads_first_axis_whole(spec: LossSpec, rank: int) -> bool:
-    return isinstance(spec.axis, int) and spec.axis % rank == 0 and not spec.formula.is_ratio
+    axes = spec.axis if isinstance(spec.axis, tuple) else () if spec.axis is None else (spec.axis,)
+    return any(axis % rank == 0 for axis in axes) and not spec.formula.is_ratio
 
 
 def range_of(rows: slice | None, count: int, shortest: str) -> tuple[int, int]:
