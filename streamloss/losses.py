@@ -28,8 +28,10 @@ def __getattr__(name: str) -> Any:
         return loss.loss_class(name)
     if name in loss.function_names():
         return loss.loss_function(name)
-    from .formulas._foreign_names import explanation
+    from .formulas._foreign_names import explanation, same_loss
 
+    if (meant := same_loss(name)) is not None:
+        return loss.loss_function(meant)
     advice = explanation(name) or f"get({name!r}) suggests the nearest one."
     raise AttributeError(f"module {__name__!r} has no loss {name!r}. {advice}")
 

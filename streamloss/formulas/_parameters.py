@@ -14,8 +14,13 @@ from ..errors import UnknownNameError, UsageError
 FOREIGN = {
     "ignore_index": "PyTorch's ignore_index is ignore_class here, of losses with integer labels: ignore_class=-100.",
     "weight": (
-        "PyTorch's weight of classes is class_weight of streamloss.evaluate: class_weight=[...], with "
-        "reduction='mean_with_sample_weight' for PyTorch's mean; weights of rows are sample_weight."
+        "PyTorch's weight of classes is class_weight=[...] of streamloss.evaluate (--class-weight) and of the call, "
+        "loss(y_true, y_pred, class_weight=[...]), with reduction='mean_with_sample_weight' for PyTorch's mean; "
+        "weights of rows are sample_weight."
+    ),
+    "class_weight": (
+        "It is an argument of streamloss.evaluate (--class-weight 1,2,0.5; in TOML a key beside losses) and of the "
+        "call, loss(y_true, y_pred, class_weight=[...]), not of a loss."
     ),
     "size_average": "It is reduction here: 'sum_over_batch_size' or 'sum'.",
     "reduce": "It is reduction here: 'sum_over_batch_size', 'sum' or 'none'.",

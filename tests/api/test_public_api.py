@@ -303,3 +303,9 @@ def test_a_warning_names_the_users_line(warn):
         warn(np.zeros(8, np.float32))
     code = warn.__code__
     assert {(w.filename, w.lineno) for w in caught} == {(code.co_filename, code.co_firstlineno + 1)}
+
+
+def test_names_of_others_with_the_same_meaning_are_attributes():
+    assert sl.losses.scce is sl.losses.sparse_categorical_crossentropy
+    with pytest.raises(AttributeError, match="RMSE"):
+        _ = sl.losses.RMSE
