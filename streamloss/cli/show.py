@@ -82,10 +82,8 @@ def kind_of(declaration: Declaration) -> str:
 
 
 def purpose(declaration: Declaration) -> str:
-    """Return the summary up to its formula; with it, where a single word stands before."""
-    text = " ".join(declaration.doc.split("\n\n")[0].split()).replace("``", "`")
-    purpose = re.split(r": (?=`|with )|(?<=[^.])\. ", text)[0].rstrip(".")
-    return purpose if " " in purpose else text
+    """Return the few words that say what a loss is for, or else its summary."""
+    return declaration.brief or " ".join(declaration.doc.split("\n\n")[0].split()).replace("``", "`")
 
 
 def _markdown(chosen: list[Declaration]) -> str:
@@ -220,6 +218,7 @@ def _describe(declaration: Declaration) -> dict[str, object]:
         "class_name": declaration.class_name,
         "name": declaration.name,
         "aliases": list(declaration.aliases),
+        "brief": declaration.brief,
         "parameters": {k: p.default for k, p in declaration.parameters.items()},
         "doc": declaration.doc,
     }

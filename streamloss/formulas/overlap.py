@@ -44,6 +44,7 @@ declare(
     formula=Overlap(dice_complement),
     parameters={"axis": AXES, "epsilon": EPSILON, **LABELS},
     positional=("reduction", "name", "axis"),
+    brief="regions, such as masks of images",
     doc="""
     Dice: ``1 - 2 sum(y_true y_pred) / (sum(y_true) + sum(y_pred) + epsilon)``, summed over ``axis``.
 
@@ -79,6 +80,7 @@ declare(
         **LABELS,
     },
     positional=("alpha", "beta", "reduction", "name", "axis"),
+    brief="regions; false alarms or misses count more",
     doc="""
     Tversky: ``1 - both / (both + alpha only_pred + beta only_true + epsilon)``, with the sums over ``axis`` of
     ``y_true y_pred``, ``(1 - y_true) y_pred`` and ``y_true (1 - y_pred)``.

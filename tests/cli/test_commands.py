@@ -450,15 +450,16 @@ def test_losses_lists_every_loss(run, monkeypatch):
     for declaration, description in zip(declarations(), described, strict=True):
         (line,) = [line for line in text.splitlines() if line.startswith(f"  {declaration.class_name} ")]
         assert min((declaration.name, *declaration.aliases), key=len) in line.split()
-        first = " ".join(declaration.doc.split()[:2])
-        assert f"  {first}".rstrip(":").replace("``", "`") in line, "what it is for"
-        assert set(description) == {"class_name", "name", "aliases", "parameters", "doc"}
+        assert line.endswith(f"  {declaration.brief}"), "what it is for"
+        assert 10 < len(declaration.brief) <= 42, "a few words, which are whole in a line of 80"
+        assert set(description) == {"class_name", "name", "aliases", "brief", "parameters", "doc"}
         assert description["parameters"].keys() == declaration.parameters.keys()
     assert not set(show.KINDS) - {show.kind_of(declaration) for declaration in declarations()}, "every kind has losses"
     assert not {show.kind_of(declaration) for declaration in declarations()} - set(show.KINDS), "every kind has a title"
     terminal(monkeypatch, "stdout")
     text, _ = run("losses")
     assert len(text.splitlines()) < 65
+    assert "…" not in text
     assert all(len(line) <= 80 for line in text.splitlines())
     assert all(declaration.class_name in text.split() for declaration in declarations())
 
@@ -518,7 +519,7 @@ def test_parameters_of_pytorch_are_named_with_ours(run):
     _, err = run("evaluate", "--loss", f"{SCCE}:ignore_index=-100", *SPARSE[2:], code=2)
     assert "ignore_class=-100" in err
     _, err = run("evaluate", "--loss", f"{SCCE}:weight=2", *SPARSE[2:], code=2)
-    assert "class_weight of streamloss.evaluate" in err
+    assert "class_weight=[...] of streamloss.evaluate (--class-weight)" in err
 
 
 def test_no_command_is_usage(run):
@@ -541,12 +542,17 @@ def test_unknown_options_suggest_the_nearest(run):
 def test_help(run):
     text, err = run("--help")
     assert err == ""
+    assert "..." not in text[text.index("Commands:") :], "what commands do is said in whole"
     for code in (0, 1, 2, 3, 4, 5, 75, 130):
         assert re.search(rf"\b{code} +\w", text[text.index("Exit codes") :])
-    for command in ("evaluate", "merge", "plan", "losses", "info", "compile"):
-        assert f"\n  {command} " in text
-        assert run(command, "--help")[0].startswith(f"Usage: streamloss {command}")
-        assert all(len(line) <= 80 for line in run(command, "--help")[0].splitlines())
+    for name, command in cli.cli.commands.items():
+        assert f"\n  {name} " in text
+        shown, _ = run(name, "--help")
+        assert shown.startswith(f"Usage: streamloss {name}")
+        assert all(len(line) <= 80 for line in shown.splitlines())
+        words = " ".join(shown.split())
+        for option in command.params:
+            assert " ".join((getattr(option, "help", None) or "").split()) in words, "no word is broken"
     text, _ = run("evaluate", "--help")
     for option in (
         "--loss",
