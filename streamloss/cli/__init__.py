@@ -238,7 +238,7 @@ def compile_ahead(**given: Any) -> None:
 @cli.command()
 def info() -> None:
     """Versions and machine, for a bug report."""
-    from .show import show_info
+    from .about import show_info
 
     show_info()
 

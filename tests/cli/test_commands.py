@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from processes import SUPPORT, started
 from streamloss import cli, errors
 from streamloss.api import progress
 from streamloss.api.result_text import summary
-from streamloss.cli import commands, show
+from streamloss.cli import about, commands, show
 from streamloss.formulas._registry import declarations
 from waiting import HANG, wait_until
 
@@ -494,13 +496,35 @@ def test_info_has_what_a_bug_report_needs(run):
         assert part in text
     assert np.__version__ in text
     assert err == ""
-    starts = {re.match(r"\S+ +", line).end() for line in text.splitlines()}
+    starts = {re.match(r"\S+ +", line).end() for line in text.splitlines() if line}
     assert len(starts) == 1, "aligned"
 
 
+def test_info_is_aligned_in_a_terminal_of_80_columns(run, monkeypatch):
+    terminal(monkeypatch, "stdout")
+    monkeypatch.setattr(about, "_version", lambda name: about.MISSING if name in ("obstore", "xarray") else "1.2.3")
+    lines = run("info")[0].splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert len({re.match(r"\S+ +", line).end() for line in lines if line and line[0] != " "}) == 1
+
+
 def test_info_says_how_to_get_what_is_not_installed(run, monkeypatch):
-    monkeypatch.setattr(show, "_packages", lambda: (["numpy"], {"nowhere": ["some", "other"]}))
-    assert re.search(r"^nowhere +not installed; pip install 'streamloss\[some\]'$", run("info")[0], re.MULTILINE)
+    monkeypatch.setitem(about.OPTIONAL, "nowhere", ("some", "reading"))
+    shown = run("info")[0]
+    assert re.search(r"^nowhere +not installed +reading: pip install 'streamloss\[some\]'$", shown, re.MULTILINE)
+    assert re.search(rf"^numpy +{re.escape(np.__version__)}$", shown, re.MULTILINE)
+    assert re.search(r"^GPU +\S", shown, re.MULTILINE)
+
+
+def test_info_knows_every_package_of_the_project():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    names = {re.match(r"[\w-]+", text)[0] for text in project["dependencies"]}
+    assert names <= set(about.REQUIRED)
+    extras = {extra: texts for extra, texts in project["optional-dependencies"].items() if extra != "demo"}
+    optional = {
+        (re.match(r"[\w-]+", text)[0].replace("_", "-"), extra) for extra, texts in extras.items() for text in texts
+    }
+    assert optional - {("numpy", "cuda")} == {(name, extra) for name, (extra, _) in about.OPTIONAL.items()}
 
 
 def test_weights_of_classes(run):
