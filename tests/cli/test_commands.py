@@ -370,6 +370,25 @@ def test_the_table_of_losses_that_differ(run, monkeypatch):
     assert text.split()[:5] == ["loss", "reduction", "value", "sum", "count"]
 
 
+def test_a_table_that_is_too_wide_leaves_out_sums_and_breaks_names_behind_underscores(run, monkeypatch):
+    terminal(monkeypatch, "stdout")
+    monkeypatch.setenv("TERM", "xterm")  # a dumb one always has 80 columns
+
+    def lines_of(columns):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        shown = run("evaluate", *SPARSE, "--stats", "stderr")[0]
+        return re.sub(r"\x1b\[[\d;]*m", "", shown).splitlines()
+
+    lines = lines_of(80)
+    assert lines[1].split() == ["loss", "sum_over_batch_size", "95%", "interval", "count"]
+    assert any(re.match(rf" {SCCE} +\d", line) for line in lines), "there is room for the name now"
+    lines = lines_of(70)
+    assert any(re.match(r" sparse_categorical_ +\d", line) for line in lines)
+    assert " crossentropy" in map(str.rstrip, lines)
+    assert all(len(line) <= 50 for line in lines_of(50)[-2:]), "the summary is wrapped between words"
+    assert lines_of(120)[1].split()[4:] == ["sum", "count"]
+
+
 def test_the_table_counts_what_was_left_out(run):
     p = np.load("p.npy")
     p[:4] = np.nan
