@@ -192,6 +192,14 @@ class Result(Mapping[str, LossResult]):
         records = [loss.record() for loss in self.losses.values()]
         return pandas().DataFrame(records, index=pandas().Index(list(self.losses), name="loss"))
 
+    def to_arrow(self) -> Any:
+        """Return a pyarrow.Table with a row for each loss. Raises MissingExtraError without pyarrow."""
+        records = [{"loss": name, **loss.record()} for name, loss in self.losses.items()]
+        columns = list(dict.fromkeys(column for record in records for column in record))
+        return Table(
+            columns, [[record.get(column) for column in columns] for record in records], "losses", 1
+        ).to_arrow()
+
 
 _OF_THE_RUN = (
     "rows",
