@@ -36,6 +36,11 @@ def merge(states: Any, *, partial: bool = False, copies: bool = False) -> Result
         Whether shards may have read copies of the inputs, at other places: sampled bytes are then compared, places and
         times are not.
 
+    Returns
+    -------
+    Result
+        What :func:`streamloss.evaluate` of all rows would return.
+
     Raises
     ------
     StateError

@@ -74,8 +74,23 @@ class Result(Mapping[str, LossResult]):
     def load(cls, path: str | os.PathLike[str]) -> Result:
         """Return the result that :meth:`save`, ``--state`` or ``--shard`` wrote, with its exact states.
 
-        Raises SourceError for a file that cannot be read, and StateError for one that is no result, or of another
-        schema.
+        Parameters
+        ----------
+        path : str or path
+            The file.
+
+        Returns
+        -------
+        Result
+            Equal to the one that was saved.
+
+        Raises
+        ------
+        SourceError
+            For a file that cannot be read.
+        StateError
+            For one that is no result, or of another schema.
+
         """
         try:
             data = Path(path).read_bytes()

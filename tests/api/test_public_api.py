@@ -4,6 +4,7 @@ import importlib
 import importlib.resources
 import inspect
 import pickle
+import pydoc
 import re
 import subprocess
 import sys
@@ -309,3 +310,10 @@ def test_names_of_others_with_the_same_meaning_are_attributes():
     assert sl.losses.scce is sl.losses.sparse_categorical_crossentropy
     with pytest.raises(AttributeError, match="RMSE"):
         _ = sl.losses.RMSE
+
+
+@pytest.mark.parametrize("name", ["evaluate", "plan", "compare", "merge", "load"])
+def test_help_has_the_sections_of_numpydoc(name):
+    text = pydoc.plain(pydoc.render_doc(getattr(sl, name)))
+    places = [text.index(f"\n    {section}\n    ---") for section in ("Parameters", "Returns", "Raises")]
+    assert places == sorted(places)
