@@ -64,7 +64,8 @@ class Parameter:
             return value
         wrong_bool = isinstance(value, bool) and bool not in self.types
         if wrong_bool or not any(isinstance(value, kind) for kind in self.types):
-            raise UsageError(f"{loss}: {name} must be {self._wanted()}; received {value!r}.")
+            one = f" It is one, not several: {self.doc}." if isinstance(value, list | tuple) else ""
+            raise UsageError(f"{loss}: {name} must be {self._wanted()}; received {value!r}.{one}")
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"{loss}: {name} must be finite; received {value!r}.")
         if self.interval is None or value is None:
