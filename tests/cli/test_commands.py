@@ -569,6 +569,13 @@ def test_no_command_is_usage(run):
     assert "Usage: streamloss" in run(code=2)[1]
 
 
+def test_wrong_options_are_told_in_lines_of_whole_words(run, monkeypatch):
+    terminal(monkeypatch, "stderr")
+    _, err = run("evaluate", "--los", "mse", code=2)
+    assert all(len(line) <= 80 for line in err.splitlines())
+    assert "'--loss', '--rows'?)" in " ".join(err.split())
+
+
 @pytest.mark.parametrize("name", ["evalute", "evaluates", "eval"])
 def test_unknown_commands_suggest_the_nearest(name, run):
     _, err = run(name, code=2)
