@@ -31,11 +31,18 @@ Messages say what was wrong, what was expected, what was received, where, and wh
 
 from __future__ import annotations
 
+import os
+import textwrap
+import traceback
 from collections.abc import Iterable
 from typing import Any
 
+_HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
 FEW = 8
 """The most names that are listed beside a suggestion."""
+WIDTH = 100
+"""The columns of a message in a notebook."""
 MOST_EDITS = 2
 """The most letters by which a suggestion differs from what was typed."""
 
@@ -48,6 +55,28 @@ class StreamlossError(Exception):
     def __reduce__(self) -> Any:
         """Pickle the message instead of the constructor's arguments, so that errors of workers arrive unchanged."""
         return _rebuilt, (type(self), self.args)
+
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines that IPython and notebooks show: the caller's lines and the message, in one block, without
+        the frames of this package. ``%debug`` goes through those.
+        """
+        lines = []
+        for frame in traceback.extract_tb(self.__traceback__):
+            if frame.filename.startswith(_HERE):
+                break
+            if f"{os.sep}IPython{os.sep}" not in frame.filename:
+                inside = "" if frame.name == "<module>" else f" in {frame.name}"
+                lines.append(f"{_place_of(frame.filename)}, line {frame.lineno}{inside}: {frame.line}")
+        lines += ["", type(self).__name__]
+        for line in str(self).split("\n"):
+            lines += textwrap.wrap(line, WIDTH, break_long_words=False, break_on_hyphens=False)
+        return lines
+
+
+def _place_of(filename: str) -> str:
+    """Return a name of a file for a message; IPython has one for each cell, which says nothing."""
+    is_cell = "ipykernel_" in filename or filename.startswith("<ipython-input")
+    return "cell" if is_cell else filename
 
 
 def _rebuilt(kind: type[StreamlossError], arguments: tuple[Any, ...]) -> StreamlossError:

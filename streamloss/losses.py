@@ -28,9 +28,13 @@ def __getattr__(name: str) -> Any:
         return loss.loss_class(name)
     if name in loss.function_names():
         return loss.loss_function(name)
-    from .formulas._foreign_names import explanation
+    from .errors import nearest
+    from .formulas._foreign_names import explanation, same_loss
 
-    advice = explanation(name) or f"get({name!r}) suggests the nearest one."
+    if (meant := same_loss(name)) is not None:
+        return loss.loss_function(meant)
+    near = nearest(name, __dir__())
+    advice = explanation(name) or (f"Did you mean {near[0]!r}?" if near else "dir() of it has all names.")
     raise AttributeError(f"module {__name__!r} has no loss {name!r}. {advice}")
 
 

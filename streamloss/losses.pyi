@@ -113,7 +113,7 @@ class BinaryCrossentropy(Loss):
         self,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
-        axis: int | str | None = -1,
+        axis: int | str | Sequence[int | str] | None = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "binary_crossentropy",
         dtype: str | None = None,
@@ -126,7 +126,7 @@ def binary_crossentropy(
     y_pred: Any,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
-    axis: int | str | None = -1,
+    axis: int | str | Sequence[int | str] | None = -1,
     *,
     epsilon: float = 1e-07,
 ) -> Any: ...
@@ -142,7 +142,7 @@ class BinaryFocalCrossentropy(Loss):
         gamma: float = 2.0,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
-        axis: int | str | None = -1,
+        axis: int | str | Sequence[int | str] | None = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "binary_focal_crossentropy",
         dtype: str | None = None,
@@ -158,7 +158,7 @@ def binary_focal_crossentropy(
     gamma: float = 2.0,
     from_logits: bool = False,
     label_smoothing: float = 0.0,
-    axis: int | str | None = -1,
+    axis: int | str | Sequence[int | str] | None = -1,
     *,
     epsilon: float = 1e-07,
 ) -> Any: ...
@@ -312,6 +312,8 @@ class Dice(Loss):
         dtype: str | None = None,
         *,
         epsilon: float = 1e-07,
+        class_axis: int | str = -1,
+        ignore_class: int | None = None,
     ) -> None: ...
 
 def dice(
@@ -320,6 +322,8 @@ def dice(
     axis: int | str | Sequence[int | str] | None = None,
     *,
     epsilon: float = 1e-07,
+    class_axis: int | str = -1,
+    ignore_class: int | None = None,
 ) -> Any: ...
 
 class GammaDeviance(Loss):
@@ -329,14 +333,14 @@ class GammaDeviance(Loss):
         name: str | None = "gamma_deviance",
         dtype: str | None = None,
         *,
-        axis: int | str | None = -1,
+        axis: int | str | Sequence[int | str] | None = -1,
     ) -> None: ...
 
 def gamma_deviance(
     y_true: Any,
     y_pred: Any,
     *,
-    axis: int | str | None = -1,
+    axis: int | str | Sequence[int | str] | None = -1,
 ) -> Any: ...
 
 mean_gamma_deviance = gamma_deviance
@@ -372,7 +376,7 @@ class Hinge(Loss):
         dtype: str | None = None,
         *,
         labels: Literal["auto", "01", "pm1"] = "auto",
-        axis: int | str | None = -1,
+        axis: int | str | Sequence[int | str] | None = -1,
     ) -> None: ...
 
 def hinge(
@@ -380,7 +384,7 @@ def hinge(
     y_pred: Any,
     *,
     labels: Literal["auto", "01", "pm1"] = "auto",
-    axis: int | str | None = -1,
+    axis: int | str | Sequence[int | str] | None = -1,
 ) -> Any: ...
 
 class Huber(Loss):
@@ -391,7 +395,7 @@ class Huber(Loss):
         name: str | None = "huber",
         dtype: str | None = None,
         *,
-        axis: int | str | None = -1,
+        axis: int | str | Sequence[int | str] | None = -1,
     ) -> None: ...
 
 def huber(
@@ -399,7 +403,7 @@ def huber(
     y_pred: Any,
     delta: float = 1.0,
     *,
-    axis: int | str | None = -1,
+    axis: int | str | Sequence[int | str] | None = -1,
 ) -> Any: ...
 
 huber_loss = huber
@@ -434,14 +438,14 @@ class LogCosh(Loss):
         name: str | None = "log_cosh",
         dtype: str | None = None,
         *,
-        axis: int | str | None = -1,
+        axis: int | str | Sequence[int | str] | None = -1,
     ) -> None: ...
 
 def log_cosh(
     y_true: Any,
     y_pred: Any,
     *,
-    axis: int | str | None = -1,
+    axis: int | str | Sequence[int | str] | None = -1,
 ) -> Any: ...
 
 logcosh = log_cosh
@@ -454,7 +458,7 @@ class LogPoissonLoss(Loss):
         name: str | None = "log_poisson_loss",
         dtype: str | None = None,
         *,
-        axis: int | str | None = -1,
+        axis: int | str | Sequence[int | str] | None = -1,
     ) -> None: ...
 
 def log_poisson_loss(
@@ -462,7 +466,7 @@ def log_poisson_loss(
     y_pred: Any,
     compute_full_loss: bool = False,
     *,
-    axis: int | str | None = -1,
+    axis: int | str | Sequence[int | str] | None = -1,
 ) -> Any: ...
 
 class MeanAbsoluteError(Loss):
@@ -472,14 +476,14 @@ class MeanAbsoluteError(Loss):
         name: str | None = "mean_absolute_error",
         dtype: str | None = None,
         *,
-        axis: int | str | None = -1,
+        axis: int | str | Sequence[int | str] | None = -1,
     ) -> None: ...
 
 def mean_absolute_error(
     y_true: Any,
     y_pred: Any,
     *,
-    axis: int | str | None = -1,
+    axis: int | str | Sequence[int | str] | None = -1,
 ) -> Any: ...
 
 mae = mean_absolute_error
@@ -492,7 +496,7 @@ class MeanAbsolutePercentageError(Loss):
         name: str | None = "mean_absolute_percentage_error",
         dtype: str | None = None,
         *,
-        axis: int | str | None = -1,
+        axis: int | str | Sequence[int | str] | None = -1,
         epsilon: float = 1e-07,
     ) -> None: ...
 
@@ -500,7 +504,7 @@ def mean_absolute_percentage_error(
     y_true: Any,
     y_pred: Any,
     *,
-    axis: int | str | None = -1,
+    axis: int | str | Sequence[int | str] | None = -1,
     epsilon: float = 1e-07,
 ) -> Any: ...
 
@@ -514,14 +518,14 @@ class MeanSquaredError(Loss):
         name: str | None = "mean_squared_error",
         dtype: str | None = None,
         *,
-        axis: int | str | None = -1,
+        axis: int | str | Sequence[int | str] | None = -1,
     ) -> None: ...
 
 def mean_squared_error(
     y_true: Any,
     y_pred: Any,
     *,
-    axis: int | str | None = -1,
+    axis: int | str | Sequence[int | str] | None = -1,
 ) -> Any: ...
 
 mse = mean_squared_error
@@ -534,7 +538,7 @@ class MeanSquaredLogarithmicError(Loss):
         name: str | None = "mean_squared_logarithmic_error",
         dtype: str | None = None,
         *,
-        axis: int | str | None = -1,
+        axis: int | str | Sequence[int | str] | None = -1,
         epsilon: float = 1e-07,
     ) -> None: ...
 
@@ -542,7 +546,7 @@ def mean_squared_logarithmic_error(
     y_true: Any,
     y_pred: Any,
     *,
-    axis: int | str | None = -1,
+    axis: int | str | Sequence[int | str] | None = -1,
     epsilon: float = 1e-07,
 ) -> Any: ...
 
@@ -557,7 +561,7 @@ class Pinball(Loss):
         name: str | None = "pinball",
         dtype: str | None = None,
         *,
-        axis: int | str | None = -1,
+        axis: int | str | Sequence[int | str] | None = -1,
     ) -> None: ...
 
 def pinball(
@@ -565,7 +569,7 @@ def pinball(
     y_pred: Any,
     quantile: float = 0.5,
     *,
-    axis: int | str | None = -1,
+    axis: int | str | Sequence[int | str] | None = -1,
 ) -> Any: ...
 
 mean_pinball_loss = pinball
@@ -577,7 +581,7 @@ class Poisson(Loss):
         name: str | None = "poisson",
         dtype: str | None = None,
         *,
-        axis: int | str | None = -1,
+        axis: int | str | Sequence[int | str] | None = -1,
         epsilon: float = 1e-07,
     ) -> None: ...
 
@@ -585,7 +589,7 @@ def poisson(
     y_true: Any,
     y_pred: Any,
     *,
-    axis: int | str | None = -1,
+    axis: int | str | Sequence[int | str] | None = -1,
     epsilon: float = 1e-07,
 ) -> Any: ...
 
@@ -596,14 +600,14 @@ class PoissonDeviance(Loss):
         name: str | None = "poisson_deviance",
         dtype: str | None = None,
         *,
-        axis: int | str | None = -1,
+        axis: int | str | Sequence[int | str] | None = -1,
     ) -> None: ...
 
 def poisson_deviance(
     y_true: Any,
     y_pred: Any,
     *,
-    axis: int | str | None = -1,
+    axis: int | str | Sequence[int | str] | None = -1,
 ) -> Any: ...
 
 mean_poisson_deviance = poisson_deviance
@@ -617,7 +621,7 @@ class PoissonNLL(Loss):
         name: str | None = "poisson_nll",
         dtype: str | None = None,
         *,
-        axis: int | str | None = -1,
+        axis: int | str | Sequence[int | str] | None = -1,
         epsilon: float = 1e-08,
     ) -> None: ...
 
@@ -627,7 +631,7 @@ def poisson_nll(
     log_input: bool = True,
     full: bool = False,
     *,
-    axis: int | str | None = -1,
+    axis: int | str | Sequence[int | str] | None = -1,
     epsilon: float = 1e-08,
 ) -> Any: ...
 
@@ -666,7 +670,7 @@ class SquaredHinge(Loss):
         dtype: str | None = None,
         *,
         labels: Literal["auto", "01", "pm1"] = "auto",
-        axis: int | str | None = -1,
+        axis: int | str | Sequence[int | str] | None = -1,
     ) -> None: ...
 
 def squared_hinge(
@@ -674,7 +678,7 @@ def squared_hinge(
     y_pred: Any,
     *,
     labels: Literal["auto", "01", "pm1"] = "auto",
-    axis: int | str | None = -1,
+    axis: int | str | Sequence[int | str] | None = -1,
 ) -> Any: ...
 
 class TopKError(Loss):
@@ -709,6 +713,8 @@ class Tversky(Loss):
         dtype: str | None = None,
         *,
         epsilon: float = 1e-07,
+        class_axis: int | str = -1,
+        ignore_class: int | None = None,
     ) -> None: ...
 
 def tversky(
@@ -719,6 +725,8 @@ def tversky(
     axis: int | str | Sequence[int | str] | None = None,
     *,
     epsilon: float = 1e-07,
+    class_axis: int | str = -1,
+    ignore_class: int | None = None,
 ) -> Any: ...
 
 class TweedieDeviance(Loss):
@@ -729,7 +737,7 @@ class TweedieDeviance(Loss):
         name: str | None = "tweedie_deviance",
         dtype: str | None = None,
         *,
-        axis: int | str | None = -1,
+        axis: int | str | Sequence[int | str] | None = -1,
     ) -> None: ...
 
 def tweedie_deviance(
@@ -737,7 +745,7 @@ def tweedie_deviance(
     y_pred: Any,
     power: float = 1.5,
     *,
-    axis: int | str | None = -1,
+    axis: int | str | Sequence[int | str] | None = -1,
 ) -> Any: ...
 
 class WeightedCrossEntropyWithLogits(Loss):
@@ -748,7 +756,7 @@ class WeightedCrossEntropyWithLogits(Loss):
         name: str | None = "weighted_cross_entropy_with_logits",
         dtype: str | None = None,
         *,
-        axis: int | str | None = -1,
+        axis: int | str | Sequence[int | str] | None = -1,
     ) -> None: ...
 
 def weighted_cross_entropy_with_logits(
@@ -756,7 +764,7 @@ def weighted_cross_entropy_with_logits(
     y_pred: Any,
     pos_weight: float | Sequence[float] = 1.0,
     *,
-    axis: int | str | None = -1,
+    axis: int | str | Sequence[int | str] | None = -1,
 ) -> Any: ...
 
 class ZeroOneLoss(Loss):

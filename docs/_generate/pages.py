@@ -85,7 +85,8 @@ ERRORS = """\
 
 Every error that streamloss raises on purpose is a `StreamlossError`. Its message says what was wrong, what was
 expected, what was received, where (the array, the row, the chunk), and what to do. On the command line the message goes
-to stderr, without a traceback, and the command ends with an exit code.
+to stderr, without a traceback, and the command ends with an exit code. A notebook shows your own lines that led there,
+and the message; `%debug` goes through the frames of the package, too.
 
 ## Exit codes
 

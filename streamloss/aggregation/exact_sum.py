@@ -49,6 +49,9 @@ class ExactSum:
         counts = "".join(f", {count:,} × {name}" for name, count in special.items() if count)
         return f"ExactSum({digits}{value!r}{counts})"
 
+    def __float__(self) -> float:
+        return self.rounded()
+
     def times(self, count: int) -> ExactSum:
         """Return the sum of `count` times the same values."""
         return ExactSum(

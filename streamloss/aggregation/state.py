@@ -106,6 +106,10 @@ class State:
         content = {"format": FORMAT, "version": VERSION, "of": self.identity.to_dict(), "sums": sums, "counts": counts}
         return content | parts
 
+    def to_json(self) -> str:
+        """Return the text of :meth:`to_bytes`."""
+        return canonical_json(self.to_dict())
+
     @classmethod
     def from_bytes(cls, data: bytes) -> State:
         """Return the inverse of :meth:`to_bytes`. Raises StateError for bytes that are not a state."""

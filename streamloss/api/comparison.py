@@ -14,7 +14,7 @@ from ..aggregation.state import State
 from ..aggregation.tables.exact_table import ExactTable
 from ..aggregation.tables.states import mean_of, states_of
 from ..aggregation.uncertainty import Interval, interval
-from ..errors import UnknownNameError, ValueRangeError
+from ..errors import StateError, UnknownNameError, ValueRangeError
 from .loss_statistics import LEVEL, clusters_by_key, cuts_of
 from .output import json_of
 from .result import Result
@@ -92,6 +92,26 @@ class Comparison:
                 labels = [cut.label(value) for cut, value in zip(cuts, key, strict=True)]
                 rows += [[loss, *labels, model, *self._row(pairs[model][key])] for model in self.models]
         return Table(["loss", *(cut.name for cut in cuts), "model", *COLUMNS], rows, "groups", 2 + len(cuts))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the comparison with its exact states to a file, as ``Result.save`` does and with its errors."""
+        self.result.save(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Comparison:
+        """Return the comparison that :meth:`save` wrote. Raises SourceError and StateError as ``Result.load``, and
+        StateError for the result of an evaluation.
+        """
+        result = Result.load(path)
+        models = tuple(dict.fromkeys(name.rpartition("/")[2] for name in result))
+        baseline, *others = models
+        compared = all(
+            name.rpartition("/")[2] == baseline or "paired" in result[name].state.parts or not result.rows
+            for name in result
+        )
+        if not others or not compared:
+            raise StateError(f"{str(path)!r} holds the result of an evaluation; streamloss.load reads it.")
+        return cls(result, baseline, models)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison for JSON."""

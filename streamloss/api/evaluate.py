@@ -159,6 +159,12 @@ def evaluate(
     storage_options : mapping, optional
         Of object stores: for all URIs, or ``{"y_pred": {...}}`` by role; see "Object stores" in the guide.
 
+    Returns
+    -------
+    Result
+        The losses by name, and by any name that a loss has: ``result["mse"].mean``, ``float(result["mse"])``. Of one
+        loss also ``result.value`` and ``float(result)``. It is printed as a table, and saved by ``result.save``.
+
     Raises
     ------
     UsageError, DataError, MachineError

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar
 
@@ -43,7 +43,15 @@ class Loss:
         """The dtype that labels and predictions are rounded to first, whose losses are float32; None: they are not."""
         return self.dtype if self.dtype in ("float16", "bfloat16") else None
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None, *, mask: Any = None) -> Any:
+    def __call__(
+        self,
+        y_true: Any,
+        y_pred: Any,
+        sample_weight: Any = None,
+        *,
+        mask: Any = None,
+        class_weight: Mapping[int, float] | Sequence[float] | None = None,
+    ) -> Any:
         """Return the reduced loss as a float64 scalar or, for the reduction NONE, the array of losses of rows.
 
         Parameters
@@ -58,6 +66,9 @@ class Loss:
             At least 0: a scalar, the losses' shape, or their rank with 1s.
         mask : array_like of bool, optional
             Of the losses' shape, or their rank with 1s: rows where it is False have no loss, and are 0 for NONE.
+        class_weight : mapping of int to float, or sequence of float, optional
+            What rows of a label count; other labels count 1. A sequence has the weights of 0, 1, .... Multiplies
+            `sample_weight`. Labels are integers, or one-hot.
 
         Raises
         ------
@@ -68,7 +79,7 @@ class Loss:
 
         """
         request = LossRequest(self.name, self.spec, self.dtype, self.precision, self.reduction)
-        return call(request, Inputs(y_true, y_pred, sample_weight, mask))
+        return call(request, Inputs(y_true, y_pred, sample_weight, mask), class_weight)
 
     def get_config(self) -> dict[str, Any]:
         """Return Keras' configuration of this loss, which ``deserialize`` and ``from_config`` take."""

@@ -14,6 +14,7 @@ from ..core.types import Reduction
 from ..errors import UsageError
 from . import loss_statistics
 from .output import json_of, pandas
+from .ratios import ratios_of
 from .result_text import html_of_loss, text_of_loss
 from .table import Table
 
@@ -83,8 +84,9 @@ class LossResult:
 
     @property
     def ignored(self) -> int:
-        """The number of rows labelled ``ignore_class``."""
-        return self.state.count("ignored")
+        """The number of rows labelled ``ignore_class``, or left out by a mask."""
+        ratio_shape = self.state.identity.ratio_shape  # each ratio counts them
+        return self.state.count("ignored") // (1 if ratio_shape is None else max(1, math.prod(ratio_shape)))
 
     @property
     def omitted(self) -> int:
@@ -143,6 +145,13 @@ class LossResult:
     def kept(self) -> Table:
         """The loss along the axes that `keep` names: a row for each index, with the columns of `groups`."""
         return loss_statistics.kept_of(self._decided)
+
+    @property
+    def ratios(self) -> Table:
+        """The ratios over the whole data, such as the Dice loss of each class: the index along the axes that are not
+        summed over, the loss, and the sums of ``y_true y_pred``, ``y_true`` and ``y_pred``.
+        """
+        return ratios_of(self.state)
 
     def quantile(self, probability: float) -> float:
         """Return a quantile of the losses of rows: exact for 0 and 1, else with a relative error of at most 1/512."""
@@ -247,6 +256,7 @@ class LossResult:
             **({"statistics": self.statistics} if self.state.identity.statistics else {}),
             **({"groups": self.groups.to_dict()} if "groups" in self.state.parts else {}),
             **({"kept": self.kept.to_dict()} if "kept" in self.state.parts else {}),
+            **({"ratios": self.ratios.to_dict()} if self.state.identity.ratio_shape else {}),
         }
 
     def to_json(self, indent: int | None = 2) -> str:

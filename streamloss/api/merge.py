@@ -36,6 +36,11 @@ def merge(states: Any, *, partial: bool = False, copies: bool = False) -> Result
         Whether shards may have read copies of the inputs, at other places: sampled bytes are then compared, places and
         times are not.
 
+    Returns
+    -------
+    Result
+        What :func:`streamloss.evaluate` of all rows would return.
+
     Raises
     ------
     StateError
@@ -87,17 +92,37 @@ def merge(states: Any, *, partial: bool = False, copies: bool = False) -> Result
 
 
 def _shards_missing(named: Sequence[tuple[str, Snapshot]], merged: Snapshot) -> str:
-    """Return which shards are to be evaluated again, as far as the names of files, such as 03-of-12.state, tell."""
+    """Return which shards are to be evaluated again, as far as the names of files, such as 03-of-12.state, or else the
+    blocks that the states hold, tell.
+    """
     of = {int(match[1]) for name, _ in named if (match := _SHARD.search(name))}
-    if len(of) != 1:
-        return "the shards that are missing"
-    (count,) = of
     number = merged.manifest.grid.num_blocks
+    count = of.pop() if len(of) == 1 else _number_of_shards([state.result.covered for _, state in named], number)
+    if count is None:
+        return "the shards that are missing"
     lacking = [i for i in range(count) if (Ranges.of_shard(i, count, number) & merged.missing).pieces]
     shown = ", ".join(f"{i}/{count}" for i in lacking[:MOST_SHARDS])
     more = f" and {len(lacking) - MOST_SHARDS:,} more" if len(lacking) > MOST_SHARDS else ""
     numbers = ",".join(map(str, lacking[:MOST_SHARDS]))
     return f"the shard{'s' * (len(lacking) > 1)} {shown}{more} again (as an array of jobs: {numbers})"
+
+
+def _number_of_shards(covered: Sequence[Ranges], number: int) -> int | None:
+    """Return the least number of shards of which each state holds one, of `number` blocks; None if there is none.
+
+    Any that fits will do: its other shards hold the blocks that are missing, each once.
+    """
+    held = [blocks for blocks in covered if blocks.pieces]
+    if not held or any(len(blocks.pieces) > 1 for blocks in held):
+        return None
+    firsts = [blocks.pieces[0][0] for blocks in held]
+    size = max(stop - first for ((first, stop),) in (blocks.pieces for blocks in held))
+    most = number if size == 1 else -(-number // (size - 1))
+    for count in range(max(2, number // (size + 1)), min(number, most) + 1):
+        of_firsts = (Ranges.of_shard(-(-first * count // number), count, number) for first in firsts)
+        if all(shard.pieces == blocks.pieces for shard, blocks in zip(of_firsts, held, strict=True)):
+            return count
+    return None
 
 
 def _several(states: Any) -> Sequence[Any]:

@@ -37,7 +37,29 @@ def plan(
 ) -> Plan:
     """Return what :func:`evaluate` would do with the same arguments: blocks, workers, projected memory. Reads no data.
 
-    Raises what `evaluate` would raise before its first block, and UsageError for Dask arrays.
+    Parameters
+    ----------
+    losses, y_true, y_pred, sample_weight, mask, by, keep, stats, cluster, class_weight, memory, workers, rows, \
+missing_chunks, storage_options
+        As in :func:`evaluate`.
+
+    Returns
+    -------
+    Plan
+        It is printed as a table; ``projected_bytes`` is the memory that the process would take at most.
+
+    Raises
+    ------
+    UsageError, DataError, MachineError
+        As `evaluate` before its first block; UsageError also for Dask arrays.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import streamloss as sl
+    >>> sl.plan("mse", np.zeros((1000, 3)), np.zeros((1000, 3))).shape
+    (1000,)
+
     """
     grouping = grouping_of(by, keep, cluster, stats)
     inputs = with_options(Inputs(y_true, y_pred, sample_weight, mask, grouping, dtypes or {}), storage_options)

@@ -77,8 +77,23 @@ class Result(Mapping[str, LossResult]):
     def load(cls, path: str | os.PathLike[str]) -> Result:
         """Return the result that :meth:`save`, ``--state`` or ``--shard`` wrote, with its exact states.
 
-        Raises SourceError for a file that cannot be read, and StateError for one that is no result, or of another
-        schema.
+        Parameters
+        ----------
+        path : str or path
+            The file.
+
+        Returns
+        -------
+        Result
+            Equal to the one that was saved.
+
+        Raises
+        ------
+        SourceError
+            For a file that cannot be read.
+        StateError
+            For one that is no result, or of another schema.
+
         """
         try:
             data = Path(path).read_bytes()
@@ -219,6 +234,14 @@ class Result(Mapping[str, LossResult]):
         """Return a pandas.DataFrame with a row for each loss. Raises MissingExtraError without pandas."""
         records = [loss.record() for loss in self.losses.values()]
         return pandas().DataFrame(records, index=pandas().Index(list(self.losses), name="loss"))
+
+    def to_arrow(self) -> Any:
+        """Return a pyarrow.Table with a row for each loss. Raises MissingExtraError without pyarrow."""
+        records = [{"loss": name, **loss.record()} for name, loss in self.losses.items()]
+        columns = list(dict.fromkeys(column for record in records for column in record))
+        return Table(
+            columns, [[record.get(column) for column in columns] for record in records], "losses", 1
+        ).to_arrow()
 
 
 _OF_THE_RUN = (

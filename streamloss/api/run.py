@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -79,12 +80,15 @@ def choose_executor(plan: Plan, inputs: Inputs, options: Options) -> Executor:
     return get_executor(executor, one_block, scheduler, file, gpu)
 
 
-def call(request: LossRequest, inputs: Inputs) -> Any:
+def call(
+    request: LossRequest, inputs: Inputs, class_weight: Mapping[int, float] | Sequence[float] | None = None
+) -> Any:
     """Return the reduced loss as a float64 scalar or, for NONE, the array of losses of rows; a Dask array if one of
     the arrays is Dask's.
     """
     inputs = prepare_inputs((request,), inputs)
-    plan = plan_request((request,), inputs, DEFAULTS, losses_on_host=not on_gpu(inputs.y_pred))
+    options = DEFAULTS if class_weight is None else replace(DEFAULTS, class_weight=class_weight)
+    plan = plan_request((request,), inputs, options, losses_on_host=not on_gpu(inputs.y_pred))
     for message in messages_about(plan):
         warnings.warn(message, StreamlossWarning, stacklevel=3)
     if inputs.lazy:

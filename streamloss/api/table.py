@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import MissingExtraError, UnknownNameError
+from .output import json_of
 
 SHOWN = 20
 """The most rows that the text of a table shows."""
@@ -68,6 +69,10 @@ class Table(Sequence[Mapping[str, Any]]):
     def to_dict(self) -> list[dict[str, Any]]:
         """Return the rows for JSON."""
         return [dict(zip(self.columns, row, strict=True)) for row in self._rows]
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """Return the rows as valid JSON: numbers that are not finite become "NaN", "Infinity" and "-Infinity"."""
+        return json_of(self.to_dict(), indent)
 
     def to_pandas(self) -> Any:
         """Return a pandas.DataFrame with the same columns. Raises MissingExtraError without pandas."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import sys
 import textwrap
@@ -82,7 +83,7 @@ def cli() -> None:
     help="How blocks are run; default: auto, which is threads, or dask where a scheduler is named.",
 )
 @click.option("--scheduler", metavar="ADDRESS", help="Dask's: tcp://HOST:8786, tls://HOST:8786, processes, threads.")
-@click.option("--scheduler-file", metavar="FILE", help="The file that `dask scheduler --scheduler-file` writes.")
+@click.option("--scheduler-file", metavar="FILE", help="What Dask's scheduler writes by its option of this name.")
 @click.option("--shard", metavar="I/N", help="The I-th of N parts, from 0; see `streamloss merge`.")
 @click.option("--state", metavar="FILE", help="Where the exact state goes; for --shard by default states/I-of-N.state.")
 @click.option("--checkpoint", metavar="DIR", help="Save progress there, and go on from what is there.")
@@ -102,7 +103,7 @@ def evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **given: A
     run_evaluate(quiet, form, fail_if, **given)
 
 
-@cli.command()
+@cli.command(short_help="Compare the losses of several models on the same rows.")
 @comparison_options
 @click.option(
     "--model", "models", multiple=True, metavar="NAME=URI", help="The predictions of a model; repeat for each."
@@ -122,8 +123,8 @@ def compare(quiet: bool, form: str | None, **given: Any) -> None:
     documents, whose rows are not independent.
 
     \b
-    streamloss compare --loss bce --y-true rows.parquet::y --cluster rows.parquet::day \\
-        --model old=old.npy --model new=new.npy
+    streamloss compare --loss bce --y-true rows.parquet::y \\
+        --cluster rows.parquet::day --model old=old.npy --model new=new.npy
     """
     from .commands import run_compare
 
@@ -160,7 +161,7 @@ def plan(form: str | None, **given: Any) -> None:
     run_plan(form, **given)
 
 
-@cli.command()
+@cli.command(short_help="Write a configuration with comments, suited to your arrays.")
 @click.argument("file", default="streamloss.toml", type=click.Path(dir_okay=False))
 @click.option("--y-true", metavar="URI", shell_complete=complete_file, help="Labels.")
 @click.option("--y-pred", metavar="URI", shell_complete=complete_file, help="Predictions.")
@@ -191,7 +192,7 @@ def losses(name: str | None, form: str | None) -> None:
     show_losses(name, form)
 
 
-@cli.command("compile")
+@cli.command("compile", short_help="Compile kernels ahead of time, and keep them on disk.")
 @click.argument("config", required=False, type=click.Path(dir_okay=False))
 @click.option(
     "--loss",
@@ -238,7 +239,7 @@ def compile_ahead(**given: Any) -> None:
 @cli.command()
 def info() -> None:
     """Versions and machine, for a bug report."""
-    from .show import show_info
+    from .about import show_info
 
     show_info()
 
@@ -267,7 +268,9 @@ def run(arguments: list[str] | None = None) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        _say(shown.getvalue().rstrip())
         return error.exit_code
     except (KeyboardInterrupt, click.Abort) as error:
         if isinstance(error.__cause__, EOFError):  # click takes it for the end of the terminal's input

@@ -1,21 +1,15 @@
-"""The commands ``losses`` and ``info``."""
+"""The command ``losses``."""
 
 from __future__ import annotations
 
 import dataclasses
 import html
-import importlib.metadata
 import json
-import os
-import platform
 import re
 
 import click
 from rich.text import Text
 
-from ..core import cache_folder
-from ..core.machine import DEFAULT_MEMORY, available_cpus, megabytes
-from ..core.version import __version__
 from ..formulas._parameters import Parameter
 from ..formulas._registry import Declaration, declarations, find
 from .terminal import hanging, new_table, stdout
@@ -82,10 +76,8 @@ def kind_of(declaration: Declaration) -> str:
 
 
 def purpose(declaration: Declaration) -> str:
-    """Return the summary up to its formula; with it, where a single word stands before."""
-    text = " ".join(declaration.doc.split("\n\n")[0].split()).replace("``", "`")
-    purpose = re.split(r": (?=`|with )|(?<=[^.])\. ", text)[0].rstrip(".")
-    return purpose if " " in purpose else text
+    """Return the few words that say what a loss is for, or else its summary."""
+    return declaration.brief or " ".join(declaration.doc.split("\n\n")[0].split()).replace("``", "`")
 
 
 def _markdown(chosen: list[Declaration]) -> str:
@@ -153,73 +145,12 @@ def _show(declaration: Declaration) -> None:
     click.echo(f"streamloss evaluate --loss {declaration.name}{given} \\\n    --y-true URI --y-pred URI")
 
 
-def show_info() -> None:
-    facts = {
-        "streamloss": __version__,
-        "python": f"{platform.python_version()} on {platform.platform()}, {platform.machine()}",
-        "processors": str(available_cpus()),
-        "memory": f"{DEFAULT_MEMORY} unless --memory says otherwise",
-        "kernels": _kernel_cache(),
-    }
-    required, optional = _packages()
-    for name in required:
-        facts[name] = _version(name)
-    for name, extras in optional.items():
-        version = _version(name)
-        facts[name] = version if version != MISSING else f"{MISSING}; pip install 'streamloss[{extras[0]}]'"
-    width = max(map(len, facts)) + 1
-    for name, fact in facts.items():
-        click.echo(hanging(f"{name:<{width}}{fact}", width))
-
-
-MISSING = "not installed"
-_REQUIREMENT = re.compile(r"([\w.-]+)[^;]*(?:;.*extra *== *['\"](\w+)['\"])?")
-
-
-def _packages() -> tuple[list[str], dict[str, list[str]]]:
-    """Return the packages that we need, and the optional ones with the extras that have them."""
-    required = ["llvmlite"]
-    optional: dict[str, list[str]] = {}
-    try:
-        stated = importlib.metadata.requires("streamloss") or []
-    except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
-        stated = ["numba", "numpy", "zarr", "numcodecs", "dask", "click", "rich", "pydantic"]
-    for text in stated:
-        match = _REQUIREMENT.match(text)
-        if match is None:
-            continue
-        if match[2] is None:
-            required.append(match[1])
-        else:
-            optional.setdefault(match[1], []).append(match[2])
-    known = {name: extras for name, extras in optional.items() if name not in required}
-    return sorted(required), dict(sorted(known.items()))
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return MISSING
-
-
-def _kernel_cache() -> str:
-    """Return where compiled kernels are kept, how much there is, and of what use it was."""
-    where, usage = cache_folder.folder(), cache_folder.usage()
-    if where is None:
-        off = os.environ.get(cache_folder.SWITCH)
-        return f"not kept: {f'{cache_folder.SWITCH}={off}' if off else 'no folder that only you can write to'}"
-    return (
-        f"{where}: {usage.files:,} files, {megabytes(usage.size)} of {megabytes(cache_folder.LIMIT)}; "
-        f"{usage.found:,} found, {usage.compiled:,} compiled"
-    )
-
-
 def _describe(declaration: Declaration) -> dict[str, object]:
     return {
         "class_name": declaration.class_name,
         "name": declaration.name,
         "aliases": list(declaration.aliases),
+        "brief": declaration.brief,
         "parameters": {k: p.default for k, p in declaration.parameters.items()},
         "doc": declaration.doc,
     }

@@ -10,7 +10,7 @@ from ..api.result import Result
 from ..api.result_text import summary
 from ..api.table import Table as ResultTable
 from ..api.table import cell_text, is_number
-from .terminal import new_table, stdout
+from .terminal import hanging, new_table, stdout
 
 MOST_ROWS = 20
 """The most rows of a table of groups, worst rows or bins that a terminal shows."""
@@ -21,6 +21,8 @@ def print_statistics(result: Result, console: Console) -> None:
     for name, loss in result.items():
         parts = loss.state.parts
         title = f", {name}" if len(result) > 1 else ""
+        if loss.state.identity.ratio_shape:
+            _print_table(console, f"ratios over the data{title}", loss.ratios, "--json has all of them")
         if "groups" in parts:
             _print_table(console, f"groups{title}", _narrow(loss.groups), "--json has all of them")
         if "kept" in parts:
@@ -101,7 +103,7 @@ def print_comparison(found: Comparison) -> None:
                 ResultTable([*keys, "model", *columns[:5]], shown),
                 "--json has all of them",
             )
-    console.print(summary(found.result), soft_wrap=True, markup=False)
+    console.print(hanging(summary(found.result), 2), soft_wrap=True, markup=False)
 
 
 def _rounded(value: float) -> float:

@@ -18,10 +18,11 @@ def parse_loss(text: str) -> dict[str, Any]:
         return {"loss": text.strip()}
     loss, _, parameters = text.partition(":")
     table: dict[str, Any] = {"loss": loss.strip()}
-    for item in filter(None, (part.strip() for part in re.split(r",(?![^\[\]]*\])", parameters))):
+    for item in filter(None, (part.strip() for part in re.split(r",(?![^\[\](]*[\])])", parameters))):
         key, separator, value = item.partition("=")
         if not separator:
-            raise ValueError(f"expected NAME[:parameter=value,...], received {text!r}")
+            advice = " A list is written in brackets, as in axis=[1,2]." if len(table) > 1 else ""
+            raise ValueError(f"expected NAME[:parameter=value,...], received {text!r}.{advice}")
         table[key.strip()] = parse_value(value.strip())
     return table
 
@@ -76,9 +77,11 @@ def parse_shard(text: str | None) -> tuple[int, int] | None:
 
 
 def parse_value(text: str) -> Any:
-    """Return the value of a text that is a TOML value, or Python's True or False; else the text itself."""
+    """Return the value of a text that is a TOML value, or Python's True, False or tuple; else the text itself."""
     if text in ("True", "False"):
         return text == "True"
+    if text.startswith("(") and text.endswith(")"):
+        text = f"[{text[1:-1]}]"
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -6,12 +6,13 @@ import math
 import os
 import resource
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import UsageError
 
 DEFAULT_MEMORY = "1GiB"
-CGROUPS = Path("/sys/fs/cgroup")
+CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _UNITS = {
     "": 1,
     "b": 1,
@@ -36,22 +37,40 @@ def available_cpus() -> int:
 
 
 def _quota() -> float | None:
-    """Return the processors' worth of time that the cgroup of a container may use; None where there is no limit."""
+    """Return the processors' worth of time that the process' cgroup, and each above it, allow; None for no limit."""
+    return min((limit for folder in _cgroups() if (limit := _limit(folder)) is not None), default=None)
+
+
+def _cgroups() -> Iterator[Path]:
+    """Yield the folders of the groups for processors: of a container the root, as it sees it; else the process' own
+    group, such as a job's or a service's, and those above it.
+    """
+    yield from (CGROUPS, *(CGROUPS / name for name in ("cpu", "cpuacct,cpu", "cpu,cpuacct", "cpuacct")))
+    try:
+        lines = OWN_CGROUPS.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return
+    for line in lines:  # version 2: "0::/system.slice/job"; version 1: "3:cpu,cpuacct:/job"
+        controllers, _, own = line.partition(":")[2].partition(":")
+        if controllers == "" or "cpu" in controllers.split(","):
+            place = CGROUPS / controllers / own.lstrip("/")
+            yield from (folder for folder in (place, *place.parents) if folder.is_relative_to(CGROUPS))
+
+
+def _limit(folder: Path) -> float | None:
+    """Return the processors' worth of time of one group; None where there is no limit."""
     try:  # version 2: "max 100000" or "150000 100000"
-        quota, period = (CGROUPS / "cpu.max").read_text(encoding="ascii").split()
+        quota, period = (folder / "cpu.max").read_text(encoding="ascii").split()
         return None if quota == "max" else int(quota) / int(period)
     except (OSError, ValueError, ZeroDivisionError):
         pass
-    for group in ("cpu", "cpuacct,cpu", "cpu,cpuacct", "cpuacct"):
-        try:
-            limit, each = (
-                int((CGROUPS / group / name).read_text(encoding="ascii"))
-                for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-            )
-        except (OSError, ValueError):
-            continue
-        return limit / each if limit > 0 and each > 0 else None
-    return None
+    try:
+        limit, each = (
+            int((folder / name).read_text(encoding="ascii")) for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        )
+    except (OSError, ValueError):
+        return None
+    return limit / each if limit > 0 and each > 0 else None
 
 
 def resident_bytes() -> int:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from ..errors import UnknownNameError
 
@@ -115,3 +115,8 @@ class Progress:
         It is computed where it is asked for.
         """
         return None if self.compute is None else self.compute()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers for JSON, such as for a line of a log."""
+        known = {"rows": self.rows, "total": self.total, "seconds": self.seconds, "bytes": self.bytes}
+        return {**known, "loss": self.loss, "value": self.value}

@@ -14,7 +14,7 @@ from ..kernels import cpu
 from ..kernels.base import KernelKey, Operands, Output, Settings, Totals
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sinks import Sink
-from .inputs import BlockInputs, BufferPool, host_labels, host_mask, host_predictions, host_weight
+from .inputs import BlockInputs, BufferPool, host_labels, host_mask, host_predictions, host_weight, mask_without_ignored
 from .probabilities import Slacks
 
 Array = np.ndarray[Any, Any]
@@ -96,9 +96,8 @@ class CpuBackend:
         return host_mask(plan, inputs)
 
     def operands(self, plan: Plan, planned: PlannedLoss, inputs: BlockInputs, weight: Any, mask: Any) -> Operands:
-        return Operands(
-            host_labels(plan, planned, inputs), host_predictions(plan, planned, inputs), *or_empty(weight, mask)
-        )
+        y_true, y_pred = host_labels(plan, planned, inputs), host_predictions(plan, planned, inputs)
+        return Operands(y_true, y_pred, *or_empty(weight, mask_without_ignored(planned, inputs, mask)))
 
     def inside(self, operands: Operands, part: slice, slacks: Slacks) -> Operands:
         y_true, y_pred = slacks.y_true.inside(operands.y_true[part]), slacks.y_pred.inside(operands.y_pred[part])

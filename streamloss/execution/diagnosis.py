@@ -16,6 +16,7 @@ from ..planning.alignment import CLASS_AXIS, View
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sources import Source
 from .advice import CLIP, advice_on_integer, advice_on_label
+from .class_maps import NO_CLASS
 from .probabilities import NO_SLACK, Slack, slacks_of
 
 Array = np.ndarray[Any, Any]
@@ -50,6 +51,7 @@ def explain(plan: Plan, planned: PlannedLoss, refused: RefusedRow) -> ValueRange
     pred_where = _Where(plan, plan.predictions(planned), planned.alignment.y_pred, at)
     problem = (
         _weight_problem(plan, at, weight, row)
+        or _map_problem(plan, planned, refused, pred_where)
         or _label_problem(planned, refused, true_where, slacks.y_true)
         or _prediction_problem(planned, prediction, pred_where, slacks.y_pred)
         or _nan_problem(label, prediction, true_where, pred_where)
@@ -92,9 +94,10 @@ def explain_class(plan: Plan, planned: PlannedLoss, block: Block, row: int, labe
 class _Where:
     """The place of a row in an array, for messages: its elements' names, and the chunk that holds them."""
 
-    def __init__(self, plan: Plan, source: Source, view: View, row: tuple[int, ...]) -> None:
+    def __init__(self, plan: Plan, source: Source, view: View, row: tuple[int, ...], start: int | None = None) -> None:
+        """`start` is the array's row where losses begin; None: the plan's."""
         self._source, self._view = source, view
-        shifted = (row[0] + plan.start, *row[1:]) if row else row
+        shifted = (row[0] + (plan.start if start is None else start), *row[1:]) if row else row
         self._index = [shifted[axis] if axis >= 0 else 0 for axis in view.axes]
 
     def index(self, position: int | None = None) -> tuple[int, ...]:
@@ -143,6 +146,21 @@ def _label_problem(planned: PlannedLoss, refused: RefusedRow, where: _Where, sla
         return _sequence_problem(label.astype(np.float64), classes, where)
     number = int(label[0]) if label.dtype.kind in "iu" else float(label[0])  # floats end at 2**53
     return _integer_problem(number, 0, classes, where, advice_on_integer(planned.spec, number, classes, refused.labels))
+
+
+def _map_problem(plan: Plan, planned: PlannedLoss, refused: RefusedRow, pred_where: _Where) -> str | None:
+    """Return what is wrong with a label of a row in a map of classes."""
+    axis = planned.alignment.class_axis
+    wrong = refused.label.ravel() == NO_CLASS
+    if axis is None or not wrong.any():
+        return None
+    index = list(pred_where.index(int(np.argmax(wrong))))
+    index[axis : axis + 1] = [0] if len(plan.y_true.shape) == len(index) else []
+    element = plan.y_true.read(tuple(slice(i, i + 1) for i in index), np.empty).ravel()[:1]
+    number = int(element[0]) if element.dtype.kind in "iu" else float(element[0])
+    classes = planned.alignment.y_pred.shape[axis]
+    where = _Where(plan, plan.y_true, View(plan.y_true.shape, tuple(range(len(index)))), tuple(index), start=0)
+    return _integer_problem(number, 0, classes, where, advice_on_integer(planned.spec, number, classes, element))
 
 
 def _integer_problem(

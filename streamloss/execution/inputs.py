@@ -11,11 +11,12 @@ import numpy as np
 
 from ..core.blocks import Block
 from ..formulas._kinds import LabelLayout
-from ..planning.alignment import CLASS_AXIS, View
+from ..planning.alignment import CLASS_AXIS, Alignment, View
 from ..planning.dtypes import floating_dtype
 from ..planning.plan import Plan, PlannedLoss
 from ..storage.sources import Source
 from . import convert
+from .class_maps import Elements, elements_of_map, elements_of_numbers
 from .diagnosis import explain_class, explain_inexact, explain_mask
 
 Array = np.ndarray[Any, Any]
@@ -49,6 +50,7 @@ class BlockInputs:
         self._plan = plan
         self._buffers = buffers
         self._read: dict[tuple[str, View], Array] = {}
+        self._elements: dict[tuple[Alignment, int | None], Elements] = {}
 
     def read(self, source: Source, view: View) -> Array:
         """Return an array's rows as they are stored: (rows,), with the axes of classes behind."""
@@ -58,6 +60,22 @@ class BlockInputs:
             stored = source.read(view.select(self.block, self._plan.start), allocate)
             self._read[key] = view.to_rows(stored, self.block.shape)
         return self._read[key]
+
+    def elements(self, planned: PlannedLoss) -> Elements:
+        """Return the labels of a ratio's elements, and which of them are ignored."""
+        source, alignment = self._plan.y_true, planned.alignment
+        ignore_class = planned.spec.parameters["ignore_class"]
+        key = alignment, ignore_class
+        if key not in self._elements and alignment.class_axis is None:
+            stored = self.read(source, alignment.y_true).reshape(self.block.rows, -1)
+            self._elements[key] = elements_of_numbers(stored, ignore_class)
+        elif key not in self._elements:
+            start, pool = self._plan.start, self._buffers
+            allocate = np.empty if pool is None else partial(pool.allocate, (source.role, alignment.y_true))
+            stored = source.read(alignment.y_true.select(self.block, start), allocate)
+            new = np.empty if pool is None else partial(pool.allocate, key)
+            self._elements[key] = elements_of_map(stored, alignment, self.block, start, ignore_class, new)
+        return self._elements[key]
 
     def on_device(self, source: Source, view: View) -> Any:
         """Return the rows of an array on a GPU in place, (rows,) or (rows, classes).
@@ -95,6 +113,8 @@ def host_mask(plan: Plan, inputs: BlockInputs) -> Array | None:
 
 def host_labels(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Array:
     """Return labels as kernels take them. Raises ValueRangeError for integers that float64 does not hold."""
+    if planned.alignment.class_axis is not None:
+        return inputs.elements(planned).labels
     stored = inputs.read(plan.y_true, planned.alignment.y_true)
     if planned.formula.integer_labels:
         labels = convert.labels(stored)
@@ -102,8 +122,9 @@ def host_labels(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Array:
     _refuse_inexact(plan, planned, inputs, "y_true", stored)
     rounded = convert.rounded(stored, planned.precision)
     y_true = convert.targets(rounded, floating_dtype(plan.predictions(planned).dtype))
-    one_each = planned.formula.label_layout is LabelLayout.PER_ROW
-    return y_true.reshape(-1) if one_each else y_true.reshape(inputs.block.rows, -1)
+    if planned.formula.label_layout is LabelLayout.PER_ROW:
+        return y_true.reshape(-1)
+    return _without_ignored(planned, inputs, y_true.reshape(inputs.block.rows, -1))
 
 
 def host_predictions(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Array:
@@ -112,7 +133,18 @@ def host_predictions(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> A
     _refuse_inexact(plan, planned, inputs, "y_pred", stored)
     y_pred = convert.floating(convert.rounded(stored, planned.precision))
     is_sequence = planned.formula.label_layout is LabelLayout.SEQUENCE
-    return y_pred if is_sequence else y_pred.reshape(inputs.block.rows, -1)
+    return y_pred if is_sequence else _without_ignored(planned, inputs, y_pred.reshape(inputs.block.rows, -1))
+
+
+def mask_without_ignored(planned: PlannedLoss, inputs: BlockInputs, mask: Array | None) -> Array | None:
+    """Return the mask of a loss' rows, without those of which ``ignore_class`` leaves nothing."""
+    if not planned.formula.is_ratio or (ignored := inputs.elements(planned).ignored_rows) is None:
+        return mask
+    return ~ignored if mask is None else mask & ~ignored
+
+
+def _without_ignored(planned: PlannedLoss, inputs: BlockInputs, values: Array) -> Array:
+    return inputs.elements(planned).without_ignored(values) if planned.formula.is_ratio else values
 
 
 def _refuse_inexact(plan: Plan, planned: PlannedLoss, inputs: BlockInputs, role: str, stored: Array) -> None:
@@ -145,9 +177,8 @@ def rows_that_count(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Ar
     counts = np.ones(inputs.block.rows, np.bool_)
     if (mask := host_mask(plan, inputs)) is not None:
         counts &= mask
-    ignore_class = planned.spec.parameters.get("ignore_class")
-    if ignore_class is not None:
-        counts &= convert.labels(_labels(plan, planned, inputs)[:, 0]) != ignore_class
+    if (ignored := _ignored_by_class(plan, planned, inputs)) is not None:
+        counts &= ~ignored
     if (weight := host_weight(plan, inputs)) is not None:
         counts &= weight != 0
     if plan.class_weight is not None:
@@ -161,12 +192,20 @@ def rows_that_count(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Ar
 
 def ignored_rows(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Array | None:
     """Return which rows a mask or ``ignore_class`` leaves out: bool (rows,); None where neither is asked for."""
-    mask, ignore_class = host_mask(plan, inputs), planned.spec.parameters.get("ignore_class")
-    ignored = None if mask is None else ~mask
+    mask, labelled = host_mask(plan, inputs), _ignored_by_class(plan, planned, inputs)
+    if mask is None or labelled is None:
+        return labelled if mask is None else ~mask
+    return labelled | ~mask
+
+
+def _ignored_by_class(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Array | None:
+    if planned.formula.is_ratio:
+        return inputs.elements(planned).ignored_rows
+    ignore_class = planned.spec.parameters.get("ignore_class")
     if ignore_class is None:
-        return ignored
+        return None
     labelled: Array = convert.labels(_labels(plan, planned, inputs)[:, 0]) == ignore_class
-    return labelled if ignored is None else ignored | labelled
+    return labelled
 
 
 def labels_beside_0_and_1(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> int:
@@ -177,7 +216,9 @@ def labels_beside_0_and_1(plan: Plan, planned: PlannedLoss, inputs: BlockInputs)
 
 
 def _labels(plan: Plan, planned: PlannedLoss, inputs: BlockInputs) -> Array:
-    """Return the labels of each row as they are stored: (rows, labels)."""
+    """Return the labels of each row as they are stored: (rows, labels); those of a map as 0 and 1 for each class."""
+    if planned.alignment.class_axis is not None:
+        return inputs.elements(planned).labels
     return inputs.read(plan.y_true, planned.alignment.y_true).reshape(inputs.block.rows, -1)
 
 

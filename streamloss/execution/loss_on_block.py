@@ -133,7 +133,14 @@ class LossOnBlock:
             start = tuple(a + int(i) for a, i in zip(block.start, at, strict=True))
             inputs, bad = BlockInputs(plan, Block(block.index, start, tuple(a + 1 for a in start))), 0
             weight = host_weight(plan, inputs)
-        labels = inputs.read(plan.y_true, planned.alignment.y_true)
         predictions = inputs.read(plan.predictions(planned), planned.alignment.y_pred)
+        if planned.formula.is_ratio:
+            elements = inputs.elements(planned)
+            labels, predictions = (
+                elements.without_ignored(values.reshape(inputs.block.rows, -1))
+                for values in (elements.labels, predictions)
+            )
+        else:
+            labels = inputs.read(plan.y_true, planned.alignment.y_true)
         weights = None if weight is None or weight.size == 0 else np.broadcast_to(weight, inputs.block.rows)
         return RefusedRow(inputs.block, bad, labels, predictions, weights)

@@ -68,6 +68,7 @@ class Slacks:
 def slacks_of(plan: Plan, planned: PlannedLoss) -> Slacks:
     """Return which numbers outside [0, 1] a loss takes as 0 or 1. Integers, and other intervals, have no slack."""
     formula, clip = planned.formula, plan.clip_probabilities
-    of_labels = ROUNDING.get(plan.y_true.dtype.name, 0.0) if formula.y_true == UNIT else 0.0
+    numbers = formula.y_true == UNIT and planned.alignment.class_axis is None
+    of_labels = ROUNDING.get(plan.y_true.dtype.name, 0.0) if numbers else 0.0
     of_predictions = ROUNDING.get(plan.predictions(planned).dtype.name, 0.0) if formula.y_pred == UNIT else 0.0
     return Slacks(Slack(of_labels, clip, fractions_only=True), Slack(of_predictions, clip))

@@ -14,8 +14,13 @@ from ..errors import UnknownNameError, UsageError
 FOREIGN = {
     "ignore_index": "PyTorch's ignore_index is ignore_class here, of losses with integer labels: ignore_class=-100.",
     "weight": (
-        "PyTorch's weight of classes is class_weight of streamloss.evaluate: class_weight=[...], with "
-        "reduction='mean_with_sample_weight' for PyTorch's mean; weights of rows are sample_weight."
+        "PyTorch's weight of classes is class_weight=[...] of streamloss.evaluate (--class-weight) and of the call, "
+        "loss(y_true, y_pred, class_weight=[...]), with reduction='mean_with_sample_weight' for PyTorch's mean; "
+        "weights of rows are sample_weight."
+    ),
+    "class_weight": (
+        "It is an argument of streamloss.evaluate (--class-weight 1,2,0.5; in TOML a key beside losses) and of the "
+        "call, loss(y_true, y_pred, class_weight=[...]), not of a loss."
     ),
     "size_average": "It is reduction here: 'sum_over_batch_size' or 'sum'.",
     "reduce": "It is reduction here: 'sum_over_batch_size', 'sum' or 'none'.",
@@ -59,7 +64,8 @@ class Parameter:
             return value
         wrong_bool = isinstance(value, bool) and bool not in self.types
         if wrong_bool or not any(isinstance(value, kind) for kind in self.types):
-            raise UsageError(f"{loss}: {name} must be {self._wanted()}; received {value!r}.")
+            one = f" It is one, not several: {self.doc}." if isinstance(value, list | tuple) else ""
+            raise UsageError(f"{loss}: {name} must be {self._wanted()}; received {value!r}.{one}")
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"{loss}: {name} must be finite; received {value!r}.")
         if self.interval is None or value is None:
@@ -73,17 +79,19 @@ class Parameter:
         return f"{one}, or a list of these" if self.several else one
 
 
+INT64 = Interval(-(2.0**63), 2.0**63, low_open=True, high_open=True)
 FROM_LOGITS = Parameter(False, "whether `y_pred` holds logits rather than probabilities", types=(bool,))
 AXIS = Parameter(-1, "the axis of `y_pred` that holds the classes: a number, or a dimension's name", types=(int, str))
 MEAN_AXIS = Parameter(
     -1,
-    "the axis of `y_pred` that is averaged; None: nothing is averaged, each element is a sample",
+    "the axis of `y_pred` that is averaged, or a list of axes; None: nothing is averaged, each element is a sample",
     types=(int, str, type(None)),
+    several=True,
 )
 IGNORE_CLASS = Parameter(
     None,
     "rows with this label have no loss and are not counted",
-    Interval(-(2.0**63), 2.0**63, low_open=True, high_open=True),  # int64
+    INT64,
     types=(int, type(None)),
 )
 EPSILON = Parameter(

@@ -44,6 +44,8 @@ class Declaration:
     """The library that defines the loss: "Keras", "TensorFlow", "PyTorch", "scikit-learn"."""
     listed: bool = True
     """Whether lists of losses have it."""
+    brief: str = ""
+    """The data that it is for, in a few words: up to 42 letters, which leave a line of 80 room for the name."""
 
     @property
     def variants(self) -> list[dict[str, Any]]:
@@ -157,13 +159,15 @@ def declare(
     positional: tuple[str, ...] = ("reduction",),
     peer: str = "Keras",
     listed: bool = True,
+    brief: str = "",
     doc: str,
 ) -> Declaration:
     """Register a loss under its names, and return its declaration.
 
     The loss has one `formula`; or another one for `logits`, and then the parameter ``from_logits``; or one for each
     value of the parameter that `select` names. `smoothed` are those of probabilities and of logits with smooth labels,
-    `squared` those with a ``gamma`` of 2. What is not `listed` is found by its name, and is in no list of losses.
+    `squared` those with a ``gamma`` of 2. `brief` says what it is for. What is not `listed` is found by its name, and
+    is in no list of losses.
     """
     known = dict(parameters or {})
     if logits is not None:
@@ -188,6 +192,7 @@ def declare(
         positional,
         peer,
         listed,
+        brief,
     )
     for spelling in (name, class_name, *aliases):
         if spelling in _DECLARATIONS:

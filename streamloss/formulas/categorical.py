@@ -60,6 +60,7 @@ declare(
         "axis": AXIS,
     },
     positional=("q", "reduction"),
+    brief="integer labels, some of them wrong",
     doc="""
     Generalised cross-entropy between integer labels and a distribution, robust to wrong labels: ``(1 - p_k**q) / q``.
 
@@ -135,6 +136,7 @@ declare(
     logits=FROM_LOGITS,
     parameters={"label_smoothing": LABEL_SMOOTHING, "axis": AXIS, "epsilon": EPSILON},
     positional=("from_logits", "label_smoothing", "axis", "reduction"),
+    brief="one-hot labels, or distributions",
     doc="""
     Cross-entropy between two distributions over the classes, of which labels are often one-hot.
 
@@ -165,6 +167,7 @@ declare(
         "epsilon": EPSILON,
     },
     positional=("from_logits", "ignore_class", "reduction", "axis"),
+    brief="integer labels: images, pixels, tokens",
     doc="""
     Cross-entropy between integer labels and a distribution over the classes.
 

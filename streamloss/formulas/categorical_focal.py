@@ -122,6 +122,7 @@ declare(
         "epsilon": EPSILON,
     },
     positional=("alpha", "gamma", "from_logits", "label_smoothing", "axis", "reduction"),
+    brief="one-hot labels; easy rows count less",
     doc="""
     Categorical cross-entropy whose classes cost ``alpha (1 - q)**gamma`` as much, q being each class' predicted share.
 

@@ -48,6 +48,7 @@ declare(
     logits=Elementwise(binary_from_logit, y_true=UNIT),
     parameters={"label_smoothing": LABEL_SMOOTHING, "axis": MEAN_AXIS, "epsilon": EPSILON},
     positional=("from_logits", "label_smoothing", "axis", "reduction"),
+    brief="yes or no, of one label or several",
     doc="""
     Binary cross-entropy, averaged over ``axis``.
 
@@ -86,6 +87,7 @@ declare(
     },
     positional=("pos_weight", "reduction"),
     peer="TensorFlow",
+    brief="yes or no, where a yes weighs more",
     doc="""
     Binary cross-entropy from logits whose positive labels are weighted, averaged over ``axis``:
     ``y_true pos_weight -log(sigmoid(x)) + (1 - y_true) -log(1 - sigmoid(x))``.

@@ -184,6 +184,7 @@ declare(
     "CTC",
     "ctc_loss",
     formula=LabelSequence(connectionist_temporal, new_workspace),
+    brief="labels without times: speech, writing",
     doc="""
     Connectionist temporal classification: ``-log P(labels)``, where P adds up the probabilities of all ways to spread
     the labels over the time steps, with blanks between them.

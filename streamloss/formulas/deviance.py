@@ -105,6 +105,7 @@ declare(
     },
     positional=("power", "reduction"),
     peer="scikit-learn",
+    brief="amounts, many of them 0: rain, claims",
     doc="""
     Mean Tweedie deviance of positive predictions m: with the power p, the mean of
     ``2 (y**(2-p) / ((1-p) (2-p)) - y m**(1-p) / (1-p) + m**(2-p) / (2-p))``, and its limits for p = 1 and 2.
@@ -131,6 +132,7 @@ declare(
     formula=Elementwise(poisson_deviance, y_true=NOT_NEGATIVE, y_pred=POSITIVE),
     parameters={"axis": MEAN_AXIS},
     peer="scikit-learn",
+    brief="counts; 0 where a rate is the count",
     doc="""
     Mean Poisson deviance: the mean of ``2 (y_true log(y_true / y_pred) - y_true + y_pred)``.
 
@@ -154,6 +156,7 @@ declare(
     formula=Elementwise(gamma_deviance, y_true=POSITIVE, y_pred=POSITIVE),
     parameters={"axis": MEAN_AXIS},
     peer="scikit-learn",
+    brief="positive amounts: claims, durations",
     doc="""
     Mean gamma deviance: the mean of ``2 (log(y_pred / y_true) + y_true / y_pred - 1)``.
 

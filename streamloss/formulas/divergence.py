@@ -53,6 +53,7 @@ declare(
     "kullback_leibler_divergence",
     formula=Rowwise(relative_entropy, 2, divergence, y_true=UNIT, y_pred=UNIT),
     parameters={"axis": AXIS, "epsilon": EPSILON},
+    brief="how far one distribution is from another",
     doc="""
     Kullback-Leibler divergence: ``sum(y_true log(y_true / y_pred), axis)``, both clipped to ``[epsilon, 1]``.
 

@@ -130,6 +130,7 @@ declare(
         "epsilon": EPSILON,
     },
     positional=("apply_class_balancing", "alpha", "gamma", "from_logits", "label_smoothing", "axis", "reduction"),
+    brief="yes or no, where easy rows count less",
     doc="""
     Binary cross-entropy times ``(1 - p_t)**gamma``, averaged over ``axis``; p_t is what was predicted for the label.
 

@@ -49,6 +49,7 @@ declare(
     "Poisson",
     formula=Elementwise(poisson_of_rate, y_pred=NOT_NEGATIVE, cancels=True),
     parameters={"axis": MEAN_AXIS, "epsilon": epsilon("added to `y_pred` inside the logarithm")},
+    brief="counts, from rates, as in Keras",
     doc="""
     Mean of ``y_pred - y_true log(y_pred + epsilon)``: the Poisson deviance up to terms without `y_pred`.
 
@@ -94,6 +95,7 @@ declare(
     },
     positional=("log_input", "full", "reduction"),
     peer="PyTorch",
+    brief="counts, as in PyTorch",
     doc="""
     Poisson negative log-likelihood: the mean of ``exp(y_pred) - y_true y_pred``, or of
     ``y_pred - y_true log(y_pred + epsilon)`` without ``log_input``.
@@ -123,6 +125,7 @@ declare(
     },
     positional=("compute_full_loss", "reduction"),
     peer="TensorFlow",
+    brief="counts, from logarithms of rates",
     doc="""
     Poisson loss of a predicted logarithm c: the mean of ``exp(c) - y_true c``; the full loss adds
     ``y_true log(y_true) - y_true + log(2 pi y_true) / 2`` for labels above 1.
@@ -154,6 +157,7 @@ declare(
     },
     positional=("full", "reduction"),
     peer="PyTorch",
+    brief="forecasts of a mean and a variance",
     doc="""
     Gaussian negative log-likelihood ``(log(v) + (y_true - mean)**2 / v) / 2``, where ``y_pred[..., 0]`` is the mean and
     ``v = max(y_pred[..., 1], epsilon)`` the variance.

@@ -53,6 +53,7 @@ declare(
     "Hinge",
     select=by_labels(hinge),
     parameters={"labels": LABELS, "axis": MEAN_AXIS},
+    brief="scores of two classes",
     doc="""
     Hinge: the mean of ``max(1 - y_true y_pred, 0)``, labels being -1 or 1; labels 0 or 1 count as ``2 y_true - 1``.
 
@@ -71,6 +72,7 @@ declare(
     "SquaredHinge",
     select=by_labels(squared_hinge),
     parameters={"labels": LABELS, "axis": MEAN_AXIS},
+    brief="scores of two classes, squared",
     doc="""
     Squared hinge: the mean of ``max(1 - y_true y_pred, 0)**2``, labels being -1 or 1; labels 0 or 1 count as
     ``2 y_true - 1``.
@@ -109,6 +111,7 @@ declare(
     "CategoricalHinge",
     formula=Rowwise(right, 2, margin, peak=wrong),
     parameters={"axis": AXIS},
+    brief="scores of classes, one-hot labels",
     doc="""
     Multi-class hinge: ``max(max((1 - y_true) y_pred) - sum(y_true y_pred) + 1, 0)`` over the classes, of which labels
     are one-hot.

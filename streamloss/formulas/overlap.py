@@ -3,7 +3,7 @@
 from typing import Any
 
 from ._kinds import Overlap
-from ._parameters import NOT_NEGATIVE, Parameter, epsilon
+from ._parameters import INT64, NOT_NEGATIVE, Parameter, epsilon
 from ._registry import declare
 
 AXES = Parameter(
@@ -13,6 +13,22 @@ AXES = Parameter(
     types=(int, str, type(None)),
     several=True,
 )
+LABELS = {
+    "class_axis": Parameter(
+        -1,
+        "the axis of `y_pred` that holds the classes, for labels that are integers: a number, or a dimension's name",
+        types=(int, str),
+        added_later=True,
+    ),
+    "ignore_class": Parameter(
+        None,
+        "elements with this label are left out of all sums",
+        INT64,
+        types=(int, type(None)),
+        added_later=True,
+    ),
+}
+"""The parameters about labels that are integers."""
 EPSILON = epsilon("added to the divisor, so that nothing against nothing costs 1 rather than being undefined")
 
 
@@ -26,13 +42,17 @@ declare(
     "dice",
     "Dice",
     formula=Overlap(dice_complement),
-    parameters={"axis": AXES, "epsilon": EPSILON},
+    parameters={"axis": AXES, "epsilon": EPSILON, **LABELS},
     positional=("reduction", "name", "axis"),
+    brief="regions, such as masks of images",
     doc="""
     Dice: ``1 - 2 sum(y_true y_pred) / (sum(y_true) + sum(y_pred) + epsilon)``, summed over ``axis``.
 
     With ``axis=None``, or one that includes the first, the sums go over the whole data: they are exact, and divided
-    once at the end. Other axes give a loss for each row.
+    once at the end. Other axes give a loss for each row. Axes without that of the classes give a ratio for each class.
+
+    Labels are numbers in [0, 1] of the predictions' shape, or integers from 0 without the axis of the classes, which
+    mean the same as one-hot labels.
 
     Source: Keras 3, ``dice``.
 
@@ -57,14 +77,16 @@ declare(
         "beta": Parameter(0.5, "what false negatives cost", NOT_NEGATIVE),
         "axis": AXES,
         "epsilon": EPSILON,
+        **LABELS,
     },
     positional=("alpha", "beta", "reduction", "name", "axis"),
+    brief="regions; false alarms or misses count more",
     doc="""
     Tversky: ``1 - both / (both + alpha only_pred + beta only_true + epsilon)``, with the sums over ``axis`` of
     ``y_true y_pred``, ``(1 - y_true) y_pred`` and ``y_true (1 - y_pred)``.
 
     ``alpha`` weighs false positives, ``beta`` false negatives (Keras up to 3.15.1 has the two exchanged). Sums over
-    the whole data are exact, as for :class:`Dice`.
+    the whole data are exact, and labels may be integers, as for :class:`Dice`.
 
     Source: Keras 3, ``tversky`` (Salehi et al. 2017).
 

@@ -26,6 +26,7 @@ declare(
     "MSE",
     formula=Elementwise(squared_error),
     parameters=AXIS,
+    brief="squared errors: a mean is best",
     doc="""
     Mean of squared errors: ``mean((y_true - y_pred)**2, axis)``.
 
@@ -50,6 +51,7 @@ declare(
     "MAE",
     formula=Elementwise(absolute_error),
     parameters=AXIS,
+    brief="absolute errors: a median is best",
     doc="""
     Mean of absolute errors: ``mean(|y_true - y_pred|, axis)``.
 
@@ -73,6 +75,7 @@ declare(
     "MAPE",
     formula=Elementwise(absolute_percentage_error),
     parameters={**AXIS, "epsilon": epsilon("the least `|y_true|` that is divided by")},
+    brief="absolute errors in percent of the label",
     doc="""
     Mean of absolute errors in percent: ``mean(100 |y_true - y_pred| / max(|y_true|, epsilon), axis)``.
 
@@ -104,6 +107,7 @@ declare(
     "MSLE",
     formula=Elementwise(squared_logarithmic_error),
     parameters={**AXIS, "epsilon": epsilon("smaller values, also negative ones, are raised to it")},
+    brief="squared errors of logarithms",
     doc="""
     Mean of squared errors of logarithms: ``mean((log(1 + max(y_true, epsilon)) - log(1 + max(y_pred, epsilon)))**2)``.
 
@@ -131,6 +135,7 @@ declare(
         **AXIS,
     },
     positional=("delta", "reduction"),
+    brief="squared errors; outliers count less",
     doc="""
     Quadratic up to ``delta``, linear beyond: with ``e = |y_true - y_pred|``, the mean of ``e**2 / 2`` where
     ``e <= delta`` and ``delta e - delta**2 / 2`` elsewhere.
@@ -167,6 +172,7 @@ declare(
     "logcosh",
     formula=Elementwise(logarithm_of_cosh),
     parameters=AXIS,
+    brief="as Huber, smooth everywhere",
     doc="""
     Mean of ``log(cosh(y_pred - y_true))``: about ``x**2 / 2`` for small errors x, ``|x| - log(2)`` for large ones.
 
@@ -193,6 +199,7 @@ declare(
     parameters={"quantile": Parameter(0.5, "the quantile that is predicted", UNIT), **AXIS},
     positional=("quantile", "reduction"),
     peer="scikit-learn",
+    brief="forecasts of a quantile",
     doc="""
     Quantile loss: the mean of ``quantile (y_true - y_pred)`` above the prediction and
     ``(1 - quantile) (y_pred - y_true)`` below it.

@@ -30,6 +30,7 @@ declare(
     },
     positional=("scale_by_half", "reduction"),
     peer="scikit-learn",
+    brief="squared errors of class probabilities",
     doc="""
     Brier score of integer labels k: ``(1 - p_k)**2 + sum(p_j**2)`` over the other classes j.
 
@@ -73,6 +74,7 @@ declare(
     formula=Sparse(ahead, not_first, pivot="label"),
     parameters=CLASSES,
     peer="scikit-learn",
+    brief="the share of rows whose class is wrong",
     doc="""
     1 where another class than the labelled one has the highest score, else 0: the mean is the error rate.
 
@@ -93,6 +95,7 @@ declare(
     parameters={"k": Parameter(5, "how many predictions a row has", Interval(1, 2.0**31), types=(int,)), **CLASSES},
     positional=("k", "reduction"),
     peer="scikit-learn",
+    brief="is the label among the k best classes?",
     doc="""
     1 where the labelled class is not among the k with the highest scores, else 0.
 

@@ -48,6 +48,7 @@ declare(
     formula=Rowwise(products, 4, negative_cosine),
     parameters={"axis": AXIS},
     positional=("axis", "reduction"),
+    brief="directions of vectors: embeddings",
     doc="""
     Negative cosine of the angle between two vectors: ``-sum(l2_norm(y_true) l2_norm(y_pred), axis)``; -1 for equal
     directions, 1 for opposite ones. A vector is divided by its norm or 1e-7, whichever is larger.

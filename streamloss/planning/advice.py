@@ -112,7 +112,7 @@ def _on_one_label_for_classes(spec: LossSpec, classes: int) -> str:
         return f"For integer labels and scores of {classes} classes {instead}{column}."
     if spec.name == "categorical_crossentropy":
         return f"For integer labels use {SPARSE}{_logits(spec)}, or pass {one_hot}."
-    if spec.name in OF_CLASSES or spec.formula.is_ratio:
+    if spec.name in OF_CLASSES:
         return f"For integer labels pass {one_hot}."
     return (
         f"y_pred has {classes} values for each label: pass the one that is meant, such as y_pred[..., 0]. For integer "
@@ -133,10 +133,13 @@ def _on_sequences(y_true: Shape, y_pred: Shape) -> str | None:
 
 def _other_axes(spec: LossSpec, y_true: Shape, y_pred: Shape) -> str | None:
     """Return which axis holds the classes, or that axes are in another order, where the shapes say so."""
-    if spec.formula.label_layout is LabelLayout.PER_ROW and not spec.formula.meanings and len(y_pred) > 1:
+    ratio = spec.formula.is_ratio
+    one_label = spec.formula.label_layout is LabelLayout.PER_ROW and not spec.formula.meanings
+    if (one_label or ratio) and len(y_pred) > 1:
         fits = [axis for axis in range(len(y_pred)) if y_true == y_pred[:axis] + y_pred[axis + 1 :]]
         if fits:
-            return f"If axis {fits[0]} of y_pred holds the classes, pass axis={fits[0]}."
+            name = "class_axis" if ratio else "axis"
+            return f"If axis {fits[0]} of y_pred holds the classes, pass {name}={fits[0]}."
         rows = y_pred[:-1]
         if len(rows) > 1 and sorted(y_true) == sorted(rows):
             return _transposed(y_true, rows, "y_true")

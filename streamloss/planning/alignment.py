@@ -6,9 +6,8 @@ which axis of the losses it follows; a block of losses then selects a rectangle 
 
 from __future__ import annotations
 
-import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,8 @@ from ..core.blocks import Block
 from ..errors import ShapeError
 from ..formulas._kinds import LabelLayout
 from ..formulas._registry import LossSpec
-from .advice import advice_on_one_column, advice_on_shapes, advice_on_weight
+from .advice import advice_on_one_column, advice_on_shapes
+from .class_maps import class_axis_of_map, refuse_ignored_number
 
 CLASS_AXIS = -1  # an axis read whole: the classes, or the features of one sample
 UNIT_AXIS = -2  # an axis of length 1 that the losses do not have
@@ -81,6 +81,9 @@ class Alignment:
     y_pred: View
     ratio_shape: Shape | None = None
     """For ratios over the whole data, the shape of the ratios; else None."""
+    class_axis: int | None = None
+    """For labels that are a map of classes, which stands for one-hot labels of the shape of `y_pred`: the axis of
+    `y_pred` that they lack, or have one entry of; else None."""
 
 
 def align(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
@@ -115,12 +118,15 @@ def row_axes(spec: LossSpec, y_pred: Shape) -> Shape:
 def _align_equal(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
     """Align labels of which there is one for each element."""
     shape = y_true if y_pred == (*y_true, 1) and y_true else y_pred  # a trailing 1 that only one has is no axis
+    if spec.formula.is_ratio and (class_axis := class_axis_of_map(spec, y_true, y_pred)) is not None:
+        return _align_map(spec, y_true, y_pred, class_axis)
     if y_true not in (shape, (*shape, 1)) or not shape:
         raise ShapeError(
             f"{spec.name}: y_true has shape {y_true} but y_pred has {y_pred}; expected equal shapes"
             " (a trailing axis of length 1 may be missing in one of them). " + advice_on_shapes(spec, y_true, y_pred)
         )
     if spec.formula.is_ratio:
+        refuse_ignored_number(spec, y_true, y_pred)
         return _align_ratio(spec, shape, y_true, y_pred)
     inner = _axes(spec, len(shape))
     if len(shape) == 1 and inner:
@@ -129,6 +135,11 @@ def _align_equal(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
         inner = ()  # N samples with one output, not one sample with N features
     axes = _positions(spec, shape, inner)
     rows = tuple(n for n, axis in zip(shape, axes, strict=True) if axis >= 0)
+    if not rows:
+        raise ShapeError(
+            f"{spec.name}: axis={spec.axis} are all axes of y_pred with shape {y_pred}, which leaves no axis of rows; "
+            "expected fewer. The mean over all elements is the value of the default axis=-1, too."
+        )
     return Alignment(rows, _view(y_true, axes), _view(y_pred, axes))
 
 
@@ -148,6 +159,17 @@ def _align_ratio(spec: LossSpec, shape: Shape, y_true: Shape, y_pred: Shape) -> 
             f"over the whole data; expected at most {MAX_RATIOS:,}. Sum over more axes, or leave the first axis out."
         )
     return Alignment(cut, _view(y_true, axes), _view(y_pred, axes), ratio_shape)
+
+
+def _align_map(spec: LossSpec, y_true: Shape, y_pred: Shape, class_axis: int) -> Alignment:
+    """Align integer labels with predictions that have an axis of classes more."""
+    as_one_hot = _align_ratio(spec, y_pred, y_pred, y_pred)
+    axes = list(as_one_hot.y_pred.axes)
+    if len(y_true) < len(y_pred):
+        del axes[class_axis]
+    else:
+        axes[class_axis] = UNIT_AXIS
+    return replace(as_one_hot, y_true=View(y_true, tuple(axes)), class_axis=class_axis)
 
 
 def _align_one_number(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
@@ -190,38 +212,6 @@ def _align_sequences(spec: LossSpec, y_true: Shape, y_pred: Shape) -> Alignment:
             "(rows, time, classes), with as many rows. " + advice_on_shapes(spec, y_true, y_pred)
         )
     return Alignment(y_pred[:1], View(y_true, (0, CLASS_AXIS)), View(y_pred, (0, CLASS_AXIS, CLASS_AXIS)))
-
-
-def align_weight(weight: Shape, rows: Shape, role: str = "sample_weight") -> View:
-    """Return how a weight (or mask) meets the losses: it has their shape, or their rank with 1s, or a 1 behind it.
-
-    Raises ShapeError for anything else; a lower rank would be a guess which axes are meant.
-    """
-    squeezed = weight[:-1] if len(weight) == len(rows) + 1 and weight[-1] == 1 else weight
-    if len(squeezed) == len(rows) and all(w in (1, n) for w, n in zip(squeezed, rows, strict=True)):
-        return _view(
-            weight, [i if w == n else BROADCAST_AXIS for i, (w, n) in enumerate(zip(squeezed, rows, strict=True))]
-        )
-    if options := _reshapes(weight, rows):
-        raise ShapeError(
-            f"{role} has shape {weight} but the losses have shape {rows}: which axis it follows is ambiguous. "
-            f"Reshape it to {' or '.join(map(str, options))}."
-        )
-    raise ShapeError(
-        f"{role} has shape {weight} but the losses have shape {rows}; expected "
-        f"{'a scalar, ' if role == 'sample_weight' else ''}the losses' shape, or their rank with 1s where one "
-        f"entry holds for the whole axis.{advice_on_weight(role, weight, rows)}"
-    )
-
-
-def _reshapes(weight: Shape, rows: Shape) -> list[Shape]:
-    """Return the shapes of the losses' rank that a weight of lower rank could have."""
-    placed = (
-        tuple(n if i in axes else 1 for i, n in enumerate(rows))
-        for axes in itertools.combinations(range(len(rows)), len(weight))
-        if tuple(rows[i] for i in axes) == weight
-    )
-    return [] if len(weight) >= len(rows) else list(dict.fromkeys(placed))
 
 
 def _view(shape: Shape, axes: list[int]) -> View:

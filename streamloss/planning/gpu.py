@@ -26,6 +26,10 @@ def why_not_on_gpu(loss: PlannedLoss) -> str | None:
     """Return why a loss cannot be evaluated on a GPU; None if it can."""
     if loss.alignment.ratio_shape is not None:
         return "it is a ratio of sums over the whole data"
+    if loss.alignment.class_axis is not None:
+        return "its labels are a map of classes"
+    if loss.formula.is_ratio and loss.spec.parameters["ignore_class"] is not None:
+        return "it ignores elements of rows"
     return loss.formula.why_not_on_gpu
 
 

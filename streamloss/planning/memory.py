@@ -39,8 +39,17 @@ class BlockCost:
         ratio_shapes = [loss.alignment.ratio_shape for loss in self.losses]
         written = sum(held * loss.dtype.itemsize for loss in self.losses if loss.alignment.ratio_shape is None)
         ratios = sum(RATIO_BYTES * math.prod(shape) for shape in ratio_shapes if shape is not None)
+        maps = sum(self._map_bytes(loss, block_shape) for loss in self.losses if loss.formula.is_ratio)
         tables = self.tables.bytes_of(rows) + self.tables.row_bytes(rows)
-        return by_class + sum(read.values()) + written + ratios + tables
+        return by_class + sum(read.values()) + written + ratios + tables + maps
+
+    def _map_bytes(self, loss: PlannedLoss, block_shape: Shape) -> int:
+        """Return the bytes for a ratio's labels that are a map, and for leaving out elements that are ignored."""
+        elements = math.prod(loss.alignment.y_pred.selected_shape(block_shape))
+        labels = math.prod(loss.alignment.y_true.selected_shape(block_shape))
+        ignores = loss.spec.parameters["ignore_class"] is not None
+        one_hot = 2 * elements + 3 * 8 * labels if loss.alignment.class_axis is not None else 0
+        return one_hot + (elements * (2 + 2 * loss.dtype.itemsize) if ignores else 0)
 
     def _read_bytes(self, source: Source, view: View, block_shape: Shape) -> int:
         """Return the bytes for reading a block of one array, and for converting it to what kernels take."""

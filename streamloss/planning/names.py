@@ -26,11 +26,14 @@ def axes_by_name(requests: Sequence[LossRequest], y_pred: Source) -> list[LossRe
 
     Raises ShapeError for a name that is none of them.
     """
-    return [replace(request, spec=_numbered(request.spec, y_pred)) for request in requests]
+    return [
+        replace(request, spec=_numbered(_numbered(request.spec, "axis", y_pred), "class_axis", y_pred))
+        for request in requests
+    ]
 
 
-def _numbered(spec: LossSpec, y_pred: Source) -> LossSpec:
-    asked = spec.parameters.get("axis")
+def _numbered(spec: LossSpec, parameter: str, y_pred: Source) -> LossSpec:
+    asked = spec.parameters.get(parameter)
     each = asked if isinstance(asked, tuple) else (asked,)
     if not any(isinstance(axis, str) for axis in each):
         return spec
@@ -39,12 +42,12 @@ def _numbered(spec: LossSpec, y_pred: Source) -> LossSpec:
         if isinstance(axis, str) and y_pred.dimensions.count(axis) != 1:
             has = f"has the dimensions {names_of(y_pred)}" if y_pred.dimensions else "has no names of dimensions"
             raise ShapeError(
-                f"{spec.name}: axis={axis!r} is the name of a dimension of y_pred, but y_pred ({y_pred.where}) {has}; "
-                "expected one of its names, or a number that counts axes."
+                f"{spec.name}: {parameter}={axis!r} is the name of a dimension of y_pred, but y_pred ({y_pred.where}) "
+                f"{has}; expected one of its names, or a number that counts axes."
             )
         numbers.append(y_pred.dimensions.index(axis) if isinstance(axis, str) else axis)
     number = tuple(numbers) if isinstance(asked, tuple) else numbers[0]
-    return replace(spec, parameters={**spec.parameters, "axis": number})
+    return replace(spec, parameters={**spec.parameters, parameter: number})
 
 
 def arranged_by_name(requests: Sequence[LossRequest], sources: Sources) -> Sources:
@@ -60,25 +63,34 @@ def arranged_by_name(requests: Sequence[LossRequest], sources: Sources) -> Sourc
     weight, mask, keys = sources.sample_weight, sources.mask, sources.keys
     if len(rows) == 1:
         (of_rows,) = rows
-        keys = tuple((cut, _along(key, of_rows)) for cut, key in keys)
-        weight = weight if isinstance(weight, float | None) else _along(weight, of_rows)
-        mask = None if mask is None else _along(mask, of_rows)
+        keys = tuple((cut, _along(key, of_rows, names)) for cut, key in keys)
+        weight = weight if isinstance(weight, float | None) else _along(weight, of_rows, names)
+        mask = None if mask is None else _along(mask, of_rows, names)
     return replace(sources, y_true=_labels(sources, specs, names), sample_weight=weight, mask=mask, keys=keys)
 
 
-def _along(source: Source, rows: Names) -> Source:
-    """Return a weight, mask or key with an axis for each of the losses', of length 1 where it has none."""
+def _along(source: Source, rows: Names, of_y_pred: Names) -> Source:
+    """Return a weight, mask or key with an axis for each of the losses', of length 1 where it has none.
+
+    `rows` are the names of the losses' axes, `of_y_pred` those of all axes of `y_pred`.
+    """
     names = _all_names(source)
     if names is None or names == rows:
         return source
     if set(names) <= set(rows):
         return Rearranged(source, [names.index(name) if name in names else None for name in rows], [1] * len(rows))
+    if averaged := [name for name in names if name in of_y_pred and name not in rows]:
+        raise ShapeError(
+            f"{source.role} ({source.where}) has the dimensions {names_of(source)}, but the losses "
+            f"({', '.join(rows)}) have none along {', '.join(averaged)}, which the loss averages, or takes as classes; "
+            f"expected dimensions of the losses. With axis=None, where a loss takes it, each element is a row, and "
+            f"{source.role} holds for all that it meets."
+        )
     if len(names) < len(rows):
         others = ", ".join(name for name in names if name not in rows)
         raise ShapeError(
             f"{source.role} ({source.where}) has the dimensions {names_of(source)}, but the losses "
-            f"({', '.join(rows)}): {others} is none of theirs. Rename it if the name is wrong; a dimension of the "
-            "classes, or one that a loss averages, is none of the losses' (see axis=)."
+            f"({', '.join(rows)}): {others} is none of theirs. Rename it if the name is wrong."
         )
     return source
 
@@ -103,7 +115,9 @@ def _names_of_labels(spec: LossSpec, own: Names, y_pred: tuple[int, ...], names:
         case LabelLayout.SEQUENCE:
             return None
         case LabelLayout.PER_ELEMENT:
-            return names
+            classes = spec.parameters.get("class_axis", 0)
+            without = tuple(name for axis, name in enumerate(names) if axis != classes % len(names))
+            return without if spec.formula.is_ratio and set(own) == set(without) else names
         case LabelLayout.PER_ROW:
             rows = row_axes(spec, y_pred)
             own_classes = any(name in own for axis, name in enumerate(names) if axis not in rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -199,23 +201,43 @@ class Plan:
             "notes": self.notes,
         }
 
+    def to_json(self, indent: int | None = 2) -> str:
+        """Return :meth:`to_dict` as JSON."""
+        return json.dumps(self.to_dict(), indent=indent)
+
     def __repr__(self) -> str:
         return str(self)
 
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            "<tr>" + "".join(f'<td style="text-align: left">{html.escape(cell)}</td>' for cell in line) + "</tr>"
+            for line in self._lines()
+        )
+        return f"<table><tbody>{rows}</tbody></table>"
+
     def __str__(self) -> str:
-        lines = [
-            f"losses    {', '.join(f'{loss.name} ({loss.dtype})' for loss in self.losses)}",
+        return "\n".join(f"{title:<9} {text}" for title, text in self._lines())
+
+    def _lines(self) -> list[tuple[str, str]]:
+        """Return the titles and texts of what a person reads of it."""
+        held, blocks = f"{mib(self.baseline_bytes)} held now", f"{self.workers} x {mib(self.block_bytes)} for blocks"
+        groups = [f"{mib(self.table_bytes)} for groups"] if self.table_bytes else []
+        parts = ", ".join([held, f"{mib(COMPILER)} for the compiler", *groups, blocks])
+        return [
+            ("losses", ", ".join(f"{loss.name} ({loss.dtype})" for loss in self.losses)),
             *(
-                f"{s.role.removeprefix('sample_'):<9} {s.where}: {s.shape} {s.dtype}"
-                + (f", chunks of {s.chunk_shape}" if max(s.chunk_shape, default=1) > 1 else "")
-                for s in self.sources
+                (
+                    source.role.removeprefix("sample_"),
+                    f"{source.where}: {source.shape} {source.dtype}"
+                    + (f", chunks of {source.chunk_shape}" if max(source.chunk_shape, default=1) > 1 else ""),
+                )
+                for source in self.sources
             ),
-            f"rows      {self.rows:,} of shape {self.shape}" + (f", from row {self.start:,}" if self.start else ""),
-            f"blocks    {self.num_blocks:,} of {self.block_shape}, {self.workers} at a time",
-            f"memory    at most {mib(self.projected_bytes)} of {mib(self.baseline_bytes + self.memory_bytes)}: "
-            f"{mib(self.baseline_bytes)} held now, {mib(COMPILER)} for the compiler, "
-            + (f"{mib(self.table_bytes)} for groups, " if self.table_bytes else "")
-            + f"{self.workers} x {mib(self.block_bytes)} for blocks",
-            *(f"note      {note}" for note in self.notes),
+            ("rows", f"{self.rows:,} of shape {self.shape}" + (f", from row {self.start:,}" if self.start else "")),
+            ("blocks", f"{self.num_blocks:,} of {self.block_shape}, {self.workers} at a time"),
+            (
+                "memory",
+                f"at most {mib(self.projected_bytes)} of {mib(self.baseline_bytes + self.memory_bytes)}: {parts}",
+            ),
+            *(("note", note) for note in self.notes),
         ]
-        return "\n".join(lines)

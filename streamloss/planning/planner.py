@@ -13,7 +13,7 @@ from ..core.machine import available_cpus, mib, resident_bytes
 from ..errors import MemoryBudgetError, ShapeError, UsageError
 from ..storage.sources.base import Source, nbytes
 from . import blocks
-from .alignment import CLASS_AXIS, Alignment, Shape, align, align_weight
+from .alignment import CLASS_AXIS, Alignment, Shape, align
 from .dimensions import refuse_other_labels, refuse_other_order
 from .dtypes import result_dtype
 from .memory import BlockCost
@@ -23,6 +23,7 @@ from .request import Limits, LossRequest, Sources
 from .rows import cut_to_common_rows, range_of
 from .statistics import kept_axes, with_meaning
 from .tables import TableCost
+from .weights import align_weight
 
 MACHINE_INDEPENDENT_SHARE, MACHINE_INDEPENDENT_WORKERS = 96 << 20, 16
 """The bytes for a block, and the workers to cut for, of plans that do not depend on the machine."""

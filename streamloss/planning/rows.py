@@ -17,6 +17,8 @@ def cut_to_common_rows(shapes: Mapping[str, Shape], specs: Sequence[LossSpec]) -
     Only where the first axis is rows for every loss; cut classes would be another loss.
     """
     y_pred = shapes["y_pred"]
+    if any(spec.parameters.get("class_axis") in (0, -len(y_pred)) for spec in specs):
+        return shapes
     if not y_pred or any(len(y_pred) > 1 and _reads_first_axis_whole(spec, len(y_pred)) for spec in specs):
         return shapes
     fewest = min(shape[0] for shape in shapes.values() if shape and (shape[0] != 1 or y_pred[0] == 1))
@@ -24,7 +26,8 @@ def cut_to_common_rows(shapes: Mapping[str, Shape], specs: Sequence[LossSpec]) -
 
 
 def _reads_first_axis_whole(spec: LossSpec, rank: int) -> bool:
-    return isinstance(spec.axis, int) and spec.axis % rank == 0 and not spec.formula.is_ratio
+    axes = spec.axis if isinstance(spec.axis, tuple) else () if spec.axis is None else (spec.axis,)
+    return any(axis % rank == 0 for axis in axes) and not spec.formula.is_ratio
 
 
 def range_of(rows: slice | None, count: int, shortest: str) -> tuple[int, int]:

@@ -180,3 +180,19 @@ def test_losses_that_were_written_are_compared_and_grouped(models, tmp_path, sma
     with pytest.raises(sl.errors.UsageError, match="y_true must be None"):
         sl.evaluate(None, y, preds["new"])
     assert "RecordedLoss" not in dir(sl.losses)
+
+
+def test_a_comparison_is_saved_and_read_again(tmp_path):
+    rng = np.random.default_rng(3)
+    y, key = rng.random(40), np.arange(40) % 3
+    models = {"a": y + rng.normal(size=40), "b": y + rng.normal(size=40)}
+    found = sl.compare(["mse", "mae"], y, models, baseline="b", by={"k": key})
+    found.save(tmp_path / "found.state")
+    again = sl.Comparison.load(tmp_path / "found.state")
+    assert (again.baseline, again.models, again.losses) == ("b", ("b", "a"), found.losses)
+    assert again.table == found.table
+    assert again.groups == found.groups
+    assert json.loads(found.table.to_json())[0]["model"] == "b"
+    sl.evaluate(["mse", "mae"], y, y).save(tmp_path / "result.state")
+    with pytest.raises(sl.errors.StateError, match=r"holds the result of an evaluation; streamloss.load reads it"):
+        sl.Comparison.load(tmp_path / "result.state")

@@ -296,6 +296,8 @@ def test_parameters_are_checked_at_construction():
         Binary(epsilon=0.5)
     with pytest.raises(UsageError, match="from_logits must be bool; received 1"):
         Binary(from_logits=1)
+    with pytest.raises(UsageError, match=r"received \(1, 2\). It is one, not several: the axis of `y_pred` that holds"):
+        sl.losses.SparseCategoricalCrossentropy(axis=(1, 2))
     with pytest.raises(UsageError, match="axis must be int or str; received None"):
         Sparse(axis=None)
     with pytest.raises(UsageError, match="axis must be int or str; received True"):

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 import streamloss as sl
 from streamloss import cli
+from streamloss.api.merge import _number_of_shards
+from streamloss.core.blocks import Ranges
 from streamloss.errors import OutputExistsError, SourceError, StateError, StreamlossWarning, UsageError
 from streamloss.planning import blocks
 
@@ -269,3 +271,22 @@ def test_missing_shards_are_named_by_number():
             part.save(f"{i}-of-5.state")
     with pytest.raises(StateError, match=r"Evaluate the shards 1/5, 3/5 again \(as an array of jobs: 1,3\), or pass"):
         sl.merge([f"{i}-of-5.state" for i in (4, 0, 2)])
+
+
+def test_missing_shards_are_named_where_no_file_tells_their_number():
+    with pytest.raises(StateError, match=r"Evaluate the shards 1/5, 3/5 again"):
+        sl.merge([part for i, part in enumerate(shards(5)) if i not in (1, 3)])
+
+
+def test_the_number_of_shards_is_found_from_the_blocks_that_they_hold():
+    for number in range(1, 30):
+        for count in range(2, number + 1):
+            for chosen in ({0}, {count - 1}, {0, count - 1}, {count // 2}):
+                held = [Ranges.of_shard(i, count, number) for i in chosen]
+                found = _number_of_shards(held, number)
+                assert found <= count
+                others = [Ranges.of_shard(i, found, number) for i in range(found)]
+                assert all(blocks in others for blocks in held)
+    assert _number_of_shards([Ranges.of_shard(3, 1000, 10**6), Ranges.of_shard(700, 1000, 10**6)], 10**6) == 1000
+    assert _number_of_shards([Ranges.of([(0, 7)])], 9) is None, "no shard of nine blocks"
+    assert _number_of_shards([Ranges.of([(0, 1), (4, 5)])], 9) is None, "a merged state"

@@ -4,6 +4,7 @@ import importlib
 import importlib.resources
 import inspect
 import pickle
+import pydoc
 import re
 import subprocess
 import sys
@@ -303,3 +304,16 @@ def test_a_warning_names_the_users_line(warn):
         warn(np.zeros(8, np.float32))
     code = warn.__code__
     assert {(w.filename, w.lineno) for w in caught} == {(code.co_filename, code.co_firstlineno + 1)}
+
+
+def test_names_of_others_with_the_same_meaning_are_attributes():
+    assert sl.losses.scce is sl.losses.sparse_categorical_crossentropy
+    with pytest.raises(AttributeError, match="RMSE"):
+        _ = sl.losses.RMSE
+
+
+@pytest.mark.parametrize("name", ["evaluate", "plan", "compare", "merge", "load"])
+def test_help_has_the_sections_of_numpydoc(name):
+    text = pydoc.plain(pydoc.render_doc(getattr(sl, name)))
+    places = [text.index(f"\n    {section}\n    ---") for section in ("Parameters", "Returns", "Raises")]
+    assert places == sorted(places)

@@ -1,6 +1,7 @@
 """Results: what they show, what they answer to, and that a file gives the same result again."""
 
 import copy
+import html
 import json
 import sys
 from fractions import Fraction
@@ -256,3 +257,32 @@ def test_frames_without_pandas_name_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'streamloss\[pandas\]'"):
         evaluate().to_pandas()
+
+
+def test_what_is_printed_is_also_for_programs():
+    y = np.arange(4.0)
+    result = sl.evaluate(["mse", "mae"], y, y + 1)
+    table = result.to_arrow()
+    assert table.column("loss").to_pylist() == ["mean_squared_error", "mean_absolute_error"]
+    assert table.column("mean").to_pylist() == [1.0, 1.0]
+    state = result["mse"].state
+    assert state.to_json().encode() + b"\n" == state.to_bytes()
+    assert float(state.sum("loss")) == 4.0
+
+
+def test_plans_are_tables_in_notebooks_and_json():
+    plan = sl.plan(sl.losses.MeanSquaredError(name="<b>"), np.arange(4.0), np.arange(4.0))
+    assert json.loads(plan.to_json())["rows"] == 4
+    shown = plan._repr_html_()
+    for line in str(plan).splitlines():
+        title, text = line[:9].strip(), line[10:]
+        assert f">{title}</td>" in shown
+        assert f">{html.escape(text)}</td>" in shown
+
+
+def test_progress_is_a_line_of_a_log():
+    seen = []
+    sl.evaluate("mse", np.arange(4.0), np.arange(4.0) + 1, progress=lambda now: seen.append(now.to_dict()))
+    now = seen[-1]
+    assert json.loads(json.dumps(now)) == now
+    assert (now["rows"], now["total"], now["loss"], now["value"]) == (4, 4, "mean_squared_error", 1.0)

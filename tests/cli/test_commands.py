@@ -6,6 +6,8 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from processes import SUPPORT, started
 from streamloss import cli, errors
 from streamloss.api import progress
 from streamloss.api.result_text import summary
-from streamloss.cli import commands, show
+from streamloss.cli import about, commands, show
 from streamloss.formulas._registry import declarations
 from waiting import HANG, wait_until
 
@@ -368,6 +370,25 @@ def test_the_table_of_losses_that_differ(run, monkeypatch):
     assert text.split()[:5] == ["loss", "reduction", "value", "sum", "count"]
 
 
+def test_a_table_that_is_too_wide_leaves_out_sums_and_breaks_names_behind_underscores(run, monkeypatch):
+    terminal(monkeypatch, "stdout")
+    monkeypatch.setenv("TERM", "xterm")  # a dumb one always has 80 columns
+
+    def lines_of(columns):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        shown = run("evaluate", *SPARSE, "--stats", "stderr")[0]
+        return re.sub(r"\x1b\[[\d;]*m", "", shown).splitlines()
+
+    lines = lines_of(80)
+    assert lines[1].split() == ["loss", "sum_over_batch_size", "95%", "interval", "count"]
+    assert any(re.match(rf" {SCCE} +\d", line) for line in lines), "there is room for the name now"
+    lines = lines_of(70)
+    assert any(re.match(r" sparse_categorical_ +\d", line) for line in lines)
+    assert " crossentropy" in map(str.rstrip, lines)
+    assert all(len(line) <= 50 for line in lines_of(50)[-2:]), "the summary is wrapped between words"
+    assert lines_of(120)[1].split()[4:] == ["sum", "count"]
+
+
 def test_the_table_counts_what_was_left_out(run):
     p = np.load("p.npy")
     p[:4] = np.nan
@@ -450,15 +471,16 @@ def test_losses_lists_every_loss(run, monkeypatch):
     for declaration, description in zip(declarations(), described, strict=True):
         (line,) = [line for line in text.splitlines() if line.startswith(f"  {declaration.class_name} ")]
         assert min((declaration.name, *declaration.aliases), key=len) in line.split()
-        first = " ".join(declaration.doc.split()[:2])
-        assert f"  {first}".rstrip(":").replace("``", "`") in line, "what it is for"
-        assert set(description) == {"class_name", "name", "aliases", "parameters", "doc"}
+        assert line.endswith(f"  {declaration.brief}"), "what it is for"
+        assert 10 < len(declaration.brief) <= 42, "a few words, which are whole in a line of 80"
+        assert set(description) == {"class_name", "name", "aliases", "brief", "parameters", "doc"}
         assert description["parameters"].keys() == declaration.parameters.keys()
     assert not set(show.KINDS) - {show.kind_of(declaration) for declaration in declarations()}, "every kind has losses"
     assert not {show.kind_of(declaration) for declaration in declarations()} - set(show.KINDS), "every kind has a title"
     terminal(monkeypatch, "stdout")
     text, _ = run("losses")
     assert len(text.splitlines()) < 65
+    assert "…" not in text
     assert all(len(line) <= 80 for line in text.splitlines())
     assert all(declaration.class_name in text.split() for declaration in declarations())
 
@@ -493,13 +515,35 @@ def test_info_has_what_a_bug_report_needs(run):
         assert part in text
     assert np.__version__ in text
     assert err == ""
-    starts = {re.match(r"\S+ +", line).end() for line in text.splitlines()}
+    starts = {re.match(r"\S+ +", line).end() for line in text.splitlines() if line}
     assert len(starts) == 1, "aligned"
 
 
+def test_info_is_aligned_in_a_terminal_of_80_columns(run, monkeypatch):
+    terminal(monkeypatch, "stdout")
+    monkeypatch.setattr(about, "_version", lambda name: about.MISSING if name in ("obstore", "xarray") else "1.2.3")
+    lines = run("info")[0].splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert len({re.match(r"\S+ +", line).end() for line in lines if line and line[0] != " "}) == 1
+
+
 def test_info_says_how_to_get_what_is_not_installed(run, monkeypatch):
-    monkeypatch.setattr(show, "_packages", lambda: (["numpy"], {"nowhere": ["some", "other"]}))
-    assert re.search(r"^nowhere +not installed; pip install 'streamloss\[some\]'$", run("info")[0], re.MULTILINE)
+    monkeypatch.setitem(about.OPTIONAL, "nowhere", ("some", "reading"))
+    shown = run("info")[0]
+    assert re.search(r"^nowhere +not installed +reading: pip install 'streamloss\[some\]'$", shown, re.MULTILINE)
+    assert re.search(rf"^numpy +{re.escape(np.__version__)}$", shown, re.MULTILINE)
+    assert re.search(r"^GPU +\S", shown, re.MULTILINE)
+
+
+def test_info_knows_every_package_of_the_project():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    names = {re.match(r"[\w-]+", text)[0] for text in project["dependencies"]}
+    assert names <= set(about.REQUIRED)
+    extras = {extra: texts for extra, texts in project["optional-dependencies"].items() if extra != "demo"}
+    optional = {
+        (re.match(r"[\w-]+", text)[0].replace("_", "-"), extra) for extra, texts in extras.items() for text in texts
+    }
+    assert optional - {("numpy", "cuda")} == {(name, extra) for name, (extra, _) in about.OPTIONAL.items()}
 
 
 def test_weights_of_classes(run):
@@ -518,11 +562,18 @@ def test_parameters_of_pytorch_are_named_with_ours(run):
     _, err = run("evaluate", "--loss", f"{SCCE}:ignore_index=-100", *SPARSE[2:], code=2)
     assert "ignore_class=-100" in err
     _, err = run("evaluate", "--loss", f"{SCCE}:weight=2", *SPARSE[2:], code=2)
-    assert "class_weight of streamloss.evaluate" in err
+    assert "class_weight=[...] of streamloss.evaluate (--class-weight)" in err
 
 
 def test_no_command_is_usage(run):
     assert "Usage: streamloss" in run(code=2)[1]
+
+
+def test_wrong_options_are_told_in_lines_of_whole_words(run, monkeypatch):
+    terminal(monkeypatch, "stderr")
+    _, err = run("evaluate", "--los", "mse", code=2)
+    assert all(len(line) <= 80 for line in err.splitlines())
+    assert "'--loss', '--rows'?)" in " ".join(err.split())
 
 
 @pytest.mark.parametrize("name", ["evalute", "evaluates", "eval"])
@@ -541,12 +592,17 @@ def test_unknown_options_suggest_the_nearest(run):
 def test_help(run):
     text, err = run("--help")
     assert err == ""
+    assert "..." not in text[text.index("Commands:") :], "what commands do is said in whole"
     for code in (0, 1, 2, 3, 4, 5, 75, 130):
         assert re.search(rf"\b{code} +\w", text[text.index("Exit codes") :])
-    for command in ("evaluate", "merge", "plan", "losses", "info", "compile"):
-        assert f"\n  {command} " in text
-        assert run(command, "--help")[0].startswith(f"Usage: streamloss {command}")
-        assert all(len(line) <= 80 for line in run(command, "--help")[0].splitlines())
+    for name, command in cli.cli.commands.items():
+        assert f"\n  {name} " in text
+        shown, _ = run(name, "--help")
+        assert shown.startswith(f"Usage: streamloss {name}")
+        assert all(len(line) <= 80 for line in shown.splitlines())
+        words = " ".join(shown.split())
+        for option in command.params:
+            assert " ".join((getattr(option, "help", None) or "").split()) in words, "no word is broken"
     text, _ = run("evaluate", "--help")
     for option in (
         "--loss",

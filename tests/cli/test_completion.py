@@ -58,7 +58,7 @@ def test_values_of_options_and_commands():
 
 def test_what_is_offered_to_zsh_says_what_it_is_for():
     (item,) = ZshComplete(cli, {}, "streamloss", "_STREAMLOSS_COMPLETE").get_completions(["losses"], "pinball")
-    assert item.help.startswith("Quantile loss")
+    assert item.help.startswith("forecasts of a quantile")
 
 
 @pytest.fixture

@@ -113,6 +113,8 @@ def test_environment_names_losses_and_empty_variables_are_unset():
     [
         ("mse", {"loss": "mse"}),
         ("mse:", {"loss": "mse"}),
+        ("mse:axis=(1, 2),name=a", {"loss": "mse", "axis": [1, 2], "name": "a"}),
+        ("mse:axis=[1,2],name=a", {"loss": "mse", "axis": [1, 2], "name": "a"}),
         ("bce:from_logits=true", {"loss": "bce", "from_logits": True}),
         ("bce:from_logits=True", {"loss": "bce", "from_logits": True}),
         ("bce: label_smoothing = 0.1 , axis=0", {"loss": "bce", "label_smoothing": 0.1, "axis": 0}),
@@ -208,6 +210,7 @@ def test_required_keys_name_their_flags():
         ("y_true", 5, ["string", "received 5"]),
         ("losses", 5, ["list", "received 5"]),
         ("losses", [], ["at least 1 item"]),
+        ("losses", ["mse:axis=1,2"], ["received 'mse:axis=1,2'", "A list is written in brackets, as in axis=[1,2]."]),
         ("losses", ["mse:axis"], ["NAME[:parameter=value,...]", "received 'mse:axis'"]),
         ("rows", "a:b", ["START:STOP", "received 'a:b'"]),
         ("overwrite", "perhaps", ["boolean", "received 'perhaps'"]),

@@ -82,6 +82,16 @@ def test_class_weights_are_sample_weights_by_label(loss, y_true):
     assert both.sum == evaluate(loss, y_true, PROBABILITIES, WEIGHTS * OF_ROWS).sum
 
 
+def test_a_loss_that_is_called_takes_class_weights():
+    loss, unreduced = Sparse(), Sparse(reduction=None)
+    assert loss(LABELS, PROBABILITIES, class_weight=CLASS_WEIGHT) == loss(LABELS, PROBABILITIES, OF_ROWS)
+    by_class = unreduced(LABELS, PROBABILITIES, WEIGHTS, class_weight=CLASS_WEIGHT)
+    assert by_class.tobytes() == unreduced(LABELS, PROBABILITIES, WEIGHTS * OF_ROWS).tobytes()
+    for name in ("class_weight", "weight"):
+        with pytest.raises(UsageError, match=r"loss\(y_true, y_pred, class_weight=\[...\]\)"):
+            Sparse(**{name: [1.0, 2.0]})
+
+
 def test_class_weights_of_binary_labels():
     y = (LABELS > 1).astype(np.float32)
     p = PROBABILITIES[:, 0]

@@ -15,7 +15,8 @@ import streamloss as sl
 from streamloss.core.blocks import Block
 from streamloss.errors import ShapeError
 from streamloss.formulas._registry import LossSpec
-from streamloss.planning.alignment import align, align_weight
+from streamloss.planning.alignment import align
+from streamloss.planning.weights import align_weight
 
 RNG = np.random.default_rng(7)
 
@@ -266,3 +267,25 @@ def test_weights_multiply_the_losses_they_stand_for():
     np.testing.assert_array_equal(loss(y, p, 2), losses * 2)
     with pytest.raises(ShapeError, match=r"Reshape it to \(4, 1\)"):
         loss(y, p, np.ones(4))
+
+
+@pytest.mark.parametrize("loss", [sl.losses.MeanSquaredError, sl.losses.BinaryCrossentropy, sl.losses.Hinge])
+def test_several_axes_are_averaged_as_one_that_holds_their_elements(loss):
+    y, p = RNG.integers(0, 2, (7, 5, 6)), RNG.random((7, 5, 6))
+    expected = loss(reduction=None)(y.reshape(7, 30), p.reshape(7, 30))
+    assert loss(axis=(1, 2), reduction=None)(y, p).tobytes() == expected.tobytes()
+    assert loss(axis=[-1, 1], reduction=None)(y, p).tobytes() == expected.tobytes()
+    moved = [np.moveaxis(array, 0, 1) for array in (y, p)]
+    assert loss(axis=(0, 2), reduction=None)(*moved).tobytes() == expected.tobytes()
+
+
+def test_classes_on_several_averaged_axes_are_not_cut_to_common_rows():
+    y = RNG.random((4, 9, 3))
+    with pytest.raises(ShapeError, match="y_true has shape"):  # not the first 3 of the averaged axis
+        sl.evaluate(sl.losses.MeanSquaredError(axis=(0, 2)), y, y[:3], rows=slice(0, 2))
+
+
+def test_axes_that_leave_no_rows_are_refused():
+    y = np.ones((4, 3))
+    with pytest.raises(ShapeError, match=r"axis=\(0, 1\) are all axes of y_pred with shape \(4, 3\).*default axis=-1"):
+        sl.losses.mse(y, y, axis=(0, 1))

@@ -108,8 +108,11 @@ def test_names_that_conflict_are_an_error(role):
     ):
         value(ELEMENTS, Y, P, **{role: other})
     averaged = xr.DataArray(np.ones(6, "i1"), dims="longitude")
-    with pytest.raises(ShapeError, match=r"losses \(time, latitude\): longitude is none of theirs.*axis="):
+    with pytest.raises(ShapeError, match=r"losses \(time, latitude\) have none along longitude, which .*axis=None"):
         value("mse", Y, P, **{role: averaged})
+    as_long = xr.DataArray(np.ones(Y.shape[1], "i1"), dims="latitude")
+    with pytest.raises(ShapeError, match=r"losses \(time\) have none along latitude"):
+        value(sl.losses.MeanSquaredError(axis=("latitude", "longitude")), Y, P, **{role: as_long})
     short = xr.DataArray(np.ones(3, "i1"), dims="latitude")
     with pytest.raises(ShapeError, match=role):
         value(ELEMENTS, Y, P, **{role: short})

@@ -80,7 +80,10 @@ def evaluations() -> dict[str, dict[str, Any]]:
 
 def reported(result: sl.Result) -> str:
     """Return what a result reports of each loss, as text, in which NaN equals NaN."""
-    said = {"rows": result.rows, "losses": {name: loss.to_dict() for name, loss in result.items()}}
+    losses = {name: loss.to_dict() for name, loss in result.items()}
+    for of in losses.values():
+        of.pop("ratios", None)  # reported since, and made of the same sums
+    said = {"rows": result.rows, "losses": losses}
     return json.dumps(said, indent=1, sort_keys=True) + "\n"
 
 
