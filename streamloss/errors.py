@@ -39,7 +39,7 @@ from typing import Any
 
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
-FEW = 8
+FEW = 10
 """The most names that are listed beside a suggestion."""
 WIDTH = 100
 """The columns of a message in a notebook."""

@@ -21,7 +21,7 @@ from .result import Result
 from .table import Table
 
 if TYPE_CHECKING:
-    from ..report.plots import Plots
+    from .report.plots import Plots
 
 COLUMNS = (
     "mean",
@@ -130,14 +130,14 @@ class Comparison:
 
     def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
         """Return a report as one page of HTML, with the intervals of the differences, as ``Result.to_html`` does."""
-        from ..report.files import report_of
+        from .report.files import report_of
 
         return report_of(self.to_dict(), path)
 
     @property
     def plot(self) -> Plots:
         """Plots of the comparison: ``found.plot.comparison()`` draws matplotlib axes and returns them."""
-        from ..report.plots import Plots
+        from .report.plots import Plots
 
         return Plots(self.to_dict())
 

@@ -40,7 +40,7 @@ def plan(
     Parameters
     ----------
     losses, y_true, y_pred, sample_weight, mask, by, keep, stats, cluster, class_weight, memory, workers, rows, \
-missing_chunks, storage_options
+missing_chunks, dtypes, storage_options
         As in :func:`evaluate`.
 
     Returns

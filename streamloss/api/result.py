@@ -22,7 +22,7 @@ from .result_text import html_of, text_of
 from .table import Table
 
 if TYPE_CHECKING:
-    from ..report.plots import Plots
+    from .report.plots import Plots
 
 SCHEMA, OLDER = "streamloss.result/2", ("streamloss.result/1",)
 """The schema of results that are written, and the earlier ones that are read, too: version 2 has groups."""
@@ -219,14 +219,14 @@ class Result(Mapping[str, LossResult]):
         '<!doctype html>'
 
         """
-        from ..report.files import report_of
+        from .report.files import report_of
 
         return report_of(self.to_dict(), path)
 
     @property
     def plot(self) -> Plots:
         """Plots of what the result holds: ``result.plot.groups()`` draws matplotlib axes and returns them."""
-        from ..report.plots import Plots
+        from .report.plots import Plots
 
         return Plots(self.to_dict())
 

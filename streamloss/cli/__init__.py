@@ -15,7 +15,7 @@ from ..core.types import EXECUTORS
 from ..core.version import __version__
 from ..errors import MachineError, StreamlossError, UnknownNameError
 from .completion import complete_file, complete_loss, complete_name
-from .options import DTYPE, FLOATS, comparison_options, data_options, forms, gates
+from .options import DTYPE, FLOATS, comparison_options, data_options, forms, gates, report
 
 DEFECT = 70
 """The exit code of an unexpected exception: EX_SOFTWARE of sysexits.h."""
@@ -88,6 +88,7 @@ def cli() -> None:
 @click.option("--state", metavar="FILE", help="Where the exact state goes; for --shard by default states/I-of-N.state.")
 @click.option("--checkpoint", metavar="DIR", help="Save progress there, and go on from what is there.")
 @click.option("--copies", is_flag=True, default=None, help="Inputs may be copies of those of --checkpoint's progress.")
+@report
 @gates
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 def evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **given: Any) -> None:
@@ -115,6 +116,7 @@ def evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **given: A
 )
 @click.option("--executor", type=click.Choice(EXECUTORS), help="As of evaluate.")
 @click.option("--scheduler", metavar="ADDRESS", help="As of evaluate.")
+@report
 @click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
 def compare(quiet: bool, form: str | None, **given: Any) -> None:
     """Compare the losses of several models on the same rows, and say whether they differ.
@@ -136,6 +138,7 @@ def compare(quiet: bool, form: str | None, **given: Any) -> None:
 @click.option("--partial", is_flag=True, help="Rows may be missing: a result of the others, and exit code 4.")
 @click.option("--copies", is_flag=True, help="Shards may have read copies of the inputs, at other places.")
 @click.option("--state", metavar="FILE", help="Write the merged state, too.")
+@report
 @gates
 @forms
 def merge(**given: Any) -> None:
@@ -150,6 +153,23 @@ def merge(**given: Any) -> None:
     from .commands import run_merge
 
     run_merge(**given)
+
+
+@cli.command("report", short_help="Write a page with charts of a result.")
+@click.argument("result", shell_complete=complete_file, metavar="RESULT")
+@click.argument("page", required=False, metavar="[FILE.html]", type=click.Path(dir_okay=False))
+def write_report(result: str, page: str | None) -> None:
+    """Write the report of a result: one page of HTML with charts, by default beside it.
+
+    RESULT is JSON that `evaluate` or `compare` gave with --json, or a state that --state wrote.
+
+    \b
+    streamloss evaluate configs/job.toml --json > result.json
+    streamloss report result.json
+    """
+    from .reports import run_report
+
+    run_report(result, page)
 
 
 @cli.command()

@@ -24,12 +24,14 @@ OPTIONAL = {
     "obstore": ("remote", "s3://, gs://, az://, https://"),
     "fsspec": ("remote", "any other scheme"),
     "pandas": ("pandas", "results as data frames"),
+    "matplotlib": ("plot", "plots of results"),
     "distributed": ("distributed", "Dask's clusters"),
     "numba-cuda": ("cuda", "GPUs"),
+    "torch": ("torch", "files that torch.save wrote"),
     "ml-dtypes": ("cuda", "arrays of bfloat16"),
 }
 """The optional packages, with the extra that installs each, and what it is for."""
-OF_OTHERS = ("torch", "jax", "cupy", "polars", "duckdb", "netCDF4", "s3fs", "safetensors")
+OF_OTHERS = ("jax", "cupy", "polars", "duckdb", "netCDF4", "s3fs", "safetensors")
 """The packages that no extra installs, but whose arrays, tables or files are met."""
 MISSING = "not installed"
 

@@ -16,15 +16,18 @@ import click
 from ..aggregation.checkpoint import file_name
 from ..aggregation.state_files import try_state_target
 from ..api.compare import compare
+from ..api.comparison import Comparison
 from ..api.evaluate import evaluate
 from ..api.merge import merge
 from ..api.planned import plan
+from ..api.report.files import try_report_target
 from ..api.result import Result
 from ..core.machine import parse_memory, resident_bytes
 from ..core.types import Reduction
 from ..errors import StreamlossWarning, UsageError
 from . import config as configuration
 from .gates import Gate, Gated, exit_if_any_fails
+from .reports import write
 from .schema import Config
 from .signals import stopped_by_signals
 from .statistics import print_comparison
@@ -49,14 +52,19 @@ def run_evaluate(quiet: bool, form: str | None, fail_if: tuple[str, ...], **give
             "--fail-if with --shard: a shard has a part of the value; give --fail-if to `streamloss merge`."
         )
     state = settings.state or (None if shard is None else f"states/{file_name(shard)}")
+    places = _places_read(arguments, given["config"])
+    if settings.report is not None:
+        if shard is not None:
+            raise UsageError("--report with --shard: a shard is a part of the rows; give it to `streamloss merge`.")
+        try_report_target(Path(settings.report), places)
     if state is not None:
-        try_state_target(Path(state), _places_read(arguments, given["config"]))
+        try_state_target(Path(state), places)
     with _warnings_on_stderr(), stopped_by_signals(checkpoint):
         result = evaluate(**arguments, progress=not quiet)
-    if state is None:
-        _show(result, form)
-    else:
-        _save_and_show(result, state, form)
+    with _shown(result, form):
+        write(result, settings.report)
+        _save(result, state)
+    if state is not None:
         click.echo(f"streamloss: {result.rows:,} rows are in {state}; `streamloss merge` adds shards up.", err=True)
     exit_if_any_fails(gates, result)
 
@@ -67,28 +75,37 @@ def run_compare(quiet: bool, form: str | None, **given: Any) -> None:
     if settings.models is None:
         raise UsageError("compare takes two models or more: --model old=URI --model new=URI, or [models] in the file.")
     arguments = _within_budget(settings.compare_arguments())
+    if settings.report is not None:
+        models = {f"the model {name}": uri for name, uri in settings.models.items()}
+        try_report_target(Path(settings.report), _places_read(arguments, given["config"]) | models)
     with _warnings_on_stderr(), stopped_by_signals(None):
         found = compare(**arguments, progress=not quiet)
-    if _wants_json(form):
-        click.echo(found.to_json())
-    else:
-        print_comparison(found)
+    with _shown(found, form):
+        write(found, settings.report)
 
 
 def run_merge(
-    states: tuple[str, ...], partial: bool, copies: bool, state: str | None, form: str | None, fail_if: tuple[str, ...]
+    states: tuple[str, ...],
+    partial: bool,
+    copies: bool,
+    state: str | None,
+    report: str | None,
+    form: str | None,
+    fail_if: tuple[str, ...],
 ) -> None:
     """Run ``streamloss merge``."""
+    places = {f"the state {of}": of for of in states}
     if state is not None:
-        try_state_target(Path(state), {f"the state {of}": of for of in states})
+        try_state_target(Path(state), places)
+    if report is not None:
+        try_report_target(Path(report), places)
     with _warnings_on_stderr():
         result = merge(states, partial=partial, copies=copies)
     evaluated = [Gated(name, loss.state.identity.loss, loss.reduction) for name, loss in result.items()]
     gates = [Gate.parse(text, evaluated) for text in fail_if]
-    if state is None:
-        _show(result, form)
-    else:
-        _save_and_show(result, state, form)
+    with _shown(result, form):
+        write(result, report)
+        _save(result, state)
     exit_if_any_fails(gates, result)
     if result.partial is not None and result.partial.missing:
         raise click.exceptions.Exit(PARTIAL)
@@ -133,19 +150,23 @@ def _places_read(arguments: Mapping[str, Any], config: str | None) -> dict[str, 
     return places if config is None else places | {"the configuration": config}
 
 
-def _save_and_show(result: Result, state: str, form: str | None) -> None:
-    """Save a result and show it; where it cannot be saved it is shown all the same, before the error is raised."""
-    try:
+def _save(result: Result, state: str | None) -> None:
+    if state is not None:
         result.save(state)
+
+
+@contextlib.contextmanager
+def _shown(found: Result | Comparison, form: str | None) -> Iterator[None]:
+    """Show a result at the end, also where it cannot be saved, before the error is raised."""
+    try:
+        yield
     finally:
-        _show(result, form)
-
-
-def _show(result: Result, form: str | None) -> None:
-    if _wants_json(form):
-        click.echo(result.to_json())
-    else:
-        print_result(result)
+        if _wants_json(form):
+            click.echo(found.to_json())
+        elif isinstance(found, Comparison):
+            print_comparison(found)
+        else:
+            print_result(found)
 
 
 def _wants_json(form: str | None) -> bool:

@@ -30,6 +30,7 @@ EXAMPLES = {
     "rows": "0:1000",
     "shard": "0/4",
     "state": "result.state",
+    "report": "report.html",
     "checkpoint": "progress",
     "missing_chunks": "error",
     "storage_options": {"region": "us-east-1"},

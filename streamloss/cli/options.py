@@ -23,6 +23,12 @@ def forms(command: Callable[..., None]) -> Callable[..., None]:
     )
 
 
+def report(command: Callable[..., None]) -> Callable[..., None]:
+    return click.option(
+        "--report", metavar="FILE", help="Write a report, too: one page of HTML with charts, report.html."
+    )(command)
+
+
 def gates(command: Callable[..., None]) -> Callable[..., None]:
     return click.option(
         "--fail-if",

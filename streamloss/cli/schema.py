@@ -60,6 +60,8 @@ class Config(Strict):
     """Only this part of the rows: `"3/100"` is the fourth of a hundred."""
     state: str | None = None
     """The file to which the exact state of the result is written."""
+    report: str | None = None
+    """The file to which a report is written, one page of HTML with charts of what the result holds."""
     checkpoint: str | None = None
     """A folder in which progress is saved, and from which the same command goes on."""
     copies: bool = False

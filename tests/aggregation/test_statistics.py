@@ -157,3 +157,44 @@ def test_statistics_are_part_of_results_and_of_what_may_be_merged():
     assert "statistics" not in without.to_dict()
     with pytest.raises(sl.errors.StateError, match="different evaluations"):
         result.state.merge(without.state)
+
+
+def bins_and_losses(losses):
+    mae = sl.losses.MeanAbsoluteError(dtype="float64")
+    return sl.evaluate(mae, losses, np.zeros_like(losses), stats="histogram")["mae"].statistics["histogram"]
+
+
+@pytest.mark.parametrize("spread", [0.1, 1.0, 30.0, 300.0])
+def test_bins_that_are_listed_hold_the_losses_between_their_edges(spread):
+    rng = np.random.default_rng(7)
+    losses = np.abs(rng.normal(size=3000)) * 10.0 ** rng.uniform(-spread, spread, 3000)
+    losses[:9] = 0.0
+    zeros, *bins = bins_and_losses(losses)
+    assert zeros == {"low": 0.0, "high": 0.0, "count": 9}
+    assert len(bins) <= 60
+    assert sum(of["count"] for of in bins) == 2991
+    edges = [of["low"] for of in bins] + [bins[-1]["high"]]
+    assert [of["high"] for of in bins] == edges[1:]
+    assert edges[0] <= losses[9:].min()
+    assert losses.max() <= edges[-1]
+    near = np.array([[(losses[9:] >= low * f).sum() for low in edges[1:-1]] for f in (1 + 1 / 256, 1 - 1 / 256)])
+    above = np.cumsum([of["count"] for of in bins][::-1])[::-1][1:]
+    assert (near[0] <= above).all()
+    assert (above <= near[1]).all()
+
+
+def test_bins_of_losses_of_both_signs_are_of_one_width():
+    rng = np.random.default_rng(8)
+    y, p = rng.normal(size=(2, 5000, 3))
+    bins = sl.evaluate("cosine_similarity", y, p, stats="histogram")["cosine_similarity"].statistics["histogram"]
+    assert len({round(of["high"] - of["low"], 12) for of in bins}) == 1
+    assert sum(of["count"] for of in bins) == 5000
+    assert bins[0]["low"] <= -0.99
+    assert bins[-1]["high"] >= 0.99
+
+
+def test_bins_of_infinite_and_of_the_greatest_losses():
+    bins = bins_and_losses(np.array([0.5, np.inf, 1.7e308, 5e-324]))
+    assert bins[-1] == {"low": math.inf, "high": math.inf, "count": 1}
+    assert sum(of["count"] for of in bins) == 4
+    assert all(of["low"] <= of["high"] for of in bins)

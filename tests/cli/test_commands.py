@@ -579,7 +579,7 @@ def test_wrong_options_are_told_in_lines_of_whole_words(run, monkeypatch):
 @pytest.mark.parametrize("name", ["evalute", "evaluates", "eval"])
 def test_unknown_commands_suggest_the_nearest(name, run):
     _, err = run(name, code=2)
-    known = "compare, compile, evaluate, info, init, losses, merge, plan"
+    known = "compare, compile, evaluate, info, init, losses, merge, plan, report"
     assert f"unknown command '{name}'. Did you mean 'evaluate'? Known: {known}." in err
 
 

@@ -149,3 +149,43 @@ def test_compare_needs_two_models(run):
     for models in ([], ["--model", "old=old.npy"]):
         _, err = run("compare", "--loss", "bce", "--y-true", "f.parquet::y", *models, code=2)
         assert "two models or more" in err or "y_pred: required" in err
+
+
+def test_a_report_is_written_beside_the_result_of_each_command(run, place):
+    _, err = run("evaluate", *DATA, *BY, "--stats", "stderr,histogram", "--report", "new/r.html", "--state", "s.state")
+    assert "the report is new/r.html" in err
+    page = (place / "new" / "r.html").read_text()
+    assert "Groups by carrier, month, age" in page
+    run("report", "s.state", "s.html")
+    assert (place / "s.html").read_text() == page
+    run("merge", "s.state", "--report", "m.html")
+    assert "Groups by carrier" in (place / "m.html").read_text()
+    out, _ = run("compare", *DATA[:4], "--model", "old=old.npy", "--model", "new=new.npy", "--report", "c.html")
+    compared = (place / "c.html").read_text()
+    assert "difference to old" in compared
+    (place / "c.json").write_text(json.dumps(out))
+    run("report", "c.json")
+    assert (place / "c.html").read_text() == compared
+
+
+def test_a_place_that_is_no_reports_is_refused_before_anything_is_read(run, place):
+    (place / "mine.html").write_text("mine")
+    for target, code in (("old.npy", 2), ("mine.html", 2), ("f.parquet/r.html", 2), ("r.pdf", 2)):
+        out, err = run("evaluate", *DATA, "--report", target, code=code)
+        assert (out, target in err) == ("", True)
+    assert (place / "mine.html").read_text() == "mine"
+    _, err = run("evaluate", *DATA, "--report", "r.html", "--shard", "0/2", code=2)
+    assert "streamloss merge" in err
+    assert not (place / "states").exists()
+
+
+def test_a_result_that_is_none_is_named(run, place):
+    (place / "r.json").write_text('{"a": [')
+    for name, said in (("gone.json", "No such file"), ("old.npy", "no JSON"), ("r.json", "no JSON")):
+        _, err = run("report", name, "r.html", code=3)
+        assert name in err
+        assert said in err
+    (place / "r.json").write_text('{"schema": "streamloss.result/2"}')
+    _, err = run("report", "r.json", code=3)
+    assert "r.json" in err
+    assert not (place / "r.html").exists()

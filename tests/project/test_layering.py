@@ -19,7 +19,6 @@ FOLDERS = [
     "planning",
     "kernels",
     "execution",
-    "report",
     "api",
     "losses",
     "nn",

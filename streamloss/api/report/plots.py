@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import MissingExtraError, UnknownNameError, UsageError
+from ...errors import MissingExtraError, UnknownNameError, UsageError
 from .comparison import KEYLESS
 from .numbers import number_of
 from .sections import mean_of, names_of_keys

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, tostring
 __all__ = ["Cell", "Element", "document_of", "element", "table"]
 
 Cell = Element | str
-"""What a cell of a table holds."""
+"""The content of a cell of a table."""
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 """Control characters, halves of pairs, and marks that turn the direction of text: none may stand in a page."""
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..errors import SourceError
+from ...errors import SourceError
 from .comparison import comparison_of
 from .elements import Element, document_of, element, table
 from .numbers import number_of, shown
@@ -14,6 +14,7 @@ from .sections import mean_of, sections_of
 from .style import STYLE
 
 RESULTS, COMPARISON = ("streamloss.result/1", "streamloss.result/2"), "streamloss.comparison/1"
+_ROLES = {role: i for i, role in enumerate(("y_true", "y_pred", "sample_weight", "mask"))}
 EMBEDDED = 100_000
 """The most characters of JSON that a report holds beside what it shows."""
 _LONG = 100
@@ -88,7 +89,7 @@ def _arrays(plan: Mapping[str, Any]) -> Iterator[Element]:
     arrays = plan.get("arrays") or {}
     body = [
         [role, str(of.get("where")), " × ".join(map(shown, of.get("shape") or [])), str(of.get("dtype"))]
-        for role, of in arrays.items()
+        for role, of in sorted(arrays.items(), key=lambda item: (_ROLES.get(item[0], len(_ROLES)), item[0]))
     ]
     if body:
         yield element("div", table(["array", "place", "shape", "dtype"], body), class_="wide")
@@ -97,13 +98,15 @@ def _arrays(plan: Mapping[str, Any]) -> Iterator[Element]:
 def _settings(losses: Mapping[str, Any]) -> Iterator[Element]:
     for name, loss in losses.items():
         config = loss.get("config") or {}
-        given = ", ".join(f"{key}={value!r}" for key, value in config.items() if key != "name" and value is not None)
+        given = ", ".join(
+            f"{key}={value!r}" for key, value in sorted(config.items()) if key != "name" and value is not None
+        )
         yield element("p", f"{name}: {loss.get('class_name', name)}({given})", class_="faint")
 
 
 def _json(document: Mapping[str, Any]) -> str:
     """Return the JSON that the report holds, with long lists cut where it would be too long, and no end of a script."""
-    text = json.dumps(document)
+    text = json.dumps(document, sort_keys=True)
     if len(text) > EMBEDDED:
         text = json.dumps(_cut(document) | {"cut": f"lists of more than {_LONG} entries were cut"})
     return text.replace("<", "\\u003c") if len(text) <= 2 * EMBEDDED else "null"
