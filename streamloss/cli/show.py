@@ -6,6 +6,7 @@ import dataclasses
 import html
 import json
 import re
+import textwrap
 
 import click
 from rich.text import Text
@@ -119,6 +120,15 @@ def _parameters(declaration: Declaration) -> str:
     return "<br>".join(described)
 
 
+def _code(line: str) -> str:
+    """Return a line of an example, continued as a prompt of Python does where the terminal is too narrow."""
+    if not line.startswith(">>> "):
+        return line
+    return textwrap.fill(
+        line, stdout().width, subsequent_indent="...     ", break_long_words=False, break_on_hyphens=False
+    )
+
+
 def _range(parameter: Parameter) -> str:
     """Return the interval of a number as text; nothing for any integer."""
     interval = parameter.interval
@@ -130,7 +140,8 @@ def _show(declaration: Declaration) -> None:
     click.echo(f"{declaration.class_name}, also {names}\n")
     for paragraph in declaration.doc.split("\n\n"):
         example = paragraph.startswith(">>>")
-        click.echo(paragraph if example else hanging(" ".join(paragraph.split()).replace("``", "`"), 0))
+        text = " ".join(paragraph.split()).replace("``", "`")
+        click.echo("\n".join(map(_code, paragraph.splitlines())) if example else hanging(text, 0))
         click.echo()
     table = new_table("parameter", "default", "")
     for name, parameter in declaration.parameters.items():

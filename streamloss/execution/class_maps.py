@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..core.blocks import Block
-from ..planning.alignment import Alignment
+from ..planning.alignment import CLASS_AXIS, Alignment
 from . import convert
 
 Array = np.ndarray[Any, Any]
@@ -25,28 +25,30 @@ class Elements(NamedTuple):
     """The labels of a block's elements."""
 
     labels: Array
-    """(rows, elements), or as they are stored where they are no map; of what is ignored 0 in a map."""
-    ignored: Array | None
-    """bool (rows, elements): what is left out of all sums; None: nothing is."""
-
-    @property
-    def ignored_rows(self) -> Array | None:
-        """The rows of which nothing is left: bool (rows,); None where nothing is ignored."""
-        return None if self.ignored is None else np.asarray(self.ignored.all(axis=1))
+    """(rows, elements): as they are stored, or of a map 0 and 1 for each class, and 0 for what is ignored."""
+    ignored_rows: Array | None = None
+    """The rows of which nothing is left: bool (rows,); None where nothing is ignored."""
+    ignored: Array | None = None
+    """The elements that are left out of all sums: bool (rows, elements); None where they are whole rows."""
 
     def without_ignored(self, values: Array) -> Array:
         """Return labels or predictions (rows, elements) with 0 where elements are ignored in a row that counts: it adds
         nothing to any sum.
         """
-        if self.ignored is None or not (self.ignored.any(axis=1) & ~self.ignored.all(axis=1)).any():
-            return values
-        return np.where(self.ignored, np.zeros((), values.dtype), values)
+        return values if self.ignored is None else np.where(self.ignored, np.zeros((), values.dtype), values)
 
 
 def elements_of_numbers(stored: Array, ignore_class: int | None) -> Elements:
     """Return labels (rows, elements) that are numbers, with those ignored that equal `ignore_class`."""
-    ignored = None if ignore_class is None else stored == ignore_class
-    return Elements(stored, ignored if ignored is not None and ignored.any() else None)
+    if ignore_class is None or not (ignored := stored == ignore_class).any():
+        return Elements(stored)
+    whole = np.asarray(ignored.all(axis=1))
+    return Elements(stored, whole, ignored if _in_part(ignored, whole) else None)
+
+
+def _in_part(ignored: Array, whole: Array) -> bool:
+    """Return whether some but not all elements of a row are ignored."""
+    return bool((ignored.any(axis=1) & ~whole).any())
 
 
 def elements_of_map(
@@ -62,28 +64,32 @@ def elements_of_map(
     `stored` is the rectangle under the block, `start` the arrays' row where losses begin. Labels that name no class are
     `NO_CLASS` in all classes.
     """
-    axis = alignment.class_axis
+    axis, shape = alignment.class_axis, alignment.y_pred.shape
     assert axis is not None
     of_classes = alignment.y_pred.select(block, start)[axis]
-    classes = np.arange(of_classes.start, of_classes.stop)
-    labels = convert.labels(stored)
-    after = axis + (labels.ndim == len(alignment.y_pred.axes))  # behind an axis of length 1 for the classes, if any
-    labels = labels.reshape(*labels.shape[:axis], 1, *labels.shape[after:])
-    if classes.size == 0 or classes[-1] <= np.iinfo(labels.dtype).max:
-        classes = classes.astype(labels.dtype)  # equal dtypes are compared several times as fast
-    along = [1] * labels.ndim
-    along[axis] = classes.size
-    shape = tuple(np.broadcast_shapes(labels.shape, along))
-    one_hot = allocate(shape, np.dtype(np.uint8))
-    np.equal(labels, classes.reshape(along), out=one_hot.view(np.bool_))
-    ignored = labels == ignore_class if ignore_class is not None else np.zeros((), np.bool_)
-    if ignore_class is not None and 0 <= ignore_class < alignment.y_pred.shape[axis]:
-        one_hot[np.broadcast_to(ignored, shape)] = 0
-    outside = (labels < 0) | (labels >= alignment.y_pred.shape[axis])
-    if outside.any() and (outside := outside & ~ignored).any():
-        one_hot[np.broadcast_to(outside, shape)] = NO_CLASS
-    rows = convert.contiguous(alignment.y_pred.to_rows(one_hot, block.shape).reshape(block.rows, -1))
-    if not ignored.any():
-        return Elements(rows, None)
-    of_rows = alignment.y_pred.to_rows(np.broadcast_to(ignored, shape), block.shape)
-    return Elements(rows, of_rows.reshape(block.rows, -1))
+    labels = convert.labels(stored.squeeze(axis) if stored.ndim == len(shape) else stored)
+    flat = labels.reshape(-1)
+    ignored = None if ignore_class is None else flat == ignore_class
+    one_hot = allocate((flat.size, of_classes.stop - of_classes.start), np.dtype(np.uint8))
+    one_hot.fill(0)
+    held = (flat >= of_classes.start) & (flat < of_classes.stop)
+    at = np.flatnonzero(held if ignored is None else held & ~ignored)
+    one_hot[at, flat[at].astype(np.int64) - of_classes.start] = 1
+    if not held.all():
+        outside = (flat < 0) | (flat >= shape[axis])
+        one_hot[outside if ignored is None else outside & ~ignored] = NO_CLASS
+    of_elements = np.moveaxis(one_hot.reshape(*labels.shape, -1), -1, axis)
+    rows = convert.contiguous(alignment.y_pred.to_rows(of_elements, block.shape).reshape(block.rows, -1))
+    if ignored is None or not ignored.any():
+        return Elements(rows)
+    repeated = np.broadcast_to(np.expand_dims(ignored.reshape(labels.shape), axis), of_elements.shape)
+    if alignment.y_pred.axes[axis] == CLASS_AXIS:  # the same for all classes of a row
+        once = alignment.y_true.to_rows(ignored.reshape(stored.shape), block.shape).reshape(block.rows, -1)
+    else:
+        once = alignment.y_pred.to_rows(repeated, block.shape).reshape(block.rows, -1)
+    if once.shape[1] == 1:
+        return Elements(rows, once[:, 0])
+    whole = np.asarray(once.all(axis=1))
+    if not _in_part(once, whole):
+        return Elements(rows, whole)
+    return Elements(rows, whole, alignment.y_pred.to_rows(repeated, block.shape).reshape(block.rows, -1))

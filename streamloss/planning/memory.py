@@ -48,7 +48,7 @@ class BlockCost:
         elements = math.prod(loss.alignment.y_pred.selected_shape(block_shape))
         labels = math.prod(loss.alignment.y_true.selected_shape(block_shape))
         ignores = loss.spec.parameters["ignore_class"] is not None
-        one_hot = 2 * elements + 3 * 8 * labels if loss.alignment.class_axis is not None else 0
+        one_hot = 2 * elements + 4 * 8 * labels if loss.alignment.class_axis is not None else 0
         return one_hot + (elements * (2 + 2 * loss.dtype.itemsize) if ignores else 0)
 
     def _read_bytes(self, source: Source, view: View, block_shape: Shape) -> int:

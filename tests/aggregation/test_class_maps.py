@@ -166,6 +166,11 @@ def test_more_classes_than_a_byte_holds():
     labels = np.array([0, 44, 255, 3, 4, 5, 6], np.uint8)  # 44 is 300 modulo 256
     expected = sl.losses.Dice(axis=0, reduction=None)(np.eye(300, dtype=np.float32)[labels], p)
     assert bits(sl.losses.Dice(axis=0, reduction=None)(labels, p)) == bits(expected)
+    by_class = sl.losses.Dice(axis=1, class_axis=0)
+    whole = sl.evaluate(by_class, labels, p.T)["dice"].state
+    with small_blocks():
+        assert sl.plan(by_class, labels, p.T).num_blocks == 300
+        assert sl.evaluate(by_class, labels, p.T)["dice"].state == whole
 
 
 def test_what_is_meant_by_shapes_that_do_not_fit():

@@ -1,5 +1,6 @@
 """The command line, as its users meet it: what it takes, what it prints where, and its exit codes."""
 
+import doctest
 import json
 import os
 import re
@@ -494,6 +495,18 @@ def test_losses_describes_one_by_any_name(name, run, monkeypatch):
         assert part in text
     assert all(len(line) <= 80 for line in text.splitlines())
     assert run("losses", name, "--json")[0]["class_name"] == "BinaryCrossentropy"
+
+
+def test_every_description_fits_80_columns_and_its_example_runs(run, monkeypatch):
+    terminal(monkeypatch, "stdout")
+    for declaration in declarations():
+        text, _ = run("losses", declaration.name)
+        assert all(len(line) <= 80 for line in text.splitlines()), declaration.name
+        examples = doctest.DocTestParser().get_examples(text.partition(" parameter ")[0] + "\n")
+        assert examples
+        names = {}
+        for example in examples:
+            exec(compile(example.source, declaration.name, "single"), names)
 
 
 def test_losses_suggests_a_name(run):

@@ -370,7 +370,7 @@ def losses_of_rows(loss: sl.losses.Loss, y_true: np.ndarray, y_pred: np.ndarray,
     A ratio over the whole data has one value for each column, or (``axis=None``) one.
     """
     spec = loss.spec
-    parameters = {k: v for k, v in spec.parameters.items() if k not in ("axis", "ignore_class")}
+    parameters = {k: v for k, v in spec.parameters.items() if k not in ("axis", "class_axis", "ignore_class")}
     if parameters.get("labels") == "auto":
         parameters["labels"] = "01" if np.isin(y_true, [0, 1]).all() else "pm1"
     if isinstance(spec.formula, Overlap) and spec.axis != -1:
