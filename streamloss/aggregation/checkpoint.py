@@ -11,6 +11,7 @@ from typing import IO
 
 from ..core.blocks import Ranges
 from ..errors import CheckpointInUseError, StateError, UnwritableOutputError
+from ..storage.regular_files import read_regular
 from .block_result import BlockResult
 from .manifest import Manifest, differences
 from .snapshot import Snapshot, write_whole
@@ -34,7 +35,7 @@ class Checkpoint:
         self.snapshot: Snapshot | None = None
         """The snapshot that was saved before, if there was one."""
         if self._path.exists():
-            self.snapshot = Snapshot.from_bytes(self._path.read_bytes(), str(self._path))
+            self.snapshot = Snapshot.from_bytes(read_regular(self._path), str(self._path))
             if lines := differences(self.snapshot.manifest, manifest, copies):
                 raise StateError(
                     f"{self._path} is the progress of another evaluation: {'; '.join(lines)}. Restore what it was, or "

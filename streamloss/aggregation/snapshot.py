@@ -7,16 +7,17 @@ another number of them goes on from a snapshot, or merges with it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..core.blocks import Ranges
-from ..errors import StateError
+from ..errors import StateError, StreamlossError
 from .block_result import BlockResult
 from .identity import canonical_json
 from .manifest import Manifest
@@ -104,6 +105,20 @@ class Snapshot:
             ) from error
 
 
+@contextlib.contextmanager
+def refused_if_senseless(where: str) -> Iterator[None]:
+    """Raise StateError for what the content of a file, edited with its digest or without one, breaks further on."""
+    try:
+        yield
+    except StreamlossError:
+        raise
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+        raise StateError(
+            f"{where}: what it holds does not fit together ({type(error).__name__}: {error}); it was edited. "
+            "Use the file as it was written, or evaluate again."
+        ) from error
+
+
 def digest_of(content: Mapping[str, Any]) -> str:
     """Return the digest of a snapshot's content as JSON, without that digest itself."""
     rest = {key: value for key, value in content.items() if key != "digest"}
@@ -116,6 +131,8 @@ def _refuse_damaged(content: Mapping[str, Any]) -> None:
         raise ValueError(f"it has a key {unknown[0]!r}; expected {', '.join(sorted(KEYS))}")
     if not isinstance(content.get("run", {}), dict):
         raise ValueError(f"its run is {content['run']!r}; expected a mapping")
+    if "digest" not in content and ("run" in content or any("parts" in state for state in content["states"])):
+        raise ValueError("it has no digest, which each version has written that wrote results or groups; it was edited")
     if "digest" in content and content["digest"] != digest_of(content):
         raise ValueError("its content is not what was written: the digest is another; it was damaged or edited")
 

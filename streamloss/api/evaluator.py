@@ -24,6 +24,7 @@ from ..errors import (
     UsageError,
 )
 from ..execution.block import NAN_POLICIES
+from ..storage.regular_files import read_regular
 from .batch_plans import BatchPlans
 from .batch_sums import BatchSums
 from .inputs import Inputs
@@ -205,7 +206,7 @@ class Evaluator:
         Raises SourceError for a file that cannot be read, and StateError for one that is none, or of other losses.
         """
         try:
-            data = Path(path).read_bytes()
+            data = read_regular(path)
         except OSError as error:
             raise SourceError(f"cannot read {str(path)!r}: {error.strerror or error}.") from None
         self._add(BatchSums.from_bytes(data, repr(str(path))))

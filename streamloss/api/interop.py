@@ -122,6 +122,8 @@ def _named_losses(losses: Any) -> dict[str, Loss]:
         return {"recorded": loss_class(recorded.NAME)(axis=None)}
     if isinstance(losses, Mapping) and "class_name" not in losses:
         named = {str(name): as_loss(loss) for name, loss in losses.items()}
+        if len(named) < len(losses):
+            raise UsageError(f"two losses have one name: {', '.join(map(repr, losses))}; expected different texts.")
     else:
         single = isinstance(losses, str | Mapping | Loss) or callable(losses) or not isinstance(losses, Iterable)
         instances = [as_loss(loss) for loss in ([losses] if single else losses)]

@@ -12,9 +12,10 @@ from typing import Any
 
 from ..aggregation.checks import check_snapshot, evidence_message
 from ..aggregation.manifest import differences
-from ..aggregation.snapshot import Snapshot
+from ..aggregation.snapshot import Snapshot, refused_if_senseless
 from ..core.blocks import Ranges
 from ..errors import SourceError, StateError, StreamlossWarning, UsageError
+from ..storage.regular_files import read_regular
 from .manifest import plan_of
 from .result import Result, result_of
 
@@ -62,6 +63,12 @@ def merge(states: Any, *, partial: bool = False, copies: bool = False) -> Result
     named = [_opened(state) for state in _several(states)]
     if not named:
         raise UsageError("no states were given to merge; expected the files of all shards.")
+    with refused_if_senseless(" and ".join(name for name, _ in named[:2])):
+        return _merged(named, partial, copies)
+
+
+def _merged(named: list[tuple[str, Snapshot]], partial: bool, copies: bool) -> Result:
+    """Return the result of states that were read, with their names. Raises as :func:`merge` does."""
     named.sort(key=lambda item: item[1].result.covered.pieces)  # any order gives the same words, too
     # all are compared with one that has evidence of content, if any has: what older versions wrote equals much
     first_name, first = min(named, key=lambda item: len(item[1].manifest.without_evidence))
@@ -77,7 +84,7 @@ def merge(states: Any, *, partial: bool = False, copies: bool = False) -> Result
         merged = merged if other is first else merged.merge(other)
     messages = [evidence_message(state.manifest, name) for name, state in named if state.manifest.without_evidence]
     for message in messages:
-        warnings.warn(message, StreamlossWarning, stacklevel=2)
+        warnings.warn(message, StreamlossWarning, stacklevel=3)
     if merged.missing:
         given = f"in none of the {len(named)} states" if len(named) > 1 else "not in the one state given"
         lacking = f"{merged.describe(merged.missing)} are {given}"
@@ -87,7 +94,7 @@ def merge(states: Any, *, partial: bool = False, copies: bool = False) -> Result
                 "(--partial) for a result of the rows there are."
             )
         messages.append(f"{lacking}: this is the result of the others")
-        warnings.warn(messages[-1], StreamlossWarning, stacklevel=2)
+        warnings.warn(messages[-1], StreamlossWarning, stacklevel=3)
     return result_of(merged, plan_of(merged.manifest), "merge", len(named), [*messages, *check_snapshot(merged)])
 
 
@@ -138,7 +145,7 @@ def _opened(state: Any) -> tuple[str, Snapshot]:
         return f"the result of {state.partial.describe(state.partial.result.covered)}", state.partial
     path = Path(state)
     try:
-        snapshot = Snapshot.from_bytes(path.read_bytes(), str(path))
+        snapshot = Snapshot.from_bytes(read_regular(path), str(path))
     except OSError as error:
         raise SourceError(f"cannot read the state {str(path)!r}: {error.strerror or error}.") from None
     if not snapshot.manifest.fingerprinted:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..aggregation.snapshot import Snapshot, write_whole
+from ..aggregation.snapshot import Snapshot, refused_if_senseless, write_whole
 from ..aggregation.state_files import refuse_state_target
 from ..core.machine import peak_memory
 from ..core.types import Reduction
 from ..errors import SourceError, StateError, UnwritableOutputError, UsageError
+from ..storage.regular_files import read_regular
 from .loss_result import LossResult
 from .names import loss_named
 from .output import json_of, pandas
@@ -96,7 +97,7 @@ class Result(Mapping[str, LossResult]):
 
         """
         try:
-            data = Path(path).read_bytes()
+            data = read_regular(path)
         except OSError as error:
             raise SourceError(f"cannot read the result {str(path)!r}: {error.strerror or error}.") from None
         snapshot = Snapshot.from_bytes(data, str(path))
@@ -111,12 +112,10 @@ class Result(Mapping[str, LossResult]):
                 f"{str(path)!r} holds a result of the schema {run.get('schema')!r}; expected {SCHEMA!r}. Use the "
                 "version of streamloss that wrote it, or streamloss.merge, which reads the states alone."
             )
-        try:
+        with refused_if_senseless(repr(str(path))):
             given = {name: run[name] for name in _OF_THE_RUN}
-        except KeyError as error:
-            raise StateError(f"{str(path)!r} holds a result without {error}; it was edited.") from None
-        given["warnings"] = tuple(given["warnings"])
-        return cls(_losses_of(snapshot), **given, snapshot=replace(snapshot, run=None))
+            given["warnings"] = tuple(given["warnings"])
+            return cls(_losses_of(snapshot), **given, snapshot=replace(snapshot, run=None))
 
     def _run(self) -> dict[str, Any]:
         """Return for a file all but the losses."""

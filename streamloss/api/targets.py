@@ -38,6 +38,9 @@ def targets_by_name(out: str | Mapping[str, str] | None, losses: Mapping[str, st
     """
     if out is None:
         return {}
+    for uri in out.values() if isinstance(out, Mapping) else [out]:
+        if not isinstance(uri, str | os.PathLike):
+            raise UsageError(f"out: expected a path or URI, such as 'losses.zarr'; received {uri!r}.")
     if isinstance(out, Mapping):
         targets = {loss_named(name, losses, "loss in out"): str(uri) for name, uri in out.items()}
         if len(targets) < len(out):

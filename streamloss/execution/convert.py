@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import ValueRangeError
 from ..planning.dtypes import floating_dtype
 
 Array = np.ndarray[Any, Any]
@@ -15,6 +16,8 @@ LABELS = (np.dtype(np.uint8), np.dtype(np.int32), np.dtype(np.int64))
 TARGETS = (np.dtype(np.uint8), np.dtype(np.int64), np.dtype(np.float32), np.dtype(np.float64))
 """The dtypes of labels that are numbers."""
 
+MOST_EXACT = 1 << 53
+"""The largest integer up to which float64 holds them all."""
 NOT_A_LABEL = np.int64(np.iinfo(np.int64).min)
 """The stand-in for a label that is no integer of 64 bits; kernels refuse it as out of range."""
 
@@ -83,7 +86,14 @@ def mask(data: Array) -> Array | None:
 
 
 def weights(data: Array) -> Array:
-    """Return weights as contiguous float32 or float64."""
+    """Return weights as contiguous float32 or float64. Raises ValueRangeError for integers that neither can hold."""
+    if data.dtype.kind in "iu" and data.dtype.itemsize == 8 and data.size:
+        largest = max(int(data.max()), -int(data.min()))
+        if largest > MOST_EXACT:
+            raise ValueRangeError(
+                f"sample_weight has the integer {largest:,}; expected at most 2**53, beyond which float64 has no "
+                "digits for all of them. Pass array.astype(float) to round them, or divide them."
+            )
     return contiguous(data, np.float32 if data.dtype == np.float32 else np.float64)
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import MissingExtraError, SourceError, StreamlossError, UsageError
+from ..regular_files import special_kind
 from ..stores import is_remote
 from ..uris import Address, address_of, redacted
 from .base import HostSource, Source, on_gpu
-from .containers import container
+from .containers import container, file_and_member
 from .dtypes import is_key
 from .key_times import with_times
 from .parquet_objects import is_remote_parquet
@@ -94,6 +95,8 @@ def open_source(array: Any, role: str, missing_chunks: str) -> Source:
     try:
         if isinstance(array, str | os.PathLike):
             array = address_of(os.fspath(array))
+        if isinstance(array, Address):
+            _refuse_special(array, role)
         stamps = stamps_of(files_under(array)) if isinstance(array, Address) else {}
         return _watched(_opened(array, role, missing_chunks), stamps)
     except StreamlossError:
@@ -104,6 +107,17 @@ def open_source(array: Any, role: str, missing_chunks: str) -> Source:
             f"{role}: cannot open {str(place)!r}: {error.strerror or error}. Check that this user may read it, and the "
             "folders above it."
         ) from error
+
+
+def _refuse_special(address: Address, role: str) -> None:
+    """Raise UsageError for a path that is none, and SourceError for a named pipe or a device, which may have no end."""
+    if "\0" in address.uri:
+        raise UsageError(f"{role}: {address.uri!r} is no path: it has a NUL character in it.")
+    for path in {address.path, address.path and file_and_member(address)[0]}:
+        if path is not None and (kind := special_kind(path)) is not None:
+            raise SourceError(
+                f"{role}: {str(path)!r} is {kind}, and arrays are read in parts, some twice. Write it to a file."
+            )
 
 
 def _watched(source: Source, stamps: Mapping[Path, Stamp]) -> Source:

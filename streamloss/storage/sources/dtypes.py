@@ -26,6 +26,11 @@ def refuse_no_numbers(role: str, where: str, dtype: np.dtype[Any], given: Any = 
     """
     if is_key(role) and dtype.kind in KEY_KINDS:
         return
+    if dtype.kind == "f" and dtype.itemsize > 8:
+        raise SourceError(
+            f"{role}: expected at most 64 bits; received dtype {dtype} ({where}), whose digits would be lost without a "
+            "word. Pass array.astype('float64')."
+        )
     if not is_number(dtype):
         raise SourceError(f"{role}: expected numbers; received dtype {dtype} ({where}). {_advice(dtype, given)}")
 

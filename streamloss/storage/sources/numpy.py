@@ -245,7 +245,9 @@ def open_npy(address: Address, role: str, missing_chunks: str = "error") -> Sour
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise SourceError(f"{role}: there is no file {str(path)!r}.") from None
-    except (OSError, ValueError, EOFError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # numpy parses the header as Python, and opens archives: both have errors of their own
         other = explain_file(path, role)
         raise SourceError(other or f"{role}: {str(path)!r} is not a readable .npy file: {error}") from error
     if not isinstance(array, np.ndarray):  # numpy opens archives of any name

@@ -19,6 +19,7 @@ from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, Stor
 
 from ...errors import CorruptChunkError, DataError, MissingChunkError, SourceError
 from ..objects import ObjectReadError
+from ..regular_files import SpecialFileError
 from . import fingerprints
 from .base import Allocate, HostSource, Selection, Source, fill_option, nbytes, selection_shape, touched
 from .bfloat16 import widened
@@ -26,7 +27,8 @@ from .dtypes import refuse_no_numbers
 from .encoding import refuse_encoded, units_of
 from .labels import Labels
 from .unchanged import refuse_changed
-from .zarr_codecs import ShardIndex, is_blosc
+from .zarr_codecs import OversizedChunkError, ShardIndex
+from .zarr_decoders import checker_of
 from .zarr_fetched import direct_chunks
 from .zarr_labels import labels_beside
 from .zarr_metadata import codec_names, dimensions_of, fill_of, missing_number, outermost
@@ -60,7 +62,7 @@ class ZarrSource(HostSource):
             refuse_encoded(role, self.where, array.attrs.asdict(), array.dtype, missing_number(array))
         self.dimensions, self.units = dimensions_of(array), units_of(array.attrs.asdict())
         self._store = TrackingStore(array.store)
-        self._store.blosc = is_blosc(outermost(array))
+        self._store.check = checker_of(outermost(array), nbytes(array.chunks, array.dtype))
         self._track_shards(array)
         self._local = direct_chunks(array)
         self._array, self._metadata_key = self._watched(array)
@@ -137,6 +139,10 @@ class ZarrSource(HostSource):
             except Exception as error:  # zarr reads it again, and may succeed; if not, its error is as good
                 if isinstance(error, ObjectReadError):
                     raise self._corrupt(selection, error) from error
+                if isinstance(error, SpecialFileError):
+                    raise CorruptChunkError(f"{self.role}: a chunk of {self.where} cannot be read: {error}.") from error
+                if isinstance(error, OversizedChunkError):
+                    raise self._oversized(error) from error
         return self._read_by_zarr(selection)
 
     def _read_by_zarr(self, selection: Selection) -> np.ndarray[Any, Any]:
@@ -235,6 +241,15 @@ class ZarrSource(HostSource):
         path = self._array.path
         key: str = self._array.metadata.encode_chunk_key(coordinates)
         return f"{path}/{key}" if path else key
+
+    def _oversized(self, error: OversizedChunkError) -> CorruptChunkError:
+        """Return the error of a chunk that no reader should decode."""
+        grid = zip(error.coordinates or (), self._array.chunks, self.chunk_shape, strict=True)
+        key = self._key(tuple(i * c // g for i, c, g in grid))
+        return CorruptChunkError(
+            f"{self.role}: chunk {key} of {self.where} cannot be decoded: {error}. It is damaged, or made to fill "
+            "memory; write it again."
+        )
 
     def _corrupt(self, selection: Selection, error: Exception) -> CorruptChunkError:
         """Return the error that names the first chunk of the selection that cannot be read by itself."""

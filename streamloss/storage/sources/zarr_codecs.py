@@ -17,6 +17,13 @@ ABSENT = np.uint64(2**64 - 1)
 _BLOSC_HEADER = 16  # bytes, among them the length of the content and, last, that of the whole buffer
 
 
+class OversizedChunkError(ValueError):
+    """Content of a chunk that is larger than the chunk; nobody else need decode it."""
+
+    coordinates: tuple[int, ...] | None = None
+    """The chunk's place in the grid, where it is known."""
+
+
 def expect_bytes(expected: int, received: int, exactly: bool = False) -> None:
     """Raise ValueError for fewer bytes than expected, or with `exactly` for any other number."""
     if received < expected or (exactly and received != expected):

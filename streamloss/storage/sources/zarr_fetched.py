@@ -22,7 +22,8 @@ import zarr
 from ..zarr_objects import RemoteStore
 from .base import Selection
 from .zarr_codecs import ABSENT, expect_bytes
-from .zarr_local import Array, Decode, LocalChunks, Shard, local_chunks, plain_chunks
+from .zarr_decoders import Decode
+from .zarr_local import Array, LocalChunks, Shard, local_chunks, plain_chunks
 
 _AHEAD = 8  # objects that a reading thread has asked for; ZarrSource.read_bytes allows for ten
 _THREADS = 64

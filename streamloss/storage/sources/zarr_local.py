@@ -9,7 +9,6 @@ transposed or big-endian elements, remote stores, ...) are read by zarr: see :fu
 from __future__ import annotations
 
 import contextlib
-import io
 import itertools
 import math
 import os
@@ -22,16 +21,16 @@ import numcodecs
 import numcodecs.checksum32
 import numpy as np
 import zarr
-from zarr.codecs import BytesCodec, GzipCodec, ShardingCodec, ZstdCodec
+from zarr.codecs import BytesCodec, ShardingCodec
 from zarr.storage import LocalStore
 
+from ..regular_files import open_regular
 from .base import Selection, nbytes
-from .zarr_codecs import ABSENT, ShardIndex, expect_blosc, expect_bytes, is_blosc, is_little
+from .zarr_codecs import ABSENT, OversizedChunkError, ShardIndex, expect_bytes, is_little
+from .zarr_decoders import Decode, decoder_of
 from .zarr_metadata import fill_of
 
 Array = np.ndarray[Any, Any]
-Decode = Callable[[Any, Array], None]
-"""A function ``decode(encoded, into)`` of two arrays of bytes."""
 
 
 class LocalChunks:
@@ -61,10 +60,10 @@ class LocalChunks:
             rows = slice(0, self._chunks[0]) if self._decode else slice(low[0] - begin[0], high[0] - begin[0])
             shape = (rows.stop - rows.start, *self._chunks[1:])
             if target.shape == shape and target.flags.c_contiguous:
-                found = self._read_rows(coordinates, rows, target)
+                found = self._read_chunk(coordinates, rows, target)
             else:
                 part = self._buffer("chunk", shape, self._array.dtype)
-                if found := self._read_rows(coordinates, rows, part):
+                if found := self._read_chunk(coordinates, rows, part):
                     begin[0] += rows.start
                     inside = zip(low, high, begin, strict=True)
                     target[...] = part[tuple(slice(a - b, c - b) for a, c, b in inside)]
@@ -72,6 +71,14 @@ class LocalChunks:
                 target[...] = self._fill
                 missing.append(coordinates)
         return missing
+
+    def _read_chunk(self, coordinates: tuple[int, ...], rows: slice, into: Array) -> bool:
+        """Do what :meth:`_read_rows` does, and say of which chunk what is too large is."""
+        try:
+            return self._read_rows(coordinates, rows, into)
+        except OversizedChunkError as error:
+            error.coordinates = coordinates
+            raise
 
     def _read_rows(self, coordinates: tuple[int, ...], rows: slice, into: Array) -> bool:
         """Decode the rows of a chunk, all of one that is compressed, into C-contiguous memory of their shape; return
@@ -109,7 +116,9 @@ class LocalChunks:
         if file is None:
             return False
         with file:
-            size = (file.seek(0, 2) - offset) if length is None else length
+            end = file.seek(0, 2)
+            size = end - offset if length is None else length
+            expect_bytes(offset + size, end)  # before there is memory for what an index says
             if self._decode is None:
                 expect_bytes(self._chunk_bytes, size, exactly=True)
                 file.seek(offset + rows.start * self._row_bytes)
@@ -184,7 +193,7 @@ def plain_chunks(
     if metadata.zarr_format == 2:
         if metadata.filters or metadata.order != "C":
             return None
-        decode = _decoder_of(metadata.compressor)
+        decode = decoder_of(metadata.compressor)
         return None if decode is False else reader(decode, None)
     codecs = list(metadata.codecs)
     shard = None
@@ -197,60 +206,14 @@ def plain_chunks(
         return None
     if len(codecs) > 2:
         return None
-    decode = _decoder_of(codecs[1]) if len(codecs) == 2 else None
+    decode = decoder_of(codecs[1]) if len(codecs) == 2 else None
     return None if decode is False else reader(decode, shard)
-
-
-def _decoder_of(codec: Any) -> Any:
-    """Return the function that decodes a chunk, None where it is stored uncompressed, and False where only zarr can."""
-    if codec is None:
-        return None
-    if is_blosc(codec):
-        blosc = numcodecs.Blosc()
-
-        def decode_blosc(encoded: Array, into: Array) -> None:
-            expect_bytes(into.size, expect_blosc(encoded), exactly=True)
-            blosc.decode(encoded, into)
-
-        return decode_blosc
-    if isinstance(codec, ZstdCodec) or getattr(codec, "codec_id", "") == "zstd":
-        zstd = numcodecs.Zstd()
-
-        def decode_zstd(encoded: Array, into: Array) -> None:
-            if _zstd_size(encoded) == into.size:  # a shorter frame would leave the end of `into` as it was
-                zstd.decode(encoded, into)
-            else:
-                _copy(zstd.decode(encoded), into)
-
-        return decode_zstd
-    if isinstance(codec, GzipCodec) or getattr(codec, "codec_id", "") == "gzip":
-        gzip = numcodecs.GZip()
-        return lambda encoded, into: _copy(gzip.decode(encoded), into)
-    return False
-
-
-def _zstd_size(encoded: Array) -> int | None:
-    """Return the length of the content that a Zstandard frame states (RFC 8878, 3.1.1.1); None if it states none."""
-    head = encoded[:18].tobytes().ljust(18, b"\0")
-    flag, single = head[4] >> 6, (head[4] >> 5) & 1
-    start = 5 + (0 if single else 1) + (0, 1, 2, 4)[head[4] & 3]
-    length = (single, 2, 4, 8)[flag]
-    if head[:4] != b"\x28\xb5\x2f\xfd" or length == 0:
-        return None
-    return int.from_bytes(head[start : start + length], "little") + (256 if flag == 1 else 0)
-
-
-def _copy(decoded: Any, into: Array) -> None:
-    """Copy decoded bytes. Raises ValueError for another number of bytes than `into` has."""
-    data = np.frombuffer(decoded, np.uint8)
-    expect_bytes(into.size, data.size, exactly=True)
-    into[:] = data
 
 
 def _opened(path: str) -> Any:
     """Return the open file; None where there is none."""
     with contextlib.suppress(FileNotFoundError):
-        return io.FileIO(path)
+        return open_regular(path)
     return None
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 from zarr.storage import WrapperStore
 
-from .zarr_codecs import ABSENT, ShardIndex, expect_blosc, expect_bytes
+from .zarr_codecs import ABSENT, ShardIndex, expect_bytes
 
 _METADATA = {"zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"}
 
@@ -29,8 +30,8 @@ class TrackingStore(WrapperStore[Any]):
         """A flat mask of the absent inner chunks for each shard that has some, by its key."""
         self.index: ShardIndex | None = None
         """The layout of the shards' index, if the store's array has shards."""
-        self.blosc = False
-        """Whether each value is one Blosc buffer."""
+        self.check: Callable[[np.ndarray[Any, Any]], Any] | None = None
+        """Raises ValueError for a value that is truncated, or whose content is far larger than a chunk."""
 
     def _with_store(self, store: Any) -> TrackingStore:
         twin = copy.copy(self)  # zarr reopens stores read-only through this; what was tracked stays shared
@@ -47,8 +48,8 @@ class TrackingStore(WrapperStore[Any]):
             self._note_index(self.index, key, buffer.as_numpy_array(), whole=byte_range is None)
         elif isinstance(byte_range, RangeByteRequest):
             expect_bytes(byte_range.end - byte_range.start, len(buffer))
-        elif self.blosc:
-            expect_blosc(buffer.as_numpy_array())
+        elif self.check is not None:
+            self.check(buffer.as_numpy_array())
         return buffer
 
     def _index_range(self, index: ShardIndex) -> Any:
