@@ -13,7 +13,8 @@ from ..core.blocks import Ranges
 from ..errors import CheckpointInUseError, StateError, UnwritableOutputError
 from .block_result import BlockResult
 from .manifest import Manifest, differences
-from .snapshot import Snapshot, write_whole
+from .snapshot import Snapshot
+from .state_files import write_whole
 
 SHARE = 1 / 200
 """The largest share of the time that saving takes: the next save waits so many times as long as the last one took."""
