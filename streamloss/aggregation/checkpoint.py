@@ -14,7 +14,8 @@ from ..errors import CheckpointInUseError, StateError, UnwritableOutputError
 from ..storage.regular_files import read_regular
 from .block_result import BlockResult
 from .manifest import Manifest, differences
-from .snapshot import Snapshot, write_whole
+from .snapshot import Snapshot
+from .state_files import write_whole
 
 SHARE = 1 / 200
 """The largest share of the time that saving takes: the next save waits so many times as long as the last one took."""

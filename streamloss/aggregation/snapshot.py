@@ -10,10 +10,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ..core.blocks import Ranges
@@ -23,7 +21,6 @@ from .identity import canonical_json
 from .manifest import Manifest
 from .sense import expect_blocks, expect_counts, expect_flags, refuse_senseless
 from .state import State
-from .state_files import unique_beside
 
 FORMAT, VERSION = "streamloss.partial", 1
 KEYS = frozenset(
@@ -135,22 +132,3 @@ def _refuse_damaged(content: Mapping[str, Any]) -> None:
         raise ValueError("it has no digest, which each version has written that wrote results or groups; it was edited")
     if "digest" in content and content["digest"] != digest_of(content):
         raise ValueError("its content is not what was written: the digest is another; it was damaged or edited")
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Replace a file by a new one that is on disk by then: a reader sees the old file or the new one, at any time."""
-    temporary = unique_beside(path)
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

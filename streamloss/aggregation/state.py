@@ -8,14 +8,17 @@ they were cut into blocks or in which order they came. Its size does not depend 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from ..errors import StateError
+from ..errors import SourceError, StateError, UnwritableOutputError
 from .exact_sum import ExactSum
 from .identity import StateIdentity, canonical_json
 from .parts import Part, merge_parts, part_from_dict
+from .state_files import refuse_state_target, write_whole
 
 FORMAT, VERSION = "streamloss.state", 1
 SHOWN = 8
@@ -109,6 +112,26 @@ class State:
     def to_json(self) -> str:
         """Return the text of :meth:`to_bytes`."""
         return canonical_json(self.to_dict())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write :meth:`to_bytes` to a new file, or over a file of states.
+
+        Raises OutputExistsError for any other file that exists, and UnwritableOutputError.
+        """
+        refuse_state_target(Path(path), {})
+        try:
+            write_whole(Path(path), self.to_bytes())
+        except OSError as error:
+            raise UnwritableOutputError(f"{str(path)!r} cannot be written: {error.strerror or error}.") from error
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> State:
+        """Return the state that :meth:`save` wrote. Raises SourceError and StateError."""
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise SourceError(f"cannot read the state {str(path)!r}: {error.strerror or error}.") from None
+        return cls.from_bytes(data)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> State:

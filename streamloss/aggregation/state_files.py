@@ -1,4 +1,4 @@
-"""Checks of the place of a state: a name that is free, or a state; never another file, nor a place in an input."""
+"""Files of states: their places are checked, a name that is free or a state, and they are replaced as a whole."""
 
 from __future__ import annotations
 
@@ -44,6 +44,25 @@ def try_state_target(path: Path, inputs: Mapping[str, str]) -> None:
 def unique_beside(path: Path) -> Path:
     """Return a name beside a file's that nobody else uses, for what is renamed to it when it is whole."""
     return path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Replace a file by a new one that is on disk by then: a reader sees the old file or the new one, at any time."""
+    temporary = unique_beside(path)
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _is_state(path: Path) -> bool:

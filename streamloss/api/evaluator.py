@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..aggregation.checks import check_snapshot
-from ..aggregation.snapshot import write_whole
 from ..aggregation.state import State
-from ..aggregation.state_files import refuse_state_target
+from ..aggregation.state_files import refuse_state_target, write_whole
 from ..core.types import Reduction
 from ..errors import (
     DataError,

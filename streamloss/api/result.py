@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..aggregation.snapshot import Snapshot, refused_if_senseless, write_whole
-from ..aggregation.state_files import refuse_state_target
+from ..aggregation.snapshot import Snapshot, refused_if_senseless
+from ..aggregation.state_files import refuse_state_target, write_whole
 from ..core.machine import peak_memory
 from ..core.types import Reduction
 from ..errors import SourceError, StateError, UnwritableOutputError, UsageError

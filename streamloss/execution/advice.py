@@ -16,7 +16,7 @@ Array = np.ndarray[Any, Any]
 CLIP = "pass clip_probabilities=True to evaluate (--clip-probabilities), which takes what is outside as 0 or 1"
 
 
-def advice_on_label(label: Array, allowed: Interval) -> str:
+def advice_on_label(spec: LossSpec, label: Array, allowed: Interval) -> str:
     """Return what to do about a label of a loss whose labels lie in [0, 1] or [-1, 1]."""
     outside = label[(label < allowed.low) | (label > allowed.high)]
     if allowed == UNIT and (outside != np.floor(outside)).all():
@@ -24,7 +24,10 @@ def advice_on_label(label: Array, allowed: Interval) -> str:
     if allowed == UNIT and (label == -1).any():
         return " If labels are -1 and 1, pass (y_true + 1) / 2."
     if allowed.low in (-1.0, 0.0) and allowed.high == 1.0 and (label > 1).any():
-        return " If labels are 1 and 2, pass y_true - 1; if they name classes, use SparseCategoricalCrossentropy."
+        classes = "use SparseCategoricalCrossentropy"
+        if "class_axis" in spec.parameters:
+            classes = "name the axis of y_pred that holds these: class_axis=, and leave it out of y_true"
+        return f" If labels are 1 and 2, pass y_true - 1; if they name classes, {classes}."
     return ""
 
 

@@ -141,7 +141,7 @@ def _label_problem(planned: PlannedLoss, refused: RefusedRow, where: _Where, sla
     """Return what is wrong with a row's label."""
     formula, label, classes = planned.formula, refused.label, refused.prediction.shape[-1]
     if not formula.integer_labels:
-        return _outside(label, formula.y_true, where, advice_on_label(label, formula.y_true), slack=slack)
+        return _outside(label, formula.y_true, where, advice_on_label(planned.spec, label, formula.y_true), slack=slack)
     if formula.label_layout is LabelLayout.SEQUENCE:
         return _sequence_problem(label.astype(np.float64), classes, where)
     number = int(label[0]) if label.dtype.kind in "iu" else float(label[0])  # floats end at 2**53

@@ -115,9 +115,9 @@ def _names_of_labels(spec: LossSpec, own: Names, y_pred: tuple[int, ...], names:
         case LabelLayout.SEQUENCE:
             return None
         case LabelLayout.PER_ELEMENT:
-            classes = spec.parameters.get("class_axis", 0)
-            without = tuple(name for axis, name in enumerate(names) if axis != classes % len(names))
-            return without if spec.formula.is_ratio and set(own) == set(without) else names
+            classes = spec.parameters.get("class_axis", 0) % len(names)
+            is_map = spec.formula.is_ratio and y_pred[classes] > 1 and names[classes] not in own
+            return names[:classes] + names[classes + 1 :] if is_map else names
         case LabelLayout.PER_ROW:
             rows = row_axes(spec, y_pred)
             own_classes = any(name in own for axis, name in enumerate(names) if axis not in rows)

@@ -277,7 +277,7 @@ def test_a_save_that_fails_leaves_the_one_before(monkeypatch, place):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("streamloss.aggregation.snapshot.os.fsync", full)
+    monkeypatch.setattr("streamloss.aggregation.state_files.os.fsync", full)
     with pytest.raises(UnwritableOutputError, match=r"checkpoint 'saved/all\.state' cannot be written: No space"):
         evaluate(2)
     monkeypatch.undo()

@@ -112,6 +112,17 @@ def test_rows_and_names_of_dimensions():
     y = xr.DataArray(LABELS, dims=("time", "y", "x")).transpose("x", "time", "y")
     p = xr.DataArray(P, dims=("time", "y", "x", "class")).transpose("time", "class", "y", "x")
     assert sl.evaluate(loss, y, p).value == sl.losses.Dice(axis=(0, 1, 2))(ONE_HOT, P)
+    once = sl.evaluate(loss, y.isel(time=0), p).value
+    assert once == sl.losses.Dice(axis=(0, 1, 2))(np.broadcast_to(ONE_HOT[:1], P.shape), P), "repeated along the time"
+    with pytest.raises(
+        ValueRangeError, match="if they name classes, name the axis of y_pred that holds these: class_axis"
+    ):
+        sl.evaluate(sl.losses.Dice(), y, p)  # whose last axis is x
+    one = p.isel({"class": [0]})
+    binary = (y == 0).astype("u1")
+    assert sl.evaluate(loss, binary, one).value == sl.losses.Dice()(LABELS == 0, P[..., 0]), (
+        "one column holds no classes"
+    )
     part = sl.evaluate(sl.losses.Dice(), LABELS, P, rows=slice(2, 7)).value
     assert part == sl.losses.Dice()(ONE_HOT[2:7], P[2:7])
 

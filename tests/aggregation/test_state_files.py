@@ -9,8 +9,8 @@ import zarr
 
 import streamloss as sl
 from streamloss import cli
-from streamloss.aggregation.snapshot import write_whole
-from streamloss.errors import OutputExistsError, UnwritableOutputError, UsageError
+from streamloss.aggregation.state_files import write_whole
+from streamloss.errors import OutputExistsError, SourceError, StateError, UnwritableOutputError, UsageError
 
 MSE = ["--loss", "mse", "--y-true", "t.npy", "--y-pred", "p.zarr"]
 
@@ -129,7 +129,7 @@ def test_two_savers_do_not_share_a_temporary_file(monkeypatch):
             synced.once = True
             both.wait()
 
-    monkeypatch.setattr("streamloss.aggregation.snapshot.os.fsync", fsync)
+    monkeypatch.setattr("streamloss.aggregation.state_files.os.fsync", fsync)
     contents, errors = [b"1" * 1000, b"2" * 10], []
 
     def save(data):
@@ -154,7 +154,7 @@ def test_nothing_is_left_of_a_save_that_fails(monkeypatch):
 
     result = evaluate()
     before = files()
-    monkeypatch.setattr("streamloss.aggregation.snapshot.os.fsync", full)
+    monkeypatch.setattr("streamloss.aggregation.state_files.os.fsync", full)
     with pytest.raises(UnwritableOutputError):
         result.save("all.state")
     assert files() == before
@@ -166,3 +166,19 @@ def test_what_a_killed_saver_left_in_a_checkpoint_is_removed():
         (pathlib.Path("saved") / name).touch()
     sl.evaluate("mse", "t.npy", "p.zarr", checkpoint="saved")
     assert {f.name for f in pathlib.Path("saved").iterdir()} == {".all.state.lock", "all.state", "mine.tmp"}
+
+
+def test_the_state_of_one_loss_is_saved_and_read_again(tmp_path):
+    state = sl.evaluate("mse", [0.0, 1.0], [0.5, 1.0])["mse"].state
+    state.save(tmp_path / "mse.state")
+    state.merge(state).save(tmp_path / "mse.state")
+    assert sl.State.load(tmp_path / "mse.state") == state.merge(state)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(OutputExistsError, match="exists as a file that is no state"):
+        state.save(tmp_path / "notes.txt")
+    with pytest.raises(UnwritableOutputError, match="cannot be written"):
+        state.save(tmp_path / "nowhere" / "mse.state")
+    with pytest.raises(SourceError, match="cannot read the state"):
+        sl.State.load(tmp_path / "nowhere.state")
+    with pytest.raises(StateError, match="are not a saved state"):
+        sl.State.load(tmp_path / "notes.txt")

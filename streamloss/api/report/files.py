@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...aggregation.snapshot import write_whole
-from ...aggregation.state_files import unique_beside
+from ...aggregation.state_files import unique_beside, write_whole
 from ...errors import OutputExistsError, UnwritableOutputError, UsageError
 from ...storage.uris import overlap
 from .page import html_of
