@@ -64,38 +64,33 @@ def merge(states: Any, *, partial: bool = False, copies: bool = False) -> Result
     if not named:
         raise UsageError("no states were given to merge; expected the files of all shards.")
     with refused_if_senseless(" and ".join(name for name, _ in named[:2])):
-        return _merged(named, partial, copies)
-
-
-def _merged(named: list[tuple[str, Snapshot]], partial: bool, copies: bool) -> Result:
-    """Return the result of states that were read, with their names. Raises as :func:`merge` does."""
-    named.sort(key=lambda item: item[1].result.covered.pieces)  # any order gives the same words, too
-    # all are compared with one that has evidence of content, if any has: what older versions wrote equals much
-    first_name, first = min(named, key=lambda item: len(item[1].manifest.without_evidence))
-    for name, other in named:
-        if other is not first and (lines := differences(first.manifest, other.manifest, copies)):
-            raise StateError(
-                f"{first_name} and {name} are not of one evaluation: {'; '.join(lines)}. Merge shards of the "
-                "same inputs and settings."
-            )
-    _refuse_overlaps(named)
-    merged = first
-    for _, other in named:
-        merged = merged if other is first else merged.merge(other)
-    messages = [evidence_message(state.manifest, name) for name, state in named if state.manifest.without_evidence]
-    for message in messages:
-        warnings.warn(message, StreamlossWarning, stacklevel=3)
-    if merged.missing:
-        given = f"in none of the {len(named)} states" if len(named) > 1 else "not in the one state given"
-        lacking = f"{merged.describe(merged.missing)} are {given}"
-        if not partial:
-            raise StateError(
-                f"{lacking}; expected each row in one. Evaluate {_shards_missing(named, merged)}, or pass partial=True "
-                "(--partial) for a result of the rows there are."
-            )
-        messages.append(f"{lacking}: this is the result of the others")
-        warnings.warn(messages[-1], StreamlossWarning, stacklevel=3)
-    return result_of(merged, plan_of(merged.manifest), "merge", len(named), [*messages, *check_snapshot(merged)])
+        named.sort(key=lambda item: item[1].result.covered.pieces)  # any order gives the same words, too
+        # all are compared with one that has evidence of content, if any has: what older versions wrote equals much
+        first_name, first = min(named, key=lambda item: len(item[1].manifest.without_evidence))
+        for name, other in named:
+            if other is not first and (lines := differences(first.manifest, other.manifest, copies)):
+                raise StateError(
+                    f"{first_name} and {name} are not of one evaluation: {'; '.join(lines)}. Merge shards of the "
+                    "same inputs and settings."
+                )
+        _refuse_overlaps(named)
+        merged = first
+        for _, other in named:
+            merged = merged if other is first else merged.merge(other)
+        messages = [evidence_message(state.manifest, name) for name, state in named if state.manifest.without_evidence]
+        for message in messages:
+            warnings.warn(message, StreamlossWarning, stacklevel=2)
+        if merged.missing:
+            given = f"in none of the {len(named)} states" if len(named) > 1 else "not in the one state given"
+            lacking = f"{merged.describe(merged.missing)} are {given}"
+            if not partial:
+                raise StateError(
+                    f"{lacking}; expected each row in one. Evaluate {_shards_missing(named, merged)}, or pass "
+                    "partial=True (--partial) for a result of the rows there are."
+                )
+            messages.append(f"{lacking}: this is the result of the others")
+            warnings.warn(messages[-1], StreamlossWarning, stacklevel=2)
+        return result_of(merged, plan_of(merged.manifest), "merge", len(named), [*messages, *check_snapshot(merged)])
 
 
 def _shards_missing(named: Sequence[tuple[str, Snapshot]], merged: Snapshot) -> str:
