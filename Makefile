@@ -3,13 +3,18 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint docs dist bench kernels billion startup gpu clean
+.PHONY: demo test soak lint docs dist bench kernels billion startup gpu clean
 
 demo: $(VENV)/.ready
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4
+
+# The random tests with fresh seeds, and SOAK times as many cases: half an hour. A failure shows the seed of its case.
+SOAK ?= 50
+soak: $(VENV)/.ready
+	STREAMLOSS_SOAK=$(SOAK) $(BIN)/python -m pytest -m soak --numprocesses=auto --maxprocesses=4
 
 # Speed against peers: ten minutes each, and gigabytes of disk. Peers that are not installed are left out.
 bench: $(VENV)/.bench

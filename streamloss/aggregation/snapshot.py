@@ -95,7 +95,7 @@ class Snapshot:
             return cls(manifest, result, expect_flags("all_binary", content["all_binary"]), content.get("run"))
         except StateError as error:
             raise StateError(f"{where}: {error}") from None
-        except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
+        except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
             raise StateError(
                 f"{where}: these {len(data):,} bytes are no saved state: {type(error).__name__}: {error}. Expected a "
                 "file that --shard, --state, Result.save or a checkpoint wrote."

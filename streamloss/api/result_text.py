@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from ..core.text import printable
+
 if TYPE_CHECKING:
     from .loss_result import LossResult
     from .result import Result
@@ -45,14 +47,14 @@ def text_of(result: Result) -> str:
         ).rstrip()
         for row in [columns, *rows]
     ]
-    return "\n".join([f"Result of {summary(result)}", *lines, *_warned(result)])
+    return printable("\n".join([f"Result of {summary(result)}", *lines, *_warned(result)]))
 
 
 def text_of_loss(loss: LossResult) -> str:
     """Return the name, the value with its reduction, and the count of a loss."""
     shown = loss.headline if loss.headline != "value" else str(loss.reduction)
     left_out = "".join(f", {getattr(loss, name):,} {name}" for name in LEFT_OUT if getattr(loss, name))
-    return f"LossResult({loss.name}: {_headline(loss)}, {shown} of {loss.count:,}{left_out})"
+    return printable(f"LossResult({loss.name}: {_headline(loss)}, {shown} of {loss.count:,}{left_out})")
 
 
 def html_of(result: Result) -> str:

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ..core.text import printable
 from ..errors import MissingExtraError, UnknownNameError
 from .output import json_of
 
@@ -143,7 +144,7 @@ def cell_text(value: Any) -> str:
         return f"{value:.6g}"
     if isinstance(value, tuple):
         return f"({', '.join(map(cell_text, value))})"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else printable(str(value))
 
 
 def is_number(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import sys
 import textwrap
@@ -11,6 +12,7 @@ from typing import Any
 
 import click
 
+from ..core.text import printable
 from ..core.types import EXECUTORS
 from ..core.version import __version__
 from ..errors import MachineError, StreamlossError, UnknownNameError
@@ -271,7 +273,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _say(message: str) -> None:
     """Print a message on stderr, wrapped between words if it is a terminal."""
-    for line in message.splitlines():
+    for line in map(printable, message.split("\n")):
         width = max(40, shutil.get_terminal_size().columns)
         indent = " " * (len(line) - len(line.lstrip()) + 2)
         wrapped = textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
@@ -280,6 +282,9 @@ def _say(message: str) -> None:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code. Our own errors are one message on stderr, without a traceback."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed: what is computed is still saved
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (as long as the process)
     try:
         return cli.main(arguments, prog_name="streamloss", standalone_mode=False) or 0
     except StreamlossError as error:

@@ -23,6 +23,7 @@ from ..api.planned import plan
 from ..api.report.files import try_report_target
 from ..api.result import Result
 from ..core.machine import parse_memory, resident_bytes
+from ..core.text import printable
 from ..core.types import Reduction
 from ..errors import StreamlossWarning, UsageError
 from . import config as configuration
@@ -183,4 +184,4 @@ def _warnings_on_stderr() -> Iterator[None]:
         finally:
             for warning in caught:
                 if issubclass(warning.category, StreamlossWarning):
-                    click.echo(f"streamloss: warning: {warning.message}.", err=True)
+                    click.echo(printable(f"streamloss: warning: {warning.message}."), err=True)

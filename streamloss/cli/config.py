@@ -89,6 +89,8 @@ def _read(file: Path) -> dict[str, Any]:
             return tomllib.load(stream)
     except OSError as error:
         raise ConfigError(f"cannot read the configuration {str(file)!r}: {error.strerror or error}.") from None
+    except RecursionError:
+        raise ConfigError(f"{str(file)!r} is not valid TOML: its tables or lists are nested too deep.") from None
     except ValueError as error:  # also bytes that are not text
         raise ConfigError(f"{str(file)!r} is not valid TOML: {error}.") from None
 

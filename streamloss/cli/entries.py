@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from ..errors import UsageError
 from .values import is_none, parse_cut
 
 
@@ -29,6 +30,8 @@ class LossConfig(BaseModel):
         from ..api.loss import loss_class
 
         given = {key: None if is_none(value) else value for key, value in (self.model_extra or {}).items()}
+        if "self" in given:  # as Python's own parameter it would be given twice
+            raise UsageError(f"{self.loss} has no parameter 'self'.")
         return loss_class(self.loss)(name=self.name, **given)
 
 

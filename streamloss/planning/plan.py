@@ -16,6 +16,7 @@ from ..aggregation.statistics import collected
 from ..aggregation.tables.cuts import Cut
 from ..core.blocks import Block, Grid
 from ..core.machine import mib
+from ..core.text import printable
 from ..formulas._kinds import Formula
 from ..formulas._registry import LossSpec
 from ..storage.sources.base import Source
@@ -216,7 +217,7 @@ class Plan:
         return f"<table><tbody>{rows}</tbody></table>"
 
     def __str__(self) -> str:
-        return "\n".join(f"{title:<9} {text}" for title, text in self._lines())
+        return "\n".join(f"{title:<9} {printable(text)}" for title, text in self._lines())
 
     def _lines(self) -> list[tuple[str, str]]:
         """Return the titles and texts of what a person reads of it."""

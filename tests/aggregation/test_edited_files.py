@@ -3,15 +3,16 @@
 import contextlib
 import copy
 import json
-import random
 
 import numpy as np
 import pytest
 
 import streamloss as sl
+from soak import cases
 from streamloss.aggregation.snapshot import digest_of
 from streamloss.errors import StateError, StreamlossError
 
+pytestmark = [pytest.mark.soak, pytest.mark.filterwarnings("ignore::streamloss.errors.StreamlossWarning")]
 VALUES = (None, "x", [], {}, -1, 1e400, 10**30, True, [[1]], {"a": 1}, 0.5, "\0", [1, 2, 3], "9" * 50)
 
 
@@ -36,15 +37,15 @@ def edited(document, rng):
         if rng.random() < 0.15:
             del parent[key]
         else:
-            parent[key] = rng.choice(VALUES)
+            parent[key] = copy.deepcopy(rng.choice(VALUES))
     return document
 
 
 @pytest.mark.parametrize("digest", ["none", "of the edited", "kept"])
 @pytest.mark.parametrize("which", [0, 1], ids=["bare", "with statistics"])
 def test_an_edited_state_is_an_error_of_ours(states, which, digest, tmp_path):
-    rng, path = random.Random(which), tmp_path / "a.state"
-    for _ in range(400):
+    path = tmp_path / "a.state"
+    for rng in cases(400, seed=which):
         document = edited(states[which], rng)
         if digest != "kept":
             document.pop("digest", None)
@@ -68,9 +69,8 @@ def test_a_result_without_its_digest_was_edited(states, tmp_path):
 
 
 def test_bytes_that_are_cut_or_flipped_are_no_state(states, tmp_path):
-    rng, path = random.Random(3), tmp_path / "a.state"
-    whole = json.dumps(states[1]).encode()
-    for _ in range(300):
+    path, whole = tmp_path / "a.state", json.dumps(states[1]).encode()
+    for rng in cases(300, seed=3):
         content = bytearray(whole)
         if rng.random() < 0.3:
             content = content[: rng.randrange(len(content))]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import streamloss as sl
+from soak import cases
 from streamloss.api.report.numbers import Scale, shown
 from streamloss.api.report.page import html_of
 from streamloss.errors import OutputExistsError, SourceError, UnwritableOutputError, UsageError
@@ -149,23 +150,23 @@ def test_what_is_no_result_is_refused():
             html_of(document, "r.json")
 
 
+@pytest.mark.soak
 def test_documents_that_were_edited_are_refused_or_shown(result, comparison):
-    rng = np.random.default_rng(0)
     for found in (result, comparison):
         document = json.loads(found.to_json())
-        for _ in range(400):
+        for rng in cases(400, seed=1):
             edited = copy.deepcopy(document)
             at, key = edited, None
             while True:
                 options = list(at) if isinstance(at, dict) else range(len(at)) if isinstance(at, list) else []
                 if not options or (key is not None and rng.random() < 0.2):
                     break
-                parent, key = at, options[rng.integers(len(options))]
+                parent, key = at, rng.choice(options)
                 at = parent[key]
             if rng.random() < 0.3:
                 del parent[key]
             else:
-                parent[key] = [None, "x", [], {}, -1, 1e400, [[1]], True, 10**400][rng.integers(9)]
+                parent[key] = [None, "x", [], {}, -1, 1e400, [[1]], True, 10**400][rng.randrange(9)]
             try:
                 page = html_of(edited, "r.json")
             except SourceError as error:

@@ -95,3 +95,12 @@ def test_files_that_the_documents_name_exist():
             assert (ROOT / path).exists(), f"{document.name} names {path}"
             assert (ROOT / path).is_dir() == path.endswith("/"), f"{document.name} names {path}: folders end with /"
     assert named > 20
+
+
+def test_each_promise_of_reliability_names_a_test_that_is_there():
+    page = (ROOT / "docs" / "explanation" / "reliability.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith("| promise")]
+    named = re.findall(r"`(tests/\S+\.py)::(test_\w+)`", page)
+    assert len(rows) == len(named) > 20
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / file).read_text(), f"{file} has no {test}"

@@ -423,3 +423,19 @@ def test_arrays_that_do_not_align_leave_no_output_behind(tmp_path, arrays):
     with pytest.raises(sl.errors.ShapeError):
         sl.evaluate("mse", y[:-1], p, out=tmp_path / "losses.zarr")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_losses_that_are_damaged_later_are_refused(tmp_path, arrays):
+    y, _, p = arrays
+    sl.evaluate("mse", y, p, out=f"{tmp_path}/losses.zarr", reduction="none")
+    place = tmp_path / "losses.zarr" / NAME
+    whole = zarr.open_array(place, mode="r")[:]
+    chunk = next(path for path in sorted((place / "c").rglob("*")) if path.is_file())
+    content = chunk.read_bytes()
+    for at in range(0, len(content), max(1, len(content) // 40)):
+        chunk.write_bytes(content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :])
+        try:
+            read = zarr.open_array(place, mode="r")[:]
+        except Exception:
+            continue
+        np.testing.assert_array_equal(read, whole)

@@ -81,6 +81,20 @@ def connected(scheduler: Any, file: str | None) -> Iterator[Any]:
             client.close(timeout=2)
 
 
+@contextlib.contextmanager
+def outside_of_tasks() -> Iterator[None]:
+    """Let a worker's thread take other tasks while the task that it runs waits for ours, which may be among them."""
+    try:
+        distributed.secede()
+    except (ValueError, AttributeError):  # no task runs here; the kind depends on the version
+        yield
+        return
+    try:
+        yield
+    finally:
+        distributed.rejoin()
+
+
 def _wait_for(file: Path) -> None:
     """Wait for the file that the scheduler of a batch job writes when it has started. Raises ClusterError."""
     end = time.monotonic() + TIMEOUT

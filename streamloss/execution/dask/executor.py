@@ -46,9 +46,9 @@ class DaskExecutor:
             self.workers_used = 1 if scheduler == "synchronous" else run.plan.workers
             _run_locally(scheduler, packed, run, done)
             return
-        from .cluster import connected, run_on_cluster
+        from .cluster import connected, outside_of_tasks, run_on_cluster
 
-        with connected(scheduler, self._file) as client:
+        with connected(scheduler, self._file) as client, outside_of_tasks():
             self.workers_used = run_on_cluster(client, packed, run, done)
 
 
@@ -61,9 +61,9 @@ def compute(lazy: Any, scheduler: Any, scheduler_file: str | None) -> Any:
         return lazy.compute()
     if isinstance(scheduler, str) and scheduler in LOCAL:
         return lazy.compute(scheduler=scheduler)
-    from .cluster import compute_on, connected
+    from .cluster import compute_on, connected, outside_of_tasks
 
-    with connected(scheduler, scheduler_file) as client:
+    with connected(scheduler, scheduler_file) as client, outside_of_tasks():
         return compute_on(client, lazy)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.codecs import ZstdCodec
 
 from ...core.blocks import Block
 from ...errors import OutputExistsError, StreamlossError, UnwritableOutputError, UsageError
@@ -79,6 +80,7 @@ class ZarrSink:
                     shape=shape,
                     chunks=tuple(max(1, c) for c in chunks),
                     dtype=dtype,
+                    compressors=ZstdCodec(checksum=True),  # what is damaged later is refused
                     fill_value=np.nan,
                     attributes={**attributes, self._identity[0]: self._identity[1]},
                     config={"write_empty_chunks": True},

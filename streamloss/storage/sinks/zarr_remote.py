@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.codecs import ZstdCodec
 
 from ...core.blocks import Block
 from ...errors import OutputExistsError, SourceError, StreamlossError, UnwritableOutputError, UsageError
@@ -59,6 +60,7 @@ class RemoteZarrSink:
                     shape=shape,
                     chunks=tuple(max(1, c) for c in chunks),
                     dtype=dtype,
+                    compressors=ZstdCodec(checksum=True),  # what is damaged later is refused
                     fill_value=np.nan,
                     attributes={**attributes, self._identity[0]: self._identity[1]},
                     config={"write_empty_chunks": True},
